@@ -1,0 +1,52 @@
+#pragma once
+/// Every bound in one place, with its reason. Reaching one is an error that the caller sees.
+#include <cstddef>
+#include <cstdint>
+
+namespace davit::limits {
+
+// --- HTTP ---------------------------------------------------------------------------------------
+/// Request line + headers. X-Registry-Auth of a big identity token is ~8 KiB; Docker allows 1 MiB.
+inline constexpr std::size_t http_header_bytes_max = 256 * 1024;
+/// A JSON body is held in memory whole; a create request with thousands of mounts is well below.
+inline constexpr std::size_t http_json_body_bytes_max = 8 * 1024 * 1024;
+/// Open connections; beyond, accepting pauses until one closes.
+inline constexpr std::size_t http_connections_max = 8192;
+/// An idle keep-alive connection is closed after this.
+inline constexpr int http_idle_seconds = 300;
+/// One read from a stream: the pipe's and socket's usual capacity.
+inline constexpr std::size_t stream_read_bytes = 64 * 1024;
+
+// --- JSON ---------------------------------------------------------------------------------------
+inline constexpr std::size_t json_depth_max = 64;
+
+// --- Images -------------------------------------------------------------------------------------
+/// Docker's own bound on layers is 127; overlay takes 500.
+inline constexpr std::size_t image_layers_max = 500;
+/// OCI distribution-spec: manifests of 4 MiB should be accepted.
+inline constexpr std::size_t manifest_bytes_max = 4 * 1024 * 1024;
+inline constexpr std::size_t image_config_bytes_max = 8 * 1024 * 1024;
+/// PATH_MAX.
+inline constexpr std::size_t tar_path_bytes_max = 4096;
+/// One PAX header; xattrs live there, and one xattr may be 64 KiB.
+inline constexpr std::size_t tar_pax_bytes_max = 1024 * 1024;
+/// Entries in one layer: against bombs; the largest images known have under two million files.
+inline constexpr std::uint64_t layer_entries_max = 10'000'000;
+/// Docker's default for parallel layer downloads, engine-wide.
+inline constexpr std::size_t downloads_parallel_max = 3;
+
+// --- Reactor ------------------------------------------------------------------------------------
+/// Entries of the io_uring submission queue; enough for one batch of files in flight.
+inline constexpr unsigned ring_entries = 512;
+/// Coroutines resumed in one loop turn before the loop looks at its descriptors again.
+inline constexpr std::size_t resumes_per_turn_max = 1024;
+
+// --- Containers ---------------------------------------------------------------------------------
+/// Events kept for `since` readers; Docker keeps 256 and loses the rest.
+inline constexpr std::size_t events_kept_max = 65536;
+/// One json-file log record's payload; longer lines are split and rejoined by readers (as Docker).
+inline constexpr std::size_t log_line_bytes_max = 16 * 1024;
+/// Bytes that one attached reader may lag behind before it is paused or dropped.
+inline constexpr std::size_t attach_backlog_bytes_max = 1024 * 1024;
+
+}  // namespace davit::limits
