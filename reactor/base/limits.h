@@ -14,6 +14,11 @@ inline constexpr std::size_t http_json_body_bytes_max = 8 * 1024 * 1024;
 inline constexpr std::size_t http_connections_max = 8192;
 /// An idle keep-alive connection is closed after this.
 inline constexpr int http_idle_seconds = 300;
+/// From a request's first byte to the end of its headers: against clients that trickle.
+inline constexpr int http_header_seconds = 30;
+/// What a handler left unread of a request body is skipped up to this; beyond, the connection
+/// closes.
+inline constexpr std::size_t http_skip_bytes_max = 256 * 1024;
 /// One read from a stream: the pipe's and socket's usual capacity.
 inline constexpr std::size_t stream_read_bytes = 64 * 1024;
 
@@ -30,8 +35,19 @@ inline constexpr std::size_t image_config_bytes_max = 8 * 1024 * 1024;
 inline constexpr std::size_t tar_path_bytes_max = 4096;
 /// One PAX header; xattrs live there, and one xattr may be 64 KiB.
 inline constexpr std::size_t tar_pax_bytes_max = 1024 * 1024;
+/// Extended attributes of one entry; real files have one or two.
+inline constexpr std::size_t tar_xattrs_max = 256;
+/// Data regions of one sparse file: 4 MiB of map. GNU tar itself writes one per hole.
+inline constexpr std::size_t tar_sparse_regions_max = 256 * 1024;
 /// Entries in one layer: against bombs; the largest images known have under two million files.
 inline constexpr std::uint64_t layer_entries_max = 10'000'000;
+/// What directories still wait for at the end of a layer (names, times, attributes): bounded so
+/// that a layer of nothing but directories cannot eat the daemon. About a million directories.
+inline constexpr std::size_t layer_deferred_bytes_max = 256 * 1024 * 1024;
+/// One layer, uncompressed: beyond any real image, below what would fill most disks unseen.
+inline constexpr std::uint64_t layer_bytes_max = 1024ULL * 1024 * 1024 * 1024;
+/// The window a zstd frame may ask for, as a power of two: what `zstd --ultra -22` writes.
+inline constexpr int zstd_window_log_max = 27;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
 
@@ -42,6 +58,8 @@ inline constexpr unsigned ring_entries = 512;
 inline constexpr std::size_t resumes_per_turn_max = 1024;
 
 // --- Containers ---------------------------------------------------------------------------------
+/// Finished jobs that `davit jobs` still shows.
+inline constexpr std::size_t jobs_finished_kept_max = 100;
 /// Events kept for `since` readers; Docker keeps 256 and loses the rest.
 inline constexpr std::size_t events_kept_max = 65536;
 /// One json-file log record's payload; longer lines are split and rejoined by readers (as Docker).
