@@ -1,0 +1,203 @@
+#include "bench/support/engine.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include <fmt/format.h>
+
+#include "bench/support/process.h"
+
+namespace davit::bench {
+namespace {
+
+constexpr auto engine_start_max = std::chrono::seconds(30);
+constexpr auto engine_stop_max = std::chrono::seconds(30);
+
+/// Connect until it works: at once, then at intervals, as long as the daemon lives.
+Result<void> engine_await(const PidRef& process, const std::string& socket) {
+    const MonotonicTime deadline = monotonic_now() + engine_start_max;
+    for (int pause_ms = 1; monotonic_now() < deadline; pause_ms = std::min(pause_ms * 2, 100)) {
+        if (http_call(socket, {"GET", "/_ping", "", ""})) {
+            return ok;
+        }
+        pollfd ended = {process.pidfd(), POLLIN, 0};
+        if (poll(&ended, 1, pause_ms) == 1) {
+            return Error(ErrorKind::unavailable, "the daemon ended at once");
+        }
+    }
+    return Error(ErrorKind::timed_out, "the daemon does not answer");
+}
+
+Error unexpected(std::string_view step, const HttpAnswer& answer) {
+    return Error(ErrorKind::unavailable,
+                 fmt::format("{}: status {}: {}", step, answer.status, answer.body));
+}
+
+}  // namespace
+
+Result<Engine> Engine::start(std::vector<std::string> argv, const EngineConfig& config) {
+    const std::string socket = config.directory + "/engine.sock";
+    const std::string log = config.directory + "/log";
+    const SpawnOptions options = {std::move(argv), {}, log, -1};
+    TRY(PidRef process, process_spawn(options));
+    if (Result<void> answers = engine_await(process, socket); !answers) {
+        Result<void> stopped = process_stop(process, engine_stop_max);
+        return Error(answers.error().kind(), answers.error().message() + log_tail(log));
+    }
+    return Engine(std::move(process), socket);
+}
+
+Result<Engine> Engine::start_davit(EngineConfig config) {
+    const std::string data =
+        config.data_root.empty() ? config.directory + "/data" : config.data_root;
+    return start({config.program,
+                  "daemon",
+                  "--data-root",
+                  data,
+                  "--run-dir",
+                  config.directory + "/run",
+                  "--host",
+                  "unix://" + config.directory + "/engine.sock"},
+                 config);
+}
+
+Result<Engine> Engine::start_dockerd(EngineConfig config) {
+    const std::string data =
+        config.data_root.empty() ? config.directory + "/data" : config.data_root;
+    TRY_VOID(file_replace(AT_FDCWD, config.directory + "/daemon.json", "{}"));
+    std::vector<std::string> argv = {
+        config.program,
+        "--data-root",
+        data,
+        "--exec-root",
+        config.directory + "/exec",
+        "--pidfile",
+        config.directory + "/pid",
+        "--host",
+        "unix://" + config.directory + "/engine.sock",
+        "--bridge=none",
+        "--iptables=false",
+        "--storage-driver=overlay2",
+        "--log-level=warn",
+        // An empty one: the machine's own configuration stays out of it.
+        "--config-file",
+        config.directory + "/daemon.json"};
+    if (!config.cgroup_parent.empty()) {
+        argv.insert(argv.end(), {"--cgroup-parent", config.cgroup_parent});
+    }
+    return start(std::move(argv), config);
+}
+
+Engine::~Engine() {
+    if (!process_) {
+        return;
+    }
+    if (Result<void> stopped = process_stop(process_, engine_stop_max); !stopped) {
+        fmt::print(stderr, "{}, ignoring\n", stopped.error().message());
+    }
+}
+
+long Engine::rss_kib() const {
+    long total = process_rss_kib(process_.pid());
+    for (const pid_t child : process_children(process_.pid())) {
+        total += process_rss_kib(child);
+    }
+    return total;
+}
+
+Result<void> Engine::import_image(std::string_view tar, const std::string& reference) const {
+    const std::size_t colon = reference.rfind(':');
+    const std::string target = fmt::format("/v1.41/images/create?fromSrc=-&repo={}&tag={}",
+                                           reference.substr(0, colon),
+                                           reference.substr(colon + 1));
+    TRY(std::string progress, http_call(socket_, {"POST", target, "application/x-tar", tar}));
+    if (progress.find("\"error\"") != std::string::npos) {
+        return Error(ErrorKind::unavailable, "import: " + progress);
+    }
+    return ok;
+}
+
+Result<void> Engine::pull_image(const std::string& repository, const std::string& tag) const {
+    const std::string target =
+        fmt::format("/v1.41/images/create?fromImage={}&tag={}", repository, tag);
+    TRY(std::string progress, http_call(socket_, {"POST", target, "", ""}));
+    if (progress.find("\"error\"") != std::string::npos) {
+        return Error(ErrorKind::unavailable,
+                     "pull: " + progress.substr(progress.find("\"error\"")));
+    }
+    return ok;
+}
+
+Result<void> Engine::remove_image(const std::string& name) const {
+    TRY(HttpUnix connection, HttpUnix::connect(socket_));
+    const HttpRequest request = {"DELETE", fmt::format("/v1.41/images/{}?force=1", name), "", ""};
+    TRY(HttpAnswer answer, connection.exchange(request));
+    if (answer.status != 200 && answer.status != 404) {
+        return unexpected("remove image", answer);
+    }
+    return ok;
+}
+
+Result<ApiClient> ApiClient::connect(const std::string& socket_path, std::string image) {
+    TRY(HttpUnix main, HttpUnix::connect(socket_path));
+    TRY(HttpUnix waiting, HttpUnix::connect(socket_path));
+    return ApiClient(std::move(main), std::move(waiting), std::move(image));
+}
+
+Result<CycleTimes> ApiClient::run_true(bool auto_remove) {
+    const std::string config = fmt::format(
+        R"({{"Image":{},"Cmd":["true"],"HostConfig":{{"NetworkMode":"none","AutoRemove":{}}}}})",
+        json_quote(image_),
+        auto_remove);
+    CycleTimes times;
+    const MonotonicTime begun = monotonic_now();
+    const HttpRequest create = {"POST", "/v1.41/containers/create", "application/json", config};
+    TRY(HttpAnswer created, main_.exchange(create));
+    if (created.status != 201) {
+        return unexpected("create", created);
+    }
+    const std::string id = json_string_find(created.body, "Id");
+    const MonotonicTime create_done = monotonic_now();
+
+    const HttpRequest wait = {
+        "POST",
+        fmt::format(
+            "/v1.41/containers/{}/wait?condition={}", id, auto_remove ? "removed" : "next-exit"),
+        "",
+        ""};
+    TRY(const int wait_status, waiting_.begin(wait));
+    const HttpRequest start = {"POST", fmt::format("/v1.41/containers/{}/start", id), "", ""};
+    const MonotonicTime wait_sent = monotonic_now();
+    TRY(HttpAnswer started, main_.exchange(start));
+    if (started.status != 204 || wait_status != 200) {
+        return unexpected("start", started);
+    }
+    const MonotonicTime start_done = monotonic_now();
+
+    HttpAnswer ended;
+    const BodySink sink = [&ended](std::string_view piece) { ended.body += piece; };
+    TRY_VOID(waiting_.finish(sink));
+    if (ended.body.find("\"StatusCode\":0") == std::string::npos) {
+        return unexpected("wait", ended);
+    }
+    const MonotonicTime wait_done = monotonic_now();
+    if (!auto_remove) {
+        const HttpRequest remove = {"DELETE", "/v1.41/containers/" + id, "", ""};
+        TRY(HttpAnswer removed, main_.exchange(remove));
+        if (removed.status != 204) {
+            return unexpected("remove", removed);
+        }
+    }
+    const MonotonicTime finished = monotonic_now();
+    times.create = create_done - begun;
+    times.start = start_done - wait_sent;
+    times.ended = wait_done - start_done;
+    times.removed = finished - wait_done;
+    times.whole = finished - begun;
+    return times;
+}
+
+}  // namespace davit::bench

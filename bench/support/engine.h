@@ -1,0 +1,85 @@
+#pragma once
+/// Engines under test: daemons that the harness starts in private directories, and stops.
+#include <string>
+
+#include "bench/bench.h"
+#include "bench/support/http_unix.h"
+#include "reactor/base/pid_ref.h"
+
+namespace davit::bench {
+
+struct EngineConfig {
+    std::string program;        // Path of davit or dockerd.
+    std::string directory;      // Existing; data root, run directory, socket and log go below it.
+    std::string data_root;      // Empty: directory + "/data".
+    std::string cgroup_parent;  // dockerd only; empty: its own default.
+};
+
+class Engine {
+  public:
+    /// `davit daemon`. Errors: not_found (no such program); timed_out (it does not answer).
+    static Result<Engine> start_davit(EngineConfig config);
+
+    /// dockerd with its own containerd, without bridge and iptables.
+    static Result<Engine> start_dockerd(EngineConfig config);
+
+    Engine(Engine&&) noexcept = default;
+    Engine& operator=(Engine&&) = delete;
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+    /// Stops the daemon.
+    ~Engine();
+
+    const std::string& socket() const { return socket_; }
+
+    /// Resident memory of the daemon and the helpers it started (containerd, the keeper's daemon).
+    long rss_kib() const;
+
+    /// POST /images/create?fromSrc=-: a tar becomes an image.
+    Result<void> import_image(std::string_view tar, const std::string& reference) const;
+
+    /// POST /images/create?fromImage=: fails on an error in the progress stream.
+    Result<void> pull_image(const std::string& repository, const std::string& tag) const;
+
+    /// DELETE /images/NAME?force=1; a missing image is fine.
+    Result<void> remove_image(const std::string& name) const;
+
+  private:
+    Engine(PidRef process, std::string socket)
+        : process_(std::move(process)), socket_(std::move(socket)) {}
+
+    static Result<Engine> start(std::vector<std::string> argv, const EngineConfig& config);
+
+    PidRef process_;
+    std::string socket_;
+};
+
+/// How one container went through the API, step by step.
+struct CycleTimes {
+    Nanoseconds create{};
+    Nanoseconds start{};    // The start request alone.
+    Nanoseconds ended{};    // From the start's answer until wait has answered.
+    Nanoseconds removed{};  // The DELETE; 0 where the engine removes by itself.
+    Nanoseconds whole{};
+};
+
+/// Runs containers through the API over two kept connections, as a client that is in no hurry to
+/// reconnect: create, wait (sent, and its headers received, before start), start, read the wait's
+/// answer. With auto_remove the engine removes the container before it answers the wait (docker run
+/// --rm); else a DELETE follows.
+class ApiClient {
+  public:
+    static Result<ApiClient> connect(const std::string& socket_path, std::string image);
+
+    Result<CycleTimes> run_true(bool auto_remove);
+
+  private:
+    ApiClient(HttpUnix main, HttpUnix waiting, std::string image)
+        : main_(std::move(main)), waiting_(std::move(waiting)), image_(std::move(image)) {}
+
+    HttpUnix main_;
+    HttpUnix waiting_;
+    std::string image_;
+};
+
+}  // namespace davit::bench

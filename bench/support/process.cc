@@ -1,0 +1,214 @@
+#include "bench/support/process.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace davit::bench {
+namespace {
+
+std::vector<char*> pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> raw;
+    raw.reserve(texts.size() + 1);
+    for (const std::string& text : texts) {
+        raw.push_back(const_cast<char*>(text.c_str()));
+    }
+    raw.push_back(nullptr);
+    return raw;
+}
+
+std::vector<std::string> environment_make(const std::vector<std::string>& extra) {
+    std::vector<std::string> all = extra;
+    for (char** entry = environ; *entry != nullptr; ++entry) {
+        all.emplace_back(*entry);  // The first of two equal names wins in every libc we know.
+    }
+    return all;
+}
+
+/// What the child of vfork does: system calls only; it borrows our memory until it execs.
+struct ChildPlan {
+    const char* path;
+    char* const* argv;
+    char* const* envp;
+    int input;
+    int output;
+    int mount_namespace;
+};
+
+[[noreturn]] void child_exec(const ChildPlan& plan) {
+    if (plan.mount_namespace >= 0 && setns(plan.mount_namespace, CLONE_NEWNS) != 0) {
+        _exit(126);
+    }
+    if (dup2(plan.input, 0) < 0 || dup2(plan.output, 1) < 0 || dup2(plan.output, 2) < 0) {
+        _exit(126);
+    }
+    execve(plan.path, plan.argv, plan.envp);
+    _exit(127);
+}
+
+// Alone in its function: the compiler must not keep values across vfork's second return.
+[[gnu::noinline]] pid_t vfork_exec(const ChildPlan& plan) {
+    const pid_t pid = vfork();
+    if (pid == 0) {
+        child_exec(plan);
+    }
+    return pid;
+}
+
+}  // namespace
+
+std::string program_find(const std::string& name) {
+    if (name.find('/') != std::string::npos) {
+        return access(name.c_str(), X_OK) == 0 ? name : "";
+    }
+    const char* path = std::getenv("PATH");
+    std::string list = std::string(path == nullptr ? "" : path) + ":/usr/sbin:/sbin:";
+    for (std::size_t end = 0; (end = list.find(':')) != std::string::npos; list.erase(0, end + 1)) {
+        const std::string candidate = list.substr(0, end) + "/" + name;
+        if (access(candidate.c_str(), X_OK) == 0) {
+            return candidate;
+        }
+    }
+    return "";
+}
+
+Result<PidRef> process_spawn(const SpawnOptions& options) {
+    const std::string path = program_find(options.argv.front());
+    if (path.empty()) {
+        return Error(ErrorKind::not_found, options.argv.front() + " is not installed");
+    }
+    TRY(Fd input, Fd::open("/dev/null", O_RDONLY));
+    const std::string log = options.log_path.empty() ? "/dev/null" : options.log_path;
+    TRY(Fd output, Fd::open(log, O_WRONLY | O_CREAT | O_APPEND, 0644));
+    const std::vector<std::string> environment = environment_make(options.environment_extra);
+    const std::vector<char*> argv = pointers(options.argv);
+    const std::vector<char*> envp = pointers(environment);
+    const ChildPlan plan = {
+        path.c_str(), argv.data(), envp.data(), input.get(), output.get(), options.mount_namespace};
+    const pid_t pid = vfork_exec(plan);
+    if (pid < 0) {
+        return Error::from_errno(errno, "vfork", path);
+    }
+    return PidRef::open(pid);
+}
+
+std::string log_tail(const std::string& path) {
+    constexpr std::size_t shown_bytes_max = 400;
+    Result<std::string> text = path.empty() ? std::string() : file_read(path, 64UL << 20);
+    if (!text || text->empty()) {
+        return "";
+    }
+    const std::size_t from = text->size() > shown_bytes_max ? text->size() - shown_bytes_max : 0;
+    std::string tail = ": " + text->substr(from);
+    while (tail.back() == '\n') {
+        tail.pop_back();
+    }
+    return tail;
+}
+
+Result<ExitStatus> process_wait(const PidRef& child) {
+    pollfd waited = {child.pidfd(), POLLIN, 0};
+    while (poll(&waited, 1, -1) < 0) {
+        if (errno != EINTR) {
+            return Error::from_errno(errno, "poll");
+        }
+    }
+    TRY(std::optional<ExitStatus> status, child.try_reap());
+    if (!status) {
+        return Error(ErrorKind::internal, "pidfd readable, but nothing to reap");
+    }
+    return *status;
+}
+
+Result<void> process_run(const SpawnOptions& options) {
+    TRY(PidRef child, process_spawn(options));
+    TRY(ExitStatus status, process_wait(child));
+    if (status.shell_code() != 0) {
+        return Error(ErrorKind::internal,
+                     fmt::format("{} ended with {}{}",
+                                 options.argv.front(),
+                                 status.shell_code(),
+                                 log_tail(options.log_path)));
+    }
+    return ok;
+}
+
+Result<void> process_stop(const PidRef& child, std::chrono::seconds grace) {
+    if (Result<void> sent = child.signal(SIGTERM);
+        !sent && sent.error().kind() != ErrorKind::not_found) {
+        return sent;
+    }
+    pollfd waited = {child.pidfd(), POLLIN, 0};
+    const auto grace_ms = std::chrono::duration_cast<std::chrono::milliseconds>(grace);
+    if (poll(&waited, 1, static_cast<int>(grace_ms.count())) == 0) {
+        TRY_VOID(child.signal(SIGKILL));
+    }
+    TRY_VOID(process_wait(child));
+    return ok;
+}
+
+long process_rss_kib(pid_t pid) {
+    Result<std::string> status = file_read(fmt::format("/proc/{}/status", pid));
+    const std::size_t at = status ? status->find("VmRSS:") : std::string::npos;
+    return at == std::string::npos ? 0 : std::atol(status->c_str() + at + 6);
+}
+
+std::vector<pid_t> process_children(pid_t pid) {
+    std::vector<pid_t> children;
+    Result<std::string> list = file_read(fmt::format("/proc/{}/task/{}/children", pid, pid));
+    for (const char* at = list ? list->c_str() : ""; *at != '\0';) {
+        char* end = nullptr;
+        const long child = std::strtol(at, &end, 10);
+        if (end == at) {
+            break;
+        }
+        children.push_back(static_cast<pid_t>(child));
+        at = end;
+    }
+    return children;
+}
+
+Result<Fd> mount_namespace_without_unified() {
+    constexpr const char* unified = "/sys/fs/cgroup/unified";
+    if (access("/sys/fs/cgroup/unified/cgroup.procs", F_OK) != 0) {
+        return Fd();
+    }
+    TRY(Pipe ready, pipe_make());
+    TRY(Pipe hold, pipe_make());
+    const pid_t pid = fork();
+    if (pid < 0) {
+        return Error::from_errno(errno, "fork");
+    }
+    if (pid == 0) {
+        hold.write_end.reset();
+        const bool done = unshare(CLONE_NEWNS) == 0 &&
+                          mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                          umount2(unified, MNT_DETACH) == 0;
+        char byte = done ? 1 : 0;
+        if (write(ready.write_end.get(), &byte, 1) == 1) {
+            [[maybe_unused]] const ssize_t end = read(hold.read_end.get(), &byte, 1);
+        }
+        _exit(0);
+    }
+    TRY(PidRef child, PidRef::open(pid));
+    ready.write_end.reset();
+    char byte = 0;
+    const bool made = read(ready.read_end.get(), &byte, 1) == 1 && byte == 1;
+    Result<Fd> space = Fd::open(fmt::format("/proc/{}/ns/mnt", pid), O_RDONLY);
+    hold.write_end.reset();
+    TRY_VOID(process_wait(child));
+    if (!made) {
+        return Error(ErrorKind::unavailable, "cannot make a mount namespace without cgroup v2");
+    }
+    return space;
+}
+
+}  // namespace davit::bench

@@ -1,0 +1,47 @@
+#pragma once
+/// Child processes of the benchmarks: programs run to their end and timed, and daemons.
+#include <string>
+#include <vector>
+
+#include "reactor/base/clock.h"
+#include "reactor/base/pid_ref.h"
+
+namespace davit::bench {
+
+struct SpawnOptions {
+    std::vector<std::string> argv;  // argv[0] is a path, or a name to be found in PATH.
+    std::vector<std::string> environment_extra;
+    std::string log_path;      // stdout and stderr are appended here; empty: /dev/null.
+    int mount_namespace = -1;  // A namespace fd to enter first.
+};
+
+/// vfork + execve: cheap however large this process is. Errors: not_found if argv[0] is.
+Result<PidRef> process_spawn(const SpawnOptions& options);
+
+/// Wait for the end of a child. Blocks.
+Result<ExitStatus> process_wait(const PidRef& child);
+
+/// Spawn and wait; an error unless it exits with 0.
+Result<void> process_run(const SpawnOptions& options);
+
+/// SIGTERM, then SIGKILL if it has not ended after grace; reaps it. Blocks.
+Result<void> process_stop(const PidRef& child, std::chrono::seconds grace);
+
+/// ": " and the end of a log file, to be appended to an error; "" if there is nothing in it.
+std::string log_tail(const std::string& path);
+
+/// The path of a program, looked for in PATH and the sbin directories; "" if there is none.
+std::string program_find(const std::string& name);
+
+/// VmRSS of a process in KiB; 0 if it has ended.
+long process_rss_kib(pid_t pid);
+
+/// The direct children of a process (needs CONFIG_PROC_CHILDREN).
+std::vector<pid_t> process_children(pid_t pid);
+
+/// A mount namespace like ours but without the cgroup v2 hierarchy at /sys/fs/cgroup/unified:
+/// crun (so also podman with crun) refuses a hybrid hierarchy. An invalid Fd if there is no such
+/// mount, and so no need.
+Result<Fd> mount_namespace_without_unified();
+
+}  // namespace davit::bench

@@ -1,0 +1,39 @@
+#pragma once
+/// The private directory of one benchmark run, and the busybox image in the forms that the
+/// contenders take. Removed with everything in it at the end.
+#include <string>
+
+#include "reactor/base/result.h"
+
+namespace davit::bench {
+
+class Workspace {
+  public:
+    /// A fresh directory below $TMPDIR (else /var/tmp: real storage, not tmpfs).
+    static Result<Workspace> make(const std::string& name);
+
+    Workspace(Workspace&& other) noexcept : path_(std::exchange(other.path_, "")) {}
+
+    Workspace& operator=(Workspace&&) = delete;
+    Workspace(const Workspace&) = delete;
+    Workspace& operator=(const Workspace&) = delete;
+    ~Workspace();
+
+    const std::string& path() const { return path_; }
+
+    /// A directory in the workspace, made if need be.
+    Result<std::string> directory(const std::string& name) const;
+
+    /// A root file system directory: static busybox as /bin/true and /bin/sh, empty mount points.
+    Result<std::string> busybox_rootfs() const;
+
+    /// The same as a tar file in memory (ustar).
+    static Result<std::string> busybox_tar();
+
+  private:
+    explicit Workspace(std::string path) : path_(std::move(path)) {}
+
+    std::string path_;
+};
+
+}  // namespace davit::bench
