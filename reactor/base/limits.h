@@ -51,6 +51,14 @@ inline constexpr int zstd_window_log_max = 27;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
 
+// --- Graph --------------------------------------------------------------------------------------
+/// Address space of a database at first; it doubles when it is full. Costs no memory and no disk.
+inline constexpr std::size_t graph_map_bytes = std::size_t{64} * 1024 * 1024;
+/// Thousands of images come to megabytes; what wants more than this is a runaway.
+inline constexpr std::size_t graph_map_bytes_max = std::size_t{64} * 1024 * 1024 * 1024;
+/// Updates that one commit may carry; those beyond wait for the next.
+inline constexpr std::size_t graph_batch_updates_max = 256;
+
 // --- Reactor ------------------------------------------------------------------------------------
 /// Entries of the io_uring submission queue; enough for one batch of files in flight.
 inline constexpr unsigned ring_entries = 512;

@@ -1,0 +1,10 @@
+# davit_graph: images, references, layers, containers' records and their graph, in LMDB.
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+
+add_library(davit_graph STATIC
+    ${CMAKE_CURRENT_LIST_DIR}/data_root_lock.cc
+    ${CMAKE_CURRENT_LIST_DIR}/graph_db.cc
+    ${CMAKE_CURRENT_LIST_DIR}/record.cc
+    ${CMAKE_CURRENT_LIST_DIR}/schema.cc
+    ${CMAKE_CURRENT_LIST_DIR}/txn.cc)
+target_link_libraries(davit_graph PUBLIC davit_base davit_json PRIVATE PkgConfig::LMDB)

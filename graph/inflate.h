@@ -1,0 +1,51 @@
+#pragma once
+/// Inflate: a compressed stream of any kind, back into its bytes.
+///
+/// A function from buffer to buffer that keeps its state to itself: it may run on a worker thread,
+/// one call at a time. Nothing is trusted: checksums and lengths are verified, the total output and
+/// the memory (zstd's window) are bounded.
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "graph/compression.h"
+#include "reactor/base/limits.h"
+#include "reactor/base/result.h"
+
+namespace davit {
+
+struct InflateProgress {
+    std::size_t consumed = 0;
+    std::size_t produced = 0;
+};
+
+class Inflate {
+  public:
+    /// Follows: RFC 1952 (several members, zero padding at the end); RFC 8878 (several frames,
+    ///          skippable ones).
+    /// Limits:  the whole output must not exceed output_bytes_max.
+    explicit Inflate(std::uint64_t output_bytes_max = limits::layer_bytes_max);
+    Inflate(Inflate&&) noexcept;
+    Inflate& operator=(Inflate&&) noexcept;
+    ~Inflate();
+
+    /// Decompress from input into output (not empty) as far as both go. Call again until the input
+    /// is used up and the output was not filled.
+    /// Errors:  corrupt (damaged, or garbage behind the end); unsupported (bzip2, xz);
+    ///          resource_exhausted (too much output, or too large a window). An error is final.
+    Result<InflateProgress> step(std::span<const std::uint8_t> input,
+                                 std::span<std::uint8_t> output);
+
+    /// There is no more input. Errors: corrupt if the stream was cut short.
+    Result<void> finish() const;
+
+    /// Known once the first bytes were seen; none before.
+    Compression compression() const;
+
+  private:
+    struct State;
+
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace davit
