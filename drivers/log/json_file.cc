@@ -1,0 +1,158 @@
+#include "drivers/log/json_file.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+
+#include "http/json_reader.h"
+#include "http/json_writer.h"
+#include "reactor/base/limits.h"
+
+namespace davit {
+
+namespace {
+
+constexpr std::size_t read_bytes = 256 * 1024;
+
+std::string_view stream_name(OutputStream stream) {
+    return stream == OutputStream::standard_output ? "stdout" : "stderr";
+}
+
+}  // namespace
+
+Result<JsonFileWriter> JsonFileWriter::open(const std::string& path) {
+    TRY(Fd fd, Fd::open(path, O_WRONLY | O_CREAT | O_APPEND, 0640));
+    return JsonFileWriter(std::move(fd));
+}
+
+void JsonFileWriter::add_record(OutputStream stream, std::string_view text, std::string_view time) {
+    JsonWriter json(records_);
+    json.begin_object().key("log").string(text).key("stream").string(stream_name(stream));
+    json.key("time").string(time).end_object();
+    records_ += '\n';
+}
+
+Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes) {
+    const std::string time = rfc3339_nano(wall_now());
+    std::string& held = partial(stream);
+    while (!bytes.empty()) {
+        const std::size_t newline = bytes.find('\n');
+        std::size_t take = newline == std::string_view::npos ? bytes.size() : newline + 1;
+        const std::size_t room = limits::log_line_bytes_max - held.size();
+        const bool complete = newline != std::string_view::npos && take <= room;
+        take = std::min(take, room);
+        const std::string_view piece = bytes.substr(0, take);
+        bytes.remove_prefix(take);
+        if (!complete && held.size() + take < limits::log_line_bytes_max) {
+            held.append(piece);
+        } else if (held.empty()) {
+            add_record(stream, piece, time);
+        } else {
+            held.append(piece);
+            add_record(stream, held, time);
+            held.clear();
+        }
+    }
+    return flush();
+}
+
+Result<void> JsonFileWriter::end(OutputStream stream) {
+    std::string& held = partial(stream);
+    if (!held.empty()) {
+        add_record(stream, held, rfc3339_nano(wall_now()));
+        held.clear();
+    }
+    return flush();
+}
+
+Result<void> JsonFileWriter::flush() {
+    if (records_.empty()) {
+        return ok;
+    }
+    Result<void> written = write_all(fd_.get(), records_);
+    records_.clear();
+    return written;
+}
+
+Result<JsonFileReader> JsonFileReader::open(const std::string& path) {
+    TRY(Fd fd, Fd::open(path, O_RDONLY));
+    return JsonFileReader(std::move(fd));
+}
+
+Result<void> JsonFileReader::seek_tail(std::uint64_t count) {
+    struct stat info {};
+
+    if (::fstat(fd_.get(), &info) != 0) {
+        return Error::from_errno(errno, "fstat", "log");
+    }
+    // Backwards over the newlines that end records; the count+1st from the end stands right before.
+    auto position = static_cast<std::uint64_t>(info.st_size);
+    std::uint64_t newlines = 0;
+    std::string block;
+    while (position > 0) {
+        const std::uint64_t size = std::min<std::uint64_t>(position, read_bytes);
+        position -= size;
+        block.resize(size);
+        const ssize_t got =
+            ::pread(fd_.get(), block.data(), block.size(), static_cast<off_t>(position));
+        if (got < 0) {
+            return Error::from_errno(errno, "pread", "log");
+        }
+        for (auto i = static_cast<std::size_t>(got); i-- > 0;) {
+            if (block[i] == '\n' && newlines++ == count) {
+                offset_ = position + i + 1;
+                return ok;
+            }
+        }
+    }
+    offset_ = 0;
+    return ok;
+}
+
+Result<std::optional<LogRecord>> JsonFileReader::next() {
+    std::size_t newline = buffer_.find('\n', used_);
+    while (newline == std::string::npos) {
+        buffer_.erase(0, used_);
+        used_ = 0;
+        const std::size_t before = buffer_.size();
+        buffer_.resize(before + read_bytes);
+        const ssize_t got =
+            ::pread(fd_.get(), buffer_.data() + before, read_bytes, static_cast<off_t>(offset_));
+        buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        if (got < 0) {
+            return Error::from_errno(errno, "pread", "log");
+        }
+        if (got == 0) {
+            return std::optional<LogRecord>{};
+        }
+        offset_ += static_cast<std::uint64_t>(got);
+        newline = buffer_.find('\n', before);
+    }
+    const std::string_view line = std::string_view(buffer_).substr(used_, newline - used_);
+    used_ = newline + 1;
+    const auto corrupt = [](Error error) {
+        return std::move(error).context("log record").with_kind(ErrorKind::corrupt);
+    };
+    auto document = JsonDocument::parse(line);
+    if (!document) {
+        return corrupt(std::move(document).error());
+    }
+    const JsonValue root = document->root();
+    LogRecord record;
+    TRY(record.text, root.string_or("log", ""));
+    TRY(const std::string stream, root.string_or("stream", "stdout"));
+    TRY(const std::string time, root.string_or("time", ""));
+    record.stream =
+        stream == "stderr" ? OutputStream::standard_error : OutputStream::standard_output;
+    auto when = rfc3339_parse(time);
+    if (!when) {
+        return corrupt(std::move(when).error());
+    }
+    record.time = *when;
+    return std::optional<LogRecord>(std::move(record));
+}
+
+}  // namespace davit

@@ -1,0 +1,176 @@
+#include "http/api/api_server.h"
+
+#include <charconv>
+
+#include "http/api/context.h"
+#include "http/json_reader.h"
+#include "http/json_writer.h"
+#include "http/router.h"
+#include "jobs/daemon.h"
+#include "jobs/version.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+namespace {
+
+ServerOptions server_options() {
+    ServerOptions options;
+    options.on_error = error_response;
+    options.base_headers.add("Api-Version", api_version_max.text());
+    options.base_headers.add("Docker-Experimental", "false");
+    options.base_headers.add("Ostype", "linux");
+    options.base_headers.add("Server", "Docker/" + std::string(engine_version) + " (linux)");
+    return options;
+}
+
+int status_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::invalid_argument:
+            return 400;
+        case ErrorKind::unauthorized:
+            return 401;
+        case ErrorKind::permission_denied:
+            return 403;
+        case ErrorKind::not_found:
+            return 404;
+        case ErrorKind::conflict:
+            return 409;
+        case ErrorKind::not_modified:
+            return 304;
+        case ErrorKind::unsupported:
+            return 501;
+        case ErrorKind::unavailable:
+            return 503;
+        case ErrorKind::resource_exhausted:
+        case ErrorKind::timed_out:
+        case ErrorKind::cancelled:
+        case ErrorKind::corrupt:
+        case ErrorKind::internal:
+            return 500;
+    }
+    return 500;
+}
+
+struct VersionedPath {
+    std::string_view path;
+    ApiVersion version = api_version_max;
+};
+
+/// Take "/v1.44" off a path. Errors: invalid_argument with the texts that clients match.
+Result<VersionedPath> version_split(std::string_view path) {
+    const std::size_t end = path.find('/', 1);
+    const std::string_view first = path.substr(0, end);
+    if (first.size() < 4 || !first.starts_with("/v")) {
+        return VersionedPath{path};
+    }
+    const auto version = api_version_parse(first.substr(2));
+    if (!version) {
+        return VersionedPath{path};
+    }
+    if (*version > api_version_max) {
+        return Error(ErrorKind::invalid_argument,
+                     "client version " + version->text() +
+                         " is too new. Maximum supported API version is " + api_version_max.text());
+    }
+    if (*version < api_version_min) {
+        return Error(ErrorKind::invalid_argument,
+                     "client version " + version->text() +
+                         " is too old. Minimum supported API version is " + api_version_min.text() +
+                         ", please upgrade your client to a newer version");
+    }
+    return VersionedPath{end == std::string_view::npos ? "/" : path.substr(end), *version};
+}
+
+}  // namespace
+
+ErrorResponse error_response(const Error& error) {
+    ErrorResponse response;
+    response.status = status_of(error.kind());
+    JsonWriter json(response.body);
+    json.begin_object().key("message").string(error.message()).end_object();
+    response.body += '\n';
+    return response;
+}
+
+std::string ApiVersion::text() const {
+    return std::to_string(major) + "." + std::to_string(minor);
+}
+
+std::optional<ApiVersion> api_version_parse(std::string_view text) {
+    ApiVersion version;
+    const char* end = text.data() + text.size();
+    const auto [dot, major_error] = std::from_chars(text.data(), end, version.major);
+    if (major_error != std::errc{} || dot == end || *dot != '.') {
+        return std::nullopt;
+    }
+    const auto [last, minor_error] = std::from_chars(dot + 1, end, version.minor);
+    if (minor_error != std::errc{} || last != end || version.major < 0 || version.minor < 0) {
+        return std::nullopt;
+    }
+    return version;
+}
+
+Task<void> ApiContext::send_json(int status, std::string body) {
+    body += '\n';
+    co_return co_await response.send(status, "application/json", body);
+}
+
+Task<void> ApiContext::send_empty(int status) {
+    co_return co_await response.send(status, "", "");
+}
+
+Task<std::string> ApiContext::json_body() {
+    const std::string_view type = request.head().headers.get("Content-Type");
+    CO_TRY(std::string body, co_await request.read_body_all());
+    if (!body.empty() && !type.empty() && !type.starts_with("application/json")) {
+        co_return Error(ErrorKind::invalid_argument,
+                        "unsupported Content-Type header (" + std::string(type) +
+                            "): must be 'application/json'");
+    }
+    co_return std::move(body);
+}
+
+ApiServer::ApiServer(Daemon& daemon)
+    : daemon_(daemon),
+      router_(std::make_unique<Router>()),
+      server_([this](ServerRequest& request,
+                     ServerResponse& response) { return handle(request, response); },
+              server_options()) {
+    std::size_t number = 0;
+    for (const ApiRoute& route : api_routes()) {
+        router_->add(route.method, route.pattern, number++);
+    }
+}
+
+ApiServer::~ApiServer() = default;
+
+Task<void> ApiServer::serve(Listener& listener) {
+    return server_.serve(listener);
+}
+
+Task<void> ApiServer::handle(ServerRequest& request, ServerResponse& response) {
+    const RequestHead& head = request.head();
+    CO_TRY(const VersionedPath versioned, version_split(head.path()));
+    std::optional<RouteMatch> match = router_->match(head.method, versioned.path);
+    if (!match) {
+        co_return Error(ErrorKind::not_found, "page not found");
+    }
+    ApiContext context{.daemon = daemon_,
+                       .request = request,
+                       .response = response,
+                       .params = std::move(match->params),
+                       .query = Query::parse(head.query()),
+                       .version = versioned.version};
+    if (head.headers.get("Content-Type").starts_with("application/x-www-form-urlencoded")) {
+        CO_TRY(const std::string form, co_await request.read_body_all());
+        context.query.merge(Query::parse(form));
+    }
+    Result<void> handled = co_await api_routes()[match->route].handler(context);
+    if (!handled && handled.error().kind() == ErrorKind::internal) {
+        LOG_ERROR("{} {}: {}", head.method, head.path(), handled.error().message());
+    }
+    co_return handled;
+}
+
+}  // namespace davit

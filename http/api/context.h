@@ -1,0 +1,63 @@
+#pragma once
+/// ApiContext: one API call, as its handler sees it. ApiVersion: what the client speaks.
+#include <compare>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "http/message.h"
+#include "http/router.h"
+#include "http/server.h"
+#include "reactor/task.h"
+
+namespace davit {
+
+class Daemon;
+
+/// The API versions that davit speaks. Follows: Docker Engine API, "Versioning".
+struct ApiVersion {
+    int major = 1;
+    int minor = 50;
+
+    auto operator<=>(const ApiVersion&) const = default;
+
+    std::string text() const;
+};
+
+inline constexpr ApiVersion api_version_max{1, 50};
+inline constexpr ApiVersion api_version_min{1, 24};
+
+/// "1.44"; nothing if it is not two numbers.
+std::optional<ApiVersion> api_version_parse(std::string_view text);
+
+struct ApiContext {
+    Daemon& daemon;
+    ServerRequest& request;
+    ServerResponse& response;
+    RouteParams params;
+    Query query;
+    ApiVersion version;
+
+    /// Answer with one JSON document; a newline is added.
+    Task<void> send_json(int status, std::string body);
+
+    /// 204, 304: no body.
+    Task<void> send_empty(int status);
+
+    /// The JSON body. Errors: invalid_argument (not JSON where JSON is due); resource_exhausted.
+    Task<std::string> json_body();
+};
+
+using ApiHandler = Task<void> (*)(ApiContext&);
+
+struct ApiRoute {
+    std::string_view method;
+    std::string_view pattern;
+    ApiHandler handler;
+};
+
+/// Every endpoint, in the order of the reference.
+std::span<const ApiRoute> api_routes();
+
+}  // namespace davit

@@ -1,0 +1,44 @@
+#pragma once
+/// The handlers of the endpoints, one function each, by the file they are in. Each parses what came
+/// over the wire, runs a job of the engine, and writes what the job gives.
+#include "http/api/context.h"
+
+namespace davit::api {
+
+// system.cc
+Task<void> ping(ApiContext& context);
+Task<void> version(ApiContext& context);
+Task<void> info(ApiContext& context);
+Task<void> jobs_list(ApiContext& context);
+Task<void> job_cancel(ApiContext& context);
+Task<void> not_a_swarm(ApiContext& context);
+Task<void> plugins_list(ApiContext& context);
+
+// events.cc
+Task<void> events(ApiContext& context);
+
+// containers.cc
+Task<void> container_list(ApiContext& context);
+Task<void> container_create(ApiContext& context);
+Task<void> container_inspect(ApiContext& context);
+Task<void> container_start(ApiContext& context);
+Task<void> container_stop(ApiContext& context);
+Task<void> container_restart(ApiContext& context);
+Task<void> container_kill(ApiContext& context);
+Task<void> container_wait(ApiContext& context);
+Task<void> container_remove(ApiContext& context);
+
+// streams.cc
+Task<void> container_attach(ApiContext& context);
+Task<void> container_logs(ApiContext& context);
+Task<void> container_resize(ApiContext& context);
+
+// images.cc
+Task<void> image_list(ApiContext& context);
+Task<void> image_create(ApiContext& context);
+Task<void> image_inspect(ApiContext& context);
+Task<void> image_history(ApiContext& context);
+Task<void> image_tag(ApiContext& context);
+Task<void> image_remove(ApiContext& context);
+
+}  // namespace davit::api

@@ -1,0 +1,51 @@
+// The one table of endpoints.
+#include <array>
+
+#include "http/api/handlers.h"
+
+namespace davit {
+
+std::span<const ApiRoute> api_routes() {
+    using namespace api;
+    static constexpr auto routes = std::to_array<ApiRoute>({
+        {"HEAD", "/_ping", ping},
+        {"GET", "/_ping", ping},
+        {"GET", "/version", version},
+        {"GET", "/info", info},
+        {"GET", "/events", events},
+
+        {"GET", "/containers/json", container_list},
+        {"POST", "/containers/create", container_create},
+        {"GET", "/containers/{id}/json", container_inspect},
+        {"POST", "/containers/{id}/start", container_start},
+        {"POST", "/containers/{id}/stop", container_stop},
+        {"POST", "/containers/{id}/restart", container_restart},
+        {"POST", "/containers/{id}/kill", container_kill},
+        {"POST", "/containers/{id}/wait", container_wait},
+        {"DELETE", "/containers/{id}", container_remove},
+        {"POST", "/containers/{id}/attach", container_attach},
+        {"GET", "/containers/{id}/logs", container_logs},
+        {"POST", "/containers/{id}/resize", container_resize},
+
+        {"POST", "/images/create", image_create},
+        {"GET", "/images/json", image_list},
+        {"GET", "/images/{name...}/json", image_inspect},
+        {"GET", "/images/{name...}/history", image_history},
+        {"POST", "/images/{name...}/tag", image_tag},
+        {"DELETE", "/images/{name...}", image_remove},
+
+        {"GET", "/plugins", plugins_list},
+        {"GET", "/swarm", not_a_swarm},
+        {"GET", "/nodes", not_a_swarm},
+        {"GET", "/services", not_a_swarm},
+        {"GET", "/tasks", not_a_swarm},
+        {"GET", "/secrets", not_a_swarm},
+        {"GET", "/configs", not_a_swarm},
+
+        {"GET", "/davit/jobs", jobs_list},
+        {"POST", "/davit/jobs/{id}/cancel", job_cancel},
+    });
+    return routes;
+}
+
+}  // namespace davit

@@ -1,0 +1,190 @@
+// Endpoints about the daemon itself: ping, version, info, jobs, metrics.
+#include "http/api/handlers.h"
+#include "http/json_writer.h"
+#include "jobs/daemon.h"
+#include "jobs/version.h"
+
+namespace davit::api {
+
+namespace {
+
+void ping_headers(Headers& headers) {
+    headers.set("Builder-Version", "1");
+    headers.set("Swarm", "inactive");
+    headers.set("Cache-Control", "no-cache, no-store, must-revalidate");
+    headers.set("Pragma", "no-cache");
+}
+
+void write_component(JsonWriter& json, const SystemInfo& host) {
+    json.begin_object().key("Name").string("Engine").key("Version").string(engine_version);
+    json.key("Details").begin_object();
+    json.key("ApiVersion").string(api_version_max.text());
+    json.key("Arch").string(host.go_architecture);
+    json.key("Experimental").string("false");
+    json.key("KernelVersion").string(host.kernel_version);
+    json.key("MinAPIVersion").string(api_version_min.text());
+    json.key("Os").string("linux");
+    json.end_object().end_object();
+}
+
+void write_runtimes(JsonWriter& json) {
+    json.key("Runtimes").begin_object();
+    json.key("davit").begin_object().key("path").string("davit-init").end_object();
+    json.end_object().key("DefaultRuntime").string("davit");
+}
+
+void write_plugins(JsonWriter& json) {
+    json.key("Plugins").begin_object();
+    json.key("Volume").strings(std::array<std::string_view, 1>{"local"});
+    json.key("Network").strings(std::array<std::string_view, 2>{"host", "null"});
+    json.key("Authorization").null();
+    json.key("Log").strings(std::array<std::string_view, 1>{"json-file"});
+    json.end_object();
+}
+
+void write_registry_config(JsonWriter& json, const DaemonConfig& config) {
+    json.key("RegistryConfig").begin_object();
+    std::vector<std::string> cidrs = config.insecure_registries;
+    cidrs.insert(cidrs.begin(), {"::1/128", "127.0.0.0/8"});
+    json.key("InsecureRegistryCIDRs").strings(cidrs);
+    json.key("IndexConfigs").begin_object().key("docker.io").begin_object();
+    json.key("Name").string("docker.io").key("Mirrors").strings(config.registry_mirrors);
+    json.key("Secure").boolean(true).key("Official").boolean(true);
+    json.end_object().end_object();
+    json.key("Mirrors").strings(config.registry_mirrors).end_object();
+}
+
+void write_counts(JsonWriter& json, const Daemon& daemon) {
+    const ContainerCounts counts = daemon.containers.counts();
+    json.key("Containers").number(counts.total);
+    json.key("ContainersRunning").number(counts.running);
+    json.key("ContainersPaused").number(counts.paused);
+    json.key("ContainersStopped").number(counts.total - counts.running - counts.paused);
+    json.key("Images").number(daemon.image_count());
+}
+
+void write_host(JsonWriter& json, const SystemInfo& host) {
+    json.key("KernelVersion").string(host.kernel_version);
+    json.key("OperatingSystem").string(host.operating_system);
+    json.key("OSVersion").string(host.os_version);
+    json.key("OSType").string("linux").key("Architecture").string(host.architecture);
+    json.key("NCPU").number(host.cpu_count).key("MemTotal").number(host.memory_bytes);
+    json.key("Name").string(host.host_name);
+}
+
+void write_abilities(JsonWriter& json, const Daemon& daemon) {
+    const CgroupAbilities able = daemon.cgroup_abilities();
+    json.key("MemoryLimit").boolean(able.memory).key("SwapLimit").boolean(able.swap);
+    json.key("CpuCfsPeriod").boolean(able.cpu).key("CpuCfsQuota").boolean(able.cpu);
+    json.key("CPUShares").boolean(able.cpu).key("CPUSet").boolean(able.cpuset);
+    json.key("PidsLimit").boolean(able.pids).key("OomKillDisable").boolean(able.oom_kill_disable);
+    json.key("IPv4Forwarding").boolean(false);
+    json.key("CgroupDriver").string("cgroupfs");
+    json.key("CgroupVersion").string(able.version_2 ? "2" : "1");
+    json.key("SecurityOptions");
+    json.strings(std::array<std::string_view, 2>{"name=seccomp,profile=builtin", "name=cgroupns"});
+}
+
+}  // namespace
+
+Task<void> ping(ApiContext& context) {
+    ping_headers(context.response.headers());
+    co_return co_await context.response.send(200, "text/plain; charset=utf-8", "OK");
+}
+
+Task<void> version(ApiContext& context) {
+    const SystemInfo& host = context.daemon.system;
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object();
+    json.key("Platform").begin_object().key("Name").string("davit " DAVIT_VERSION).end_object();
+    json.key("Components").begin_array();
+    write_component(json, host);
+    json.end_array();
+    json.key("Version").string(engine_version);
+    json.key("ApiVersion").string(api_version_max.text());
+    json.key("MinAPIVersion").string(api_version_min.text());
+    json.key("GitCommit").string("").key("GoVersion").string("");
+    json.key("Os").string("linux").key("Arch").string(host.go_architecture);
+    json.key("KernelVersion").string(host.kernel_version).key("BuildTime").string("");
+    json.end_object();
+    co_return co_await context.send_json(200, std::move(body));
+}
+
+Task<void> info(ApiContext& context) {
+    const Daemon& daemon = context.daemon;
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().key("ID").string(daemon.id);
+    write_counts(json, daemon);
+    json.key("Driver").string(daemon.graph_driver_name());
+    json.key("DriverStatus").begin_array().end_array();
+    json.key("SystemStatus").null();
+    write_plugins(json);
+    write_host(json, daemon.system);
+    write_abilities(json, daemon);
+    write_runtimes(json);
+    write_registry_config(json, daemon.config);
+    json.key("DockerRootDir").string(daemon.config.data_root);
+    json.key("ServerVersion").string(engine_version);
+    json.key("IndexServerAddress").string("https://index.docker.io/v1/");
+    json.key("LoggingDriver").string("json-file");
+    json.key("Debug").boolean(log_level() == LogLevel::debug);
+    json.key("NFd").number(0).key("NGoroutines").number(daemon.engine.running_count());
+    json.key("SystemTime").string(rfc3339_nano(wall_now()));
+    json.key("NEventsListener").number(0);
+    json.key("HttpProxy").string("").key("HttpsProxy").string("").key("NoProxy").string("");
+    json.key("Labels").begin_array().end_array();
+    json.key("ExperimentalBuild").boolean(false).key("LiveRestoreEnabled").boolean(false);
+    json.key("Swarm").begin_object().key("NodeID").string("").key("LocalNodeState");
+    json.string("inactive").key("ControlAvailable").boolean(false).end_object();
+    json.key("Isolation").string("").key("InitBinary").string("").key("GenericResources").null();
+    json.key("DefaultAddressPools").begin_array().end_array();
+    json.key("CDISpecDirs").begin_array().end_array();
+    json.key("Warnings").strings(daemon.warnings()).end_object();
+    co_return co_await context.send_json(200, std::move(body));
+}
+
+Task<void> jobs_list(ApiContext& context) {
+    std::string body;
+    JsonWriter json(body);
+    json.begin_array();
+    for (const JobReport& report : context.daemon.engine.list()) {
+        json.begin_object().key("Id").number(report.id).key("Name").string(report.name);
+        json.key("Args").strings(report.arguments);
+        json.key("Status").string(job_status_name(report.status));
+        json.key("Started").string(rfc3339_nano(report.started));
+        json.key("ElapsedNs").number(report.elapsed.count());
+        json.key("Error").string(report.error).key("Phases").begin_array();
+        for (const Phase& phase : report.phases) {
+            json.begin_object().key("Name").string(phase.name);
+            json.key("StartNs").number(phase.start.count());
+            json.key("DurationNs").number(phase.duration.count()).end_object();
+        }
+        json.end_array().end_object();
+    }
+    json.end_array();
+    co_return co_await context.send_json(200, std::move(body));
+}
+
+Task<void> job_cancel(ApiContext& context) {
+    const std::string& text = context.params.get("id");
+    std::uint64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+        co_return Error(ErrorKind::invalid_argument, "not a job's number: " + text);
+    }
+    CO_CHECK(context.daemon.engine.cancel(id));
+    co_return co_await context.send_empty(204);
+}
+
+Task<void> not_a_swarm(ApiContext&) {
+    co_return Error(ErrorKind::unavailable,
+                    "This node is not a swarm manager. davit does not implement Swarm.");
+}
+
+Task<void> plugins_list(ApiContext& context) {
+    co_return co_await context.send_json(200, "[]");
+}
+
+}  // namespace davit::api

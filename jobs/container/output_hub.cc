@@ -1,0 +1,80 @@
+#include "jobs/container/output_hub.h"
+
+#include <algorithm>
+
+#include "reactor/base/limits.h"
+
+namespace davit {
+
+OutputHub::Reader::Reader(OutputHub& hub)
+    : hub_(hub), place_(hub.readers_.insert(hub.readers_.end(), this)) {}
+
+OutputHub::Reader::~Reader() {
+    if (!ended_) {
+        hub_.readers_.erase(place_);
+    }
+    hub_.room_.wake_all();
+}
+
+Task<std::optional<OutputChunk>> OutputHub::Reader::next() {
+    while (chunks_.empty()) {
+        if (ended_) {
+            co_return std::optional<OutputChunk>{};
+        }
+        CO_CHECK(co_await waiters_.wait());
+    }
+    std::optional<OutputChunk> chunk(std::move(chunks_.front()));
+    chunks_.pop_front();
+    bytes_ -= chunk->bytes->size();
+    if (bytes_ < limits::attach_backlog_bytes_max) {
+        hub_.room_.wake_all();
+    }
+    co_return std::move(chunk);
+}
+
+Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
+    if (log_) {
+        log_result(log_->append(stream, bytes));
+    }
+    if (readers_.empty()) {
+        co_return ok;
+    }
+    const auto shared = std::make_shared<const std::string>(bytes);
+    for (Reader* reader : readers_) {
+        reader->chunks_.push_back({stream, shared});
+        reader->bytes_ += shared->size();
+        reader->waiters_.wake_one();
+    }
+    while (std::ranges::any_of(readers_, [](const Reader* reader) {
+        return reader->bytes_ >= limits::attach_backlog_bytes_max;
+    })) {
+        CO_CHECK(co_await room_.wait());
+    }
+    co_return ok;
+}
+
+void OutputHub::stream_ended(OutputStream stream) {
+    if (log_) {
+        log_result(log_->end(stream));
+    }
+}
+
+void OutputHub::log_result(Result<void> written) {
+    if (!written && !log_error_) {
+        log_error_ = std::move(written).error();
+    }
+    log_waiters_.wake_all();
+}
+
+void OutputHub::run_ended() {
+    for (Reader* reader : std::exchange(readers_, {})) {
+        reader->ended_ = true;
+        reader->waiters_.wake_all();
+    }
+    log_.reset();
+    log_error_.reset();
+    log_waiters_.wake_all();
+    room_.wake_all();
+}
+
+}  // namespace davit

@@ -1,0 +1,77 @@
+#pragma once
+/// OutputHub: a container's output, to its log and to whoever is attached.
+///
+/// A reader sees every byte from its subscription until the run ends. It holds at most
+/// limits::attach_backlog_bytes_max; beyond that the container's pipe is not read until the reader
+/// catches up or goes, so memory stays bounded and nothing is dropped.
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "drivers/log/json_file.h"
+#include "reactor/async_event.h"
+
+namespace davit {
+
+struct OutputChunk {
+    OutputStream stream = OutputStream::standard_output;
+    std::shared_ptr<const std::string> bytes;
+};
+
+class OutputHub {
+  public:
+    class Reader {
+      public:
+        explicit Reader(OutputHub& hub);
+        Reader(const Reader&) = delete;
+        Reader& operator=(const Reader&) = delete;
+        ~Reader();
+
+        /// The next bytes; nothing once the run has ended and all was taken. Errors: cancelled.
+        Task<std::optional<OutputChunk>> next();
+
+      private:
+        friend class OutputHub;
+
+        OutputHub& hub_;
+        std::list<Reader*>::iterator place_;
+        std::deque<OutputChunk> chunks_;
+        std::size_t bytes_ = 0;
+        bool ended_ = false;
+        WaitList waiters_;
+    };
+
+    /// Where records go from now on; none for log driver "none".
+    void log_to(std::optional<JsonFileWriter> log) { log_ = std::move(log); }
+
+    /// Take bytes that the container wrote; returns when every reader has room again.
+    /// A log that cannot be written is reported once per run through log_error().
+    Task<void> publish(OutputStream stream, std::string_view bytes);
+
+    /// One stream of the run ended; its last line may have no newline.
+    void stream_ended(OutputStream stream);
+
+    /// The run ended: readers get what is queued and then the end; followers of the log are woken.
+    void run_ended();
+
+    /// Await more log records or the end of the run, whichever is first.
+    WaitList::Awaiter log_changed() { return log_waiters_.wait(); }
+
+    /// The first error of writing the log in this run.
+    const std::optional<Error>& log_error() const { return log_error_; }
+
+  private:
+    friend class Reader;
+
+    void log_result(Result<void> written);
+
+    std::optional<JsonFileWriter> log_;
+    std::optional<Error> log_error_;
+    std::list<Reader*> readers_;
+    WaitList room_;  // The pump, waiting for a slow reader.
+    WaitList log_waiters_;
+};
+
+}  // namespace davit

@@ -1,0 +1,44 @@
+#pragma once
+/// ContainerTable: every container that the daemon knows, by id, by name, by unique prefix.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "jobs/container/container.h"
+
+namespace davit {
+
+struct ContainerCounts {
+    std::uint64_t total = 0;
+    std::uint64_t running = 0;
+    std::uint64_t paused = 0;
+};
+
+class ContainerTable {
+  public:
+    /// Errors: conflict, in Docker's words, when the name is taken.
+    Result<void> insert(std::shared_ptr<Container> container);
+
+    void erase(const ContainerId& id);
+
+    /// Full id, then full name (with or without its slash), then a unique prefix of an id.
+    /// Errors: not_found "No such container: X"; invalid_argument for an ambiguous prefix.
+    Result<std::shared_ptr<Container>> find(std::string_view text) const;
+
+    /// Errors: conflict when the name belongs to another container.
+    Result<void> name_check(const std::string& name) const;
+
+    /// Newest first.
+    std::vector<std::shared_ptr<Container>> list() const;
+
+    ContainerCounts counts() const;
+
+    bool empty() const { return by_id_.empty(); }
+
+  private:
+    std::map<std::string, std::shared_ptr<Container>, std::less<>> by_id_;
+    std::map<std::string, ContainerId, std::less<>> by_name_;
+};
+
+}  // namespace davit

@@ -1,0 +1,25 @@
+#pragma once
+/// What `davit daemon` was told on its command line.
+#include <string>
+#include <vector>
+
+namespace davit {
+
+struct DaemonConfig {
+    /// Images, layers, containers: survives reboots.
+    std::string data_root = "/var/lib/davit";
+    /// Sockets, pids, the run database: dies with the boot.
+    std::string run_dir = "/run/davit";
+    /// "unix:///path" or "tcp://address:port".
+    std::vector<std::string> hosts;
+    /// Graph driver; only "overlay2" ("overlay") for now.
+    std::string storage_driver = "overlay2";
+    /// Registries that may be spoken to without TLS, besides those on loopback.
+    std::vector<std::string> insecure_registries;
+    /// "https://mirror.example[:port]": asked before Docker Hub.
+    std::vector<std::string> registry_mirrors;
+    /// Where containers' cgroups are made, below each hierarchy's root.
+    std::string cgroup_parent = "/davit";
+};
+
+}  // namespace davit

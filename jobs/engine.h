@@ -1,0 +1,135 @@
+#pragma once
+/// Engine: every piece of work is a job, modelled on a unix process: it has a name, arguments, a
+/// status and phases; it can be listed and cancelled.
+///
+/// A job is a coroutine function `Task<T> body(Job&, request...)`, named in job_table.cc. Its
+/// standard streams are what its caller hands it in the request (a body to read, a sink to write
+/// progress to).
+#include <deque>
+#include <list>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "reactor/base/clock.h"
+#include "reactor/task_group.h"
+
+namespace davit {
+
+enum class JobStatus { running, done, failed, cancelled };
+
+std::string_view job_status_name(JobStatus status);
+
+/// One named stretch of a job's or a container start's time, relative to its beginning.
+struct Phase {
+    std::string name;
+    Nanoseconds start{};
+    Nanoseconds duration{};
+};
+
+/// Consecutive phases with monotonic timestamps: begin() ends the one before.
+class PhaseRecorder {
+  public:
+    PhaseRecorder() : origin_(monotonic_now()) {}
+
+    void begin(std::string_view name);
+    void end();
+
+    MonotonicTime origin() const { return origin_; }
+
+    const std::vector<Phase>& phases() const { return phases_; }
+
+  private:
+    MonotonicTime origin_;
+    bool open_ = false;
+    std::vector<Phase> phases_;
+};
+
+class Job {
+  public:
+    Job(std::uint64_t id, std::string name, std::vector<std::string> arguments, CancelScope* parent)
+        : id_(id), name_(std::move(name)), arguments_(std::move(arguments)), scope_(parent) {}
+
+    std::uint64_t id() const { return id_; }
+
+    const std::string& name() const { return name_; }
+
+    const std::vector<std::string>& arguments() const { return arguments_; }
+
+    WallTime started() const { return started_; }
+
+    PhaseRecorder& phases() { return phases_; }
+
+    const PhaseRecorder& phases() const { return phases_; }
+
+    CancelScope& scope() { return scope_; }
+
+  private:
+    std::uint64_t id_;
+    std::string name_;
+    std::vector<std::string> arguments_;
+    WallTime started_ = wall_now();
+    PhaseRecorder phases_;
+    CancelScope scope_;
+};
+
+/// What is told of a job, running or finished.
+struct JobReport {
+    std::uint64_t id = 0;
+    std::string name;
+    std::vector<std::string> arguments;
+    JobStatus status = JobStatus::running;
+    WallTime started;
+    Nanoseconds elapsed{};
+    std::vector<Phase> phases;
+    std::string error;
+};
+
+/// Every job's name and what it does: the engine refuses to run a job that is not here.
+struct JobEntry {
+    std::string_view name;
+    std::string_view summary;
+};
+
+std::span<const JobEntry> job_table();
+
+class Engine {
+  public:
+    Engine() = default;
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+
+    /// Run body as a job, under the awaiter's cancellation and the job's own.
+    /// Errors: the body's; cancelled.
+    template <typename T, typename... Parameters, typename... Arguments>
+    Task<T> run(std::string_view name,
+                std::vector<std::string> shown,
+                Task<T> (*body)(Job&, Parameters...),
+                Arguments... arguments) {
+        Job job(next_id_++, job_name_checked(name), std::move(shown), co_await current_scope());
+        running_.emplace(job.id(), &job);
+        Task<T> task = body(job, std::forward<Parameters>(arguments)...);
+        Result<T> result = co_await std::move(task).under(&job.scope());
+        finish(job, result ? nullptr : &result.error());
+        co_return std::move(result);
+    }
+
+    /// Running jobs first, then the last finished ones, newest first.
+    std::vector<JobReport> list() const;
+
+    /// Ask a running job to stop; it does at its next await point, and undoes what it did.
+    /// Errors: not_found.
+    Result<void> cancel(std::uint64_t id);
+
+    std::uint64_t running_count() const { return running_.size(); }
+
+  private:
+    static std::string job_name_checked(std::string_view name);
+    void finish(Job& job, const Error* error);
+
+    std::uint64_t next_id_ = 1;
+    std::map<std::uint64_t, Job*> running_;
+    std::deque<JobReport> finished_;
+};
+
+}  // namespace davit

@@ -1,0 +1,42 @@
+#include "jobs/event_bus.h"
+
+#include <algorithm>
+
+#include "reactor/base/limits.h"
+
+namespace davit {
+
+void EventBus::publish(std::string type,
+                       std::string action,
+                       std::string actor_id,
+                       std::vector<std::pair<std::string, std::string>> attributes) {
+    events_.push_back(Event{.sequence = next_++,
+                            .type = std::move(type),
+                            .action = std::move(action),
+                            .actor_id = std::move(actor_id),
+                            .attributes = std::move(attributes),
+                            .time = wall_now()});
+    if (events_.size() > limits::events_kept_max) {
+        events_.pop_front();
+    }
+    readers_.wake_all();
+}
+
+std::uint64_t EventBus::sequence_since(WallTime time) const {
+    const auto first = std::ranges::lower_bound(events_, time, {}, &Event::time);
+    return first == events_.end() ? next_ : first->sequence;
+}
+
+Task<Event> EventBus::at(std::uint64_t sequence) {
+    while (sequence >= next_) {
+        CO_CHECK(co_await readers_.wait());
+    }
+    const std::uint64_t first = events_.front().sequence;
+    if (sequence < first) {
+        co_return Error(ErrorKind::resource_exhausted,
+                        std::to_string(first - sequence) + " events were dropped: reader too slow");
+    }
+    co_return events_[sequence - first];
+}
+
+}  // namespace davit

@@ -1,0 +1,49 @@
+#pragma once
+/// EventBus: what happened, in order, with a number each. Follows: Docker Engine API, operation
+/// SystemEvents.
+///
+/// Readers hold a position, not a queue: a slow one costs nothing and loses nothing until it lags
+/// by limits::events_kept_max events, which it is then told.
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "reactor/async_event.h"
+#include "reactor/base/clock.h"
+
+namespace davit {
+
+struct Event {
+    std::uint64_t sequence = 0;
+    std::string type;      // "container", "image", "network", ...
+    std::string action;    // "create", "start", "die", ...
+    std::string actor_id;  // A container's id, an image's familiar reference or id.
+    std::vector<std::pair<std::string, std::string>> attributes;
+    WallTime time;
+};
+
+class EventBus {
+  public:
+    /// Append; wakes every reader that waits.
+    void publish(std::string type,
+                 std::string action,
+                 std::string actor_id,
+                 std::vector<std::pair<std::string, std::string>> attributes);
+
+    /// The sequence number that the next event gets.
+    std::uint64_t next_sequence() const { return next_; }
+
+    /// The number of the first kept event at or after a time.
+    std::uint64_t sequence_since(WallTime time) const;
+
+    /// The event with this number, waiting for it if it is still to come.
+    /// Errors: cancelled; resource_exhausted if it was dropped already.
+    Task<Event> at(std::uint64_t sequence);
+
+  private:
+    std::deque<Event> events_;
+    std::uint64_t next_ = 1;
+    WaitList readers_;
+};
+
+}  // namespace davit
