@@ -38,6 +38,9 @@ class Samples {
     /// The nearest-rank percentile in milliseconds; fraction in (0, 1]. Needs a sample.
     double percentile_ms(double fraction) const;
 
+    /// The latest sample. Needs one.
+    double last_ms() const { return static_cast<double>(values_.back().count()) / 1e6; }
+
   private:
     std::vector<Nanoseconds> values_;
 };

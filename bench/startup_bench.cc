@@ -24,7 +24,7 @@ namespace davit::bench {
 namespace {
 
 struct Options {
-    ContenderOptions contenders = {"build/release/davit", false};
+    ContenderOptions contenders = {"build/release/cli/davit", false};
     int rounds = 60;
     std::vector<int> clients = {1, 16};
     int block_rounds = 3;
