@@ -10,12 +10,19 @@ namespace davit {
 /// In a heap block of its own: libuv owns the handle's memory until its close callback.
 struct Poller::State {
     uv_poll_t handle{};
-    std::array<Awaiter*, 2> waiters{};
+    std::array<Awaiter*, 3> waiters{};
     int events = 0;
 
+    /// epoll reports EPOLLHUP whatever was asked for; libuv passes it on as the events that were.
+    /// Of those, priority data is the one that no stream of ours ever has.
+    static constexpr std::array<int, 3> direction_events{UV_READABLE, UV_WRITABLE, UV_PRIORITIZED};
+
     int wanted() const {
-        return (waiters[0] != nullptr ? UV_READABLE : 0) |
-               (waiters[1] != nullptr ? UV_WRITABLE : 0);
+        int mask = 0;
+        for (std::size_t i = 0; i < waiters.size(); ++i) {
+            mask |= waiters[i] != nullptr ? direction_events[i] : 0;
+        }
+        return mask;
     }
 
     void arm() {
@@ -43,14 +50,17 @@ struct Poller::State {
         auto* state = static_cast<State*>(handle->data);
         const int before = state->wanted();
         if (status < 0) {
-            ready = UV_READABLE | UV_WRITABLE;  // The next read or write names the error.
-            state->events = 0;                  // libuv has stopped the handle.
+            ready = UV_READABLE | UV_WRITABLE | UV_PRIORITIZED;  // The next call names the error.
+            state->events = 0;                                   // libuv has stopped the handle.
         }
         if ((ready & (UV_READABLE | UV_DISCONNECT)) != 0) {
             state->wake(Direction::read);
         }
         if ((ready & UV_WRITABLE) != 0) {
             state->wake(Direction::write);
+        }
+        if ((ready & UV_PRIORITIZED) != 0) {
+            state->wake(Direction::hang_up);
         }
         // Ready, but nobody waited for it: drop that interest, else epoll would report it for ever.
         const int unwanted = ready & state->events & ~before;
@@ -70,8 +80,7 @@ Result<Poller> Poller::make(int fd) {
 }
 
 void Poller::StateClose::operator()(State* state) const {
-    assert(state->waiters[0] == nullptr && state->waiters[1] == nullptr &&
-           "a waiter outlives its poller");
+    assert(state->wanted() == 0 && "a waiter outlives its poller");
     uv_close(reinterpret_cast<uv_handle_t*>(&state->handle),
              [](uv_handle_t* handle) { delete static_cast<State*>(handle->data); });
 }

@@ -13,7 +13,7 @@ namespace davit {
 
 class Poller {
   public:
-    enum class Direction : unsigned { read = 0, write = 1 };
+    enum class Direction : unsigned { read = 0, write = 1, hang_up = 2 };
 
     Poller() = default;
 
@@ -72,6 +72,10 @@ class Poller {
     Awaiter readable() { return Awaiter(state_.get(), Direction::read); }
 
     Awaiter writable() { return Awaiter(state_.get(), Direction::write); }
+
+    /// Both directions of a socket are shut (EPOLLHUP): the peer is gone, not only done with
+    /// writing.
+    Awaiter hung_up() { return Awaiter(state_.get(), Direction::hang_up); }
 
   private:
     explicit Poller(State* state) : state_(state) {}

@@ -69,6 +69,10 @@ Task<void> FdStream::readable() {
     co_return co_await poller_.readable();
 }
 
+Task<void> FdStream::hung_up() {
+    co_return co_await poller_.hung_up();
+}
+
 Task<void> FdStream::write(std::string_view bytes) {
     while (!bytes.empty()) {
         // MSG_NOSIGNAL has no counterpart for pipes: the daemon and the CLI ignore SIGPIPE.

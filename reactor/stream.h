@@ -52,6 +52,10 @@ class FdStream final : public ByteStream {
     /// Wait until a read would not wait, or the peer hung up. Errors: cancelled.
     Task<void> readable();
 
+    /// Wait until the peer of a socket has closed it altogether; a peer that only stopped writing
+    /// has not. Errors: cancelled.
+    Task<void> hung_up();
+
     int fd() const { return fd_.get(); }
 
   private:

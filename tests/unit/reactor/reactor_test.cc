@@ -262,6 +262,22 @@ TEST_CASE("write_parts writes all parts in order", "[stream]") {
     CHECK(loop.run(body()));
 }
 
+TEST_CASE("a half-close is not a hang-up", "[stream]") {
+    auto body = []() -> Task<void> {
+        CO_TRY(StreamPair pair, stream_pair_make());
+        CO_CHECK(co_await pair.second->shutdown_write());
+        std::array<char, 8> buffer{};
+        CO_TRY(const std::size_t got, co_await pair.first->read(buffer));
+        CHECK(got == 0);
+        const Result<void> early = co_await with_timeout(5ms, pair.first->hung_up());
+        CHECK(early.error().kind() == ErrorKind::timed_out);
+        pair.second.reset();
+        co_return co_await pair.first->hung_up();
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
 TEST_CASE("listeners accept, replace stale sockets and refuse live ones", "[listener]") {
     auto body = []() -> Task<void> {
         const std::string path = "/tmp/davit-listener-test-" + std::to_string(::getpid());
