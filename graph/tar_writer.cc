@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <cstring>
 
 #include "graph/pax.h"
 #include "graph/tar_header.h"
@@ -39,7 +38,7 @@ class BlockBuilder {
   public:
     /// Cut to the field when longer: PAX then has the whole.
     void text(TarField field, std::string_view value) {
-        std::memcpy(&block_[field.offset], value.data(), std::min(field.size, value.size()));
+        value.substr(0, field.size).copy(&block_[field.offset], field.size);
     }
 
     /// Octal with a NUL at the end; 0 when it does not fit, PAX then has it.
