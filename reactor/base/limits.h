@@ -30,6 +30,8 @@ inline constexpr std::size_t json_depth_max = 64;
 inline constexpr std::size_t image_layers_max = 500;
 /// OCI distribution-spec: manifests of 4 MiB should be accepted.
 inline constexpr std::size_t manifest_bytes_max = 4 * 1024 * 1024;
+/// Entries of one index; real ones have a dozen platforms, each with an attestation.
+inline constexpr std::size_t index_manifests_max = 1024;
 inline constexpr std::size_t image_config_bytes_max = 8 * 1024 * 1024;
 /// PATH_MAX.
 inline constexpr std::size_t tar_path_bytes_max = 4096;
@@ -50,6 +52,13 @@ inline constexpr std::uint64_t layer_bytes_max = 1024ULL * 1024 * 1024 * 1024;
 inline constexpr int zstd_window_log_max = 27;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
+/// Token answers, error documents and the bodies of redirects: real ones are a few KiB.
+inline constexpr std::size_t registry_small_body_bytes_max = 256 * 1024;
+/// From a registry to an object store takes one or two; browsers stop at 20.
+inline constexpr int registry_redirects_max = 8;
+/// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over costs
+/// nothing, small enough that network and unpacking overlap on small layers.
+inline constexpr std::size_t layer_chunk_bytes = 512 * 1024;
 
 // --- Graph --------------------------------------------------------------------------------------
 /// Address space of a database at first; it doubles when it is full. Costs no memory and no disk.
@@ -74,5 +83,7 @@ inline constexpr std::size_t events_kept_max = 65536;
 inline constexpr std::size_t log_line_bytes_max = 16 * 1024;
 /// Bytes that one attached reader may lag behind before it is paused or dropped.
 inline constexpr std::size_t attach_backlog_bytes_max = 1024 * 1024;
+/// One read of an attached client's input.
+inline constexpr std::size_t attach_input_bytes = 16 * 1024;
 
 }  // namespace davit::limits
