@@ -1,15 +1,14 @@
 #include "reactor/base/fd.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
-#include <cstring>
-#include <memory>
-#include <vector>
+#include <limits>
+
+#include "reactor/base/tree_remove.h"
 
 namespace davit {
 
@@ -166,71 +165,22 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
     return ok;
 }
 
-namespace {
-
-struct DirCloser {
-    void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
-bool is_dot(const char* name) {
-    return std::strcmp(name, ".") == 0 || std::strcmp(name, "..") == 0;
-}
-
-/// Remove what is inside dir; depth is bounded by the path limits of what can be created.
-Result<void> remove_contents(Fd dir_fd, dev_t device) {
-    const int raw = dir_fd.get();
-    std::unique_ptr<DIR, DirCloser> dir(::fdopendir(raw));
-    if (!dir) {
-        return Error::from_errno(errno, "fdopendir");
-    }
-    static_cast<void>(dir_fd.release());  // fdopendir took it.
-    while (dirent* entry = ::readdir(dir.get())) {
-        if (is_dot(entry->d_name)) {
-            continue;
-        }
-        if (entry->d_type != DT_DIR && ::unlinkat(raw, entry->d_name, 0) == 0) {
-            continue;
-        }
-        auto child =
-            Fd::openat(raw, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
-        if (child) {
-            struct stat info {};
-
-            if (::fstat(child->get(), &info) != 0 || info.st_dev != device) {
-                return Error::from_errno(EBUSY, "remove", entry->d_name);
-            }
-            TRY_VOID(remove_contents(*std::move(child), device));
-            if (::unlinkat(raw, entry->d_name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
-                return Error::from_errno(errno, "rmdir", entry->d_name);
-            }
-        } else if (::unlinkat(raw, entry->d_name, 0) != 0 && errno != ENOENT) {
-            return Error::from_errno(errno, "unlink", entry->d_name);
-        }
-    }
-    return ok;
-}
-
-}  // namespace
-
 Result<void> remove_tree(int dir, const std::string& path) {
-    if (::unlinkat(dir, path.c_str(), 0) == 0 || errno == ENOENT) {
-        return ok;
+    const std::size_t end = path.find_last_not_of('/');
+    const std::size_t slash = end == std::string::npos ? end : path.rfind('/', end);
+    const std::string name =
+        slash == std::string::npos ? path.substr(0, end + 1) : path.substr(slash + 1, end - slash);
+    const std::string above = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    auto parent = Fd::openat(dir, above, O_PATH | O_DIRECTORY);
+    if (!parent) {
+        return parent.error().errno_value() == ENOENT
+                   ? Result<void>(ok)
+                   : std::move(parent).error().context("remove", path);
     }
-    auto top = Fd::openat(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-    if (!top) {
-        return std::move(top).error().context("remove", path);
-    }
-
-    struct stat info {};
-
-    if (::fstat(top->get(), &info) != 0) {
-        return Error::from_errno(errno, "fstat", path);
-    }
-    if (auto removed = remove_contents(*std::move(top), info.st_dev); !removed) {
+    TreeRemove removal(*std::move(parent), name);
+    auto removed = removal.step(std::numeric_limits<std::uint64_t>::max());
+    if (!removed) {
         return std::move(removed).error().context("remove", path);
-    }
-    if (::unlinkat(dir, path.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-        return Error::from_errno(errno, "rmdir", path);
     }
     return ok;
 }

@@ -93,8 +93,8 @@ Result<void> write_all(int fd, std::string_view bytes);
 /// mkdir -p. Existing directories are fine.
 Result<void> make_directories(const std::string& path, mode_t mode = 0755);
 
-/// rm -rf below dir, never following symbolic links nor leaving dir's mount; a missing entry is
-/// fine. Blocks: as long as the tree is large; call it through offload() for anything unbounded.
+/// rm -rf below dir, never following symbolic links nor entering a mount; a missing entry is fine.
+/// Blocks: as long as the tree is large; TreeRemove does the same in slices.
 Result<void> remove_tree(int dir, const std::string& path);
 
 }  // namespace davit
