@@ -1,0 +1,305 @@
+#include <linux/close_range.h>
+#include <linux/prctl.h>
+#include <linux/stat.h>
+
+#include <asm/errno.h>
+#include <asm/signal.h>
+
+#include "libcontainer/init/init.h"
+
+namespace davit::init {
+
+namespace {
+
+constexpr int exit_code_failed = 127;
+
+// Far too large for the stack of a fresh process to be touched cheaply; zero pages until used.
+State the_state;
+
+[[noreturn]] void quit(int code) {
+    for (;;) {
+        raw::call(__NR_exit_group, code);
+    }
+}
+
+struct IoVector {
+    const void* base;
+    size_t size;
+};
+
+struct MessageHeader {
+    void* name;
+    int name_size;
+    IoVector* vectors;
+    size_t vector_count;
+    void* control;
+    size_t control_size;
+    int flags;
+};
+
+long message_send(const plan::Message& message, void* control, size_t control_size) {
+    constexpr long no_signal = 0x4000;  // MSG_NOSIGNAL
+    IoVector vector = {&message, sizeof(message)};
+    MessageHeader header = {nullptr, 0, &vector, 1, control, control_size, 0};
+    long sent = -EINTR;
+    while (sent == -EINTR) {
+        sent = raw::call(__NR_sendmsg, plan::channel_fd, &header, no_signal);
+    }
+    return sent;
+}
+
+void message_fill(plan::Message& message,
+                  plan::MessageKind kind,
+                  const plan::Operation* operation,
+                  long error) {
+    message.magic = plan::magic;
+    message.kind = kind;
+    message.error_number = static_cast<int32_t>(-error);
+    if (operation != nullptr && operation->header != nullptr) {
+        message.operation = operation->header->kind;
+        message.operation_index = operation->index;
+    }
+}
+
+[[noreturn]] void report_and_quit(State& state, const plan::Operation* operation, long error) {
+    plan::Message message = {};
+    message_fill(message, plan::MessageKind::failed, operation, error);
+    message.detail = state.failure.detail;
+    copy_text(message.call, sizeof(message.call), state.failure.call);
+    copy_text(message.subject, sizeof(message.subject), state.failure.subject);
+    message_send(message, nullptr, 0);
+    quit(exit_code_failed);
+}
+
+/// Tell the daemon that everything is set up, and wait until it has written down who we are.
+long wait_for_release(State& state, const plan::Operation& operation) {
+    plan::Message message = {};
+    message_fill(message, plan::MessageKind::ready, &operation, 0);
+    const long sent = message_send(message, nullptr, 0);
+    if (sent < 0) {
+        return fail(state, "sendmsg", "", sent);
+    }
+    char byte = 0;
+    long got = -EINTR;
+    while (got == -EINTR) {
+        got = raw::call(__NR_read, plan::channel_fd, &byte, 1);
+    }
+    if (got != 1 || byte != plan::release_byte) {
+        quit(exit_code_failed);  // The daemon is gone or has given up: nobody is left to tell.
+    }
+    return 0;
+}
+
+long text_call(State& state, long number, const char* name, const plan::Operation& operation) {
+    plan::Strings strings(operation);
+    const char* text = strings.next();
+    const long done = raw::call(number, text, length(text));
+    return done < 0 ? fail(state, name, text, done) : 0;
+}
+
+long process_step(State& state, const plan::Operation& operation) {
+    switch (operation.header->kind) {
+        case plan::Kind::hostname:
+            return text_call(state, __NR_sethostname, "sethostname", operation);
+        case plan::Kind::domainname:
+            return text_call(state, __NR_setdomainname, "setdomainname", operation);
+        case plan::Kind::loopback_up:
+            return loopback_up(state, operation);
+        case plan::Kind::session:
+            return session(state, operation);
+        case plan::Kind::terminal:
+            return terminal(state, operation);
+        case plan::Kind::resource_limit:
+            return resource_limit(state, operation);
+        case plan::Kind::credentials:
+            return credentials(state, operation);
+        case plan::Kind::capabilities:
+            return capabilities(state, operation);
+        case plan::Kind::working_directory:
+            return working_directory(state, operation);
+        case plan::Kind::file_mode_mask:
+            raw::call(__NR_umask, operation.header->a);
+            return 0;
+        case plan::Kind::gate:
+            return wait_for_release(state, operation);
+        case plan::Kind::no_new_privileges: {
+            const long done = raw::call(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+            return done < 0 ? fail(state, "prctl(NO_NEW_PRIVS)", "", done) : 0;
+        }
+        case plan::Kind::seccomp:
+            return seccomp_load(state, operation);
+        case plan::Kind::execute:
+            return execute(state, operation);
+        default:
+            return -EINVAL;
+    }
+}
+
+long step(State& state, const plan::Operation& operation) {
+    switch (operation.header->kind) {
+        case plan::Kind::join_cgroup:
+            return join_cgroup(state, operation);
+        case plan::Kind::join_namespace:
+            return join_namespace(state, operation);
+        case plan::Kind::unshare:
+            return unshare_namespaces(state, operation);
+        case plan::Kind::oom_score_adjust:
+            return oom_score_adjust(state, operation);
+        case plan::Kind::open_source:
+            return open_source(state, operation);
+        case plan::Kind::mount_attributes:
+            return mount_attributes(state, operation);
+        case plan::Kind::enter_root:
+            return enter_root(state, operation);
+        case plan::Kind::mount_filesystem:
+            return mount_filesystem(state, operation);
+        case plan::Kind::attach:
+            return attach(state, operation);
+        case plan::Kind::remount:
+            return remount(state, operation);
+        case plan::Kind::make_device:
+            return make_device(state, operation);
+        case plan::Kind::make_symlink:
+            return make_symlink(state, operation);
+        case plan::Kind::make_directory:
+            return make_directory(state, operation);
+        case plan::Kind::mask_path:
+            return mask_path(state, operation);
+        case plan::Kind::readonly_path:
+            return readonly_path(state, operation);
+        case plan::Kind::sysctl:
+            return sysctl(state, operation);
+        default:
+            return process_step(state, operation);
+    }
+}
+
+/// Everything that a parent may have left in this process which the container must not see.
+void self_clean() {
+    raw::call(__NR_close_range, plan::channel_fd, ~0U, CLOSE_RANGE_CLOEXEC);
+    // Nobody may trace or read this process while it still holds the host's descriptors.
+    raw::call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+
+    struct {
+        void* handler;
+        unsigned long flags;
+        void* restorer;
+        unsigned long mask;
+    } action = {};
+
+    constexpr int signals = 64;
+    for (int number = 1; number <= signals; ++number) {
+        raw::call(__NR_rt_sigaction, number, &action, nullptr, sizeof(action.mask));
+    }
+    unsigned long mask = 0;
+    constexpr int set_mask = 2;  // SIG_SETMASK
+    raw::call(__NR_rt_sigprocmask, set_mask, &mask, nullptr, sizeof(mask));
+    raw::call(__NR_umask, 0);
+}
+
+/// The plan, mapped; its descriptor is closed.
+const uint8_t* plan_map(State& state, size_t& size) {
+    struct statx info = {};
+    long result =
+        raw::call(__NR_statx, plan::plan_fd, "", 0x1000 /* AT_EMPTY_PATH */, STATX_SIZE, &info);
+    if (result < 0) {
+        report_and_quit(state, nullptr, fail(state, "statx", "plan", result));
+    }
+    size = info.stx_size;
+    constexpr long readable = 1;                // PROT_READ
+    constexpr long populated_private = 0x8002;  // MAP_PRIVATE | MAP_POPULATE
+    result = raw::call(__NR_mmap, nullptr, size, readable, populated_private, plan::plan_fd, 0);
+    if (result < 0 && result > -4096) {
+        report_and_quit(state, nullptr, fail(state, "mmap", "plan", result));
+    }
+    descriptor_close(plan::plan_fd);
+    return reinterpret_cast<const uint8_t*>(result);
+}
+
+[[noreturn]] void run() {
+    State& state = the_state;
+    self_clean();
+    size_t size = 0;
+    const uint8_t* bytes = plan_map(state, size);
+    plan::Operation operation = {};
+    plan::Reader check(bytes, size);
+    while (check.next(operation)) {
+    }
+    if (!check.done()) {
+        report_and_quit(state, nullptr, fail(state, "read", "plan", -EBADMSG));
+    }
+    plan::Reader reader(bytes, size);
+    for (int i = 0; i < reader.header().fd_count; ++i) {
+        state.registers[i] = plan::first_register_fd + i;
+    }
+    while (reader.next(operation)) {
+        const long done = step(state, operation);
+        if (done < 0) {
+            report_and_quit(state, &operation, done);
+        }
+    }
+    // A plan ends in execute, which does not come back.
+    report_and_quit(state, nullptr, fail(state, "read", "plan without exec", -EBADMSG));
+}
+
+}  // namespace
+
+long fail(State& state, const char* call, const char* subject, long error) {
+    state.failure.call = call;
+    copy_text(state.failure.subject, sizeof(state.failure.subject), subject);
+    return error;
+}
+
+void warn(State& /*state*/, const plan::Operation& operation, const char* text, long error) {
+    plan::Message message = {};
+    message_fill(message, plan::MessageKind::warning, &operation, error);
+    copy_text(message.subject, sizeof(message.subject), text);
+    message_send(message, nullptr, 0);
+}
+
+long console_send(State& state, const plan::Operation& operation, int master) {
+    struct alignas(8) {
+        size_t size;
+        int level;
+        int type;
+        int fd;
+        int pad;
+    } control = {
+        sizeof(size_t) + 3 * sizeof(int), 1 /* SOL_SOCKET */, 1 /* SCM_RIGHTS */, master, 0};
+
+    plan::Message message = {};
+    message_fill(message, plan::MessageKind::console, &operation, 0);
+    const long sent = message_send(message, &control, sizeof(control));
+    return sent < 0 ? fail(state, "sendmsg", "console", sent) : 0;
+}
+
+}  // namespace davit::init
+
+// What the compiler may call even in freestanding code.
+extern "C" void* memset(void* to, int value, size_t count) {
+    auto* bytes = static_cast<volatile unsigned char*>(to);
+    for (size_t i = 0; i < count; ++i) {
+        bytes[i] = static_cast<unsigned char>(value);
+    }
+    return to;
+}
+
+extern "C" void* memcpy(void* to, const void* from, size_t count) {
+    auto* target = static_cast<volatile unsigned char*>(to);
+    const auto* source = static_cast<const unsigned char*>(from);
+    for (size_t i = 0; i < count; ++i) {
+        target[i] = source[i];
+    }
+    return to;
+}
+
+#if defined(__x86_64__)
+// The kernel enters with an aligned stack and no return address, where the compiler expects one.
+#define DAVIT_ENTRY __attribute__((force_align_arg_pointer, noreturn))
+#else
+#define DAVIT_ENTRY __attribute__((noreturn))
+#endif
+
+extern "C" DAVIT_ENTRY void _start() {
+    davit::init::run();
+}

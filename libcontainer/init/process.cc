@@ -1,0 +1,389 @@
+#include <linux/capability.h>
+#include <linux/fcntl.h>
+#include <linux/filter.h>
+#include <linux/if.h>
+#include <linux/keyctl.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <linux/sockios.h>
+
+#include <asm/errno.h>
+#include <asm/fcntl.h>
+
+#include "libcontainer/init/init.h"
+
+namespace davit::init {
+
+namespace {
+
+constexpr int at_cwd = AT_FDCWD;
+constexpr uint64_t mode_type_mask = 0170000;
+constexpr uint64_t mode_directory = 0040000;
+constexpr uint64_t mode_regular = 0100000;
+
+struct Limit {
+    uint64_t soft;
+    uint64_t hard;
+};
+
+struct CapabilityHeader {
+    uint32_t version;
+    int32_t pid;
+};
+
+struct CapabilitySets {
+    uint64_t effective;
+    uint64_t permitted;
+    uint64_t inheritable;
+};
+
+long capabilities_get(CapabilitySets& sets) {
+    CapabilityHeader header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    uint32_t words[6] = {};
+    const long done = raw::call(__NR_capget, &header, words);
+    sets.effective = words[0] | (static_cast<uint64_t>(words[3]) << 32);
+    sets.permitted = words[1] | (static_cast<uint64_t>(words[4]) << 32);
+    sets.inheritable = words[2] | (static_cast<uint64_t>(words[5]) << 32);
+    return done;
+}
+
+long capabilities_set(const CapabilitySets& sets) {
+    CapabilityHeader header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    uint32_t words[6] = {static_cast<uint32_t>(sets.effective),
+                         static_cast<uint32_t>(sets.permitted),
+                         static_cast<uint32_t>(sets.inheritable),
+                         static_cast<uint32_t>(sets.effective >> 32),
+                         static_cast<uint32_t>(sets.permitted >> 32),
+                         static_cast<uint32_t>(sets.inheritable >> 32)};
+    return raw::call(__NR_capset, &header, words);
+}
+
+/// So that a container's user other than root can open /dev/stdout again.
+void stdio_give(uint64_t uid) {
+    for (int fd = 0; fd < 3; ++fd) {
+        struct statx info = {};
+        const bool null_device =
+            descriptor_stat(fd, info) == 0 && info.stx_rdev_major == 1 && info.stx_rdev_minor == 3;
+        if (!null_device && info.stx_uid != uid) {
+            raw::call(__NR_fchown, fd, uid, -1);  // A read-only or foreign file stays as it is.
+        }
+    }
+}
+
+}  // namespace
+
+long join_cgroup(State& state, const plan::Operation& operation) {
+    // Writing 0 to "tasks" moves the calling thread alone: the kernel then needs neither its global
+    // threadgroup lock nor the RCU grace period that a write to cgroup.procs waits for.
+    plan::Strings strings(operation);
+    return file_write(state, at_cwd, strings.next(), "0");
+}
+
+long join_namespace(State& state, const plan::Operation& operation) {
+    plan::Strings strings(operation);
+    const long done =
+        raw::call(__NR_setns, state.registers[operation.header->reg], operation.header->a);
+    return done < 0 ? fail(state, "setns", strings.next(), done) : 0;
+}
+
+long unshare_namespaces(State& state, const plan::Operation& operation) {
+    const long done = raw::call(__NR_unshare, operation.header->a);
+    return done < 0 ? fail(state, "unshare", "", done) : 0;
+}
+
+long oom_score_adjust(State& state, const plan::Operation& operation) {
+    plan::Strings strings(operation);
+    const char* text = strings.next();
+    const long done = file_write(state, at_cwd, "/proc/self/oom_score_adj", text);
+    if (done != -EACCES && done != -EPERM) {
+        return done;
+    }
+    // Lowering it takes CAP_SYS_RESOURCE, which a confined daemon may lack.
+    warn(state, operation, text, done);
+    return 0;
+}
+
+long sysctl(State& state, const plan::Operation& operation) {
+    plan::Strings strings(operation);
+    const char* key = strings.next();
+    const char* value = strings.next();
+    const long base = path_open(state, "/proc/sys", O_DIRECTORY, true);
+    if (base < 0) {
+        return base;
+    }
+    const long done = file_write(state, static_cast<int>(base), key, value);
+    descriptor_close(base);
+    return done;
+}
+
+long loopback_up(State& state, const plan::Operation& /*operation*/) {
+    constexpr int inet_family = 2;           // AF_INET
+    constexpr int datagram = 2 | O_CLOEXEC;  // SOCK_DGRAM
+    const long fd = raw::call(__NR_socket, inet_family, datagram, 0);
+    if (fd < 0) {
+        return fail(state, "socket", "lo", fd);
+    }
+    // A new namespace's lo has no flags that would have to be kept.
+    struct ifreq request = {};
+    copy_text(request.ifr_name, sizeof(request.ifr_name), "lo");
+    request.ifr_flags = IFF_UP;
+    const long done = raw::call(__NR_ioctl, fd, SIOCSIFFLAGS, &request);
+    descriptor_close(fd);
+    return done < 0 ? fail(state, "ioctl(SIOCSIFFLAGS)", "lo", done) : 0;
+}
+
+long session(State& state, const plan::Operation& operation) {
+    const long done = raw::call(__NR_setsid);
+    if (done < 0) {
+        return fail(state, "setsid", "", done);
+    }
+    if ((operation.header->flags & plan::flag_keyring) == 0) {
+        return 0;
+    }
+    plan::Strings strings(operation);
+    const char* name = strings.next();
+    const long joined = raw::call(__NR_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name);
+    if (joined < 0 && joined != -ENOSYS) {
+        return fail(state, "keyctl", name, joined);
+    }
+    return 0;
+}
+
+long resource_limit(State& state, const plan::Operation& operation) {
+    const plan::OperationHeader& header = *operation.header;
+    plan::Strings strings(operation);
+    const char* name = strings.next();
+    Limit wanted = {header.b, header.c};
+    long done = raw::call(__NR_prlimit64, 0, header.a, &wanted, nullptr);
+    if (done == -EPERM) {
+        // Raising a hard limit takes CAP_SYS_RESOURCE: without it the limit is as high as it can
+        // be.
+        Limit current = {};
+        done = raw::call(__NR_prlimit64, 0, header.a, nullptr, &current);
+        wanted.hard = wanted.hard < current.hard ? wanted.hard : current.hard;
+        wanted.soft = wanted.soft < wanted.hard ? wanted.soft : wanted.hard;
+        if (done == 0) {
+            done = raw::call(__NR_prlimit64, 0, header.a, &wanted, nullptr);
+        }
+        if (done == 0) {
+            warn(state, operation, name, -EPERM);
+        }
+    }
+    return done < 0 ? fail(state, "prlimit64", name, done) : 0;
+}
+
+long credentials(State& state, const plan::Operation& operation) {
+    const plan::OperationHeader& header = *operation.header;
+    CapabilitySets own = {};
+    capabilities_get(own);
+    for (uint64_t capability = 0; capability < 64; ++capability) {
+        if (((header.c >> capability) & 1) != 0) {
+            continue;
+        }
+        const long dropped = raw::call(__NR_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0);
+        if (dropped == -EINVAL) {
+            break;  // The kernel has no more.
+        }
+        if (dropped < 0) {
+            return fail(state, "prctl(PR_CAPBSET_DROP)", "", dropped);
+        }
+    }
+    if (header.a != 0) {
+        stdio_give(header.a);
+    }
+    long done = raw::call(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
+    if (done < 0) {
+        return fail(state, "prctl(PR_SET_KEEPCAPS)", "", done);
+    }
+    done = raw::call(__NR_setgroups, header.d, operation.data);
+    if (done < 0) {
+        return fail(state, "setgroups", "", done);
+    }
+    done = raw::call(__NR_setresgid, header.b, header.b, header.b);
+    if (done < 0) {
+        return fail(state, "setresgid", "", done);
+    }
+    done = raw::call(__NR_setresuid, header.a, header.a, header.a);
+    if (done < 0) {
+        return fail(state, "setresuid", "", done);
+    }
+    // Effective again until `capabilities`: loading a filter without no_new_privs takes
+    // CAP_SYS_ADMIN.
+    own.effective = own.permitted;
+    done = capabilities_set(own);
+    return done < 0 ? fail(state, "capset", "", done) : 0;
+}
+
+long capabilities(State& state, const plan::Operation& operation) {
+    const plan::OperationHeader& header = *operation.header;
+    CapabilitySets own = {};
+    long done = capabilities_get(own);
+    if (done < 0) {
+        return fail(state, "capget", "", done);
+    }
+    // What the daemon itself was not given, the container cannot get.
+    const uint64_t available = own.permitted;
+    CapabilitySets wanted = {header.a & available, header.b & available, header.c & available};
+    done = capabilities_set(wanted);
+    if (done < 0) {
+        return fail(state, "capset", "", done);
+    }
+    for (uint64_t capability = 0; capability < 64; ++capability) {
+        if (((header.d & wanted.permitted & wanted.inheritable) >> capability & 1) == 0) {
+            continue;
+        }
+        done = raw::call(__NR_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+        if (done < 0) {
+            return fail(state, "prctl(PR_CAP_AMBIENT_RAISE)", "", done);
+        }
+    }
+    return 0;
+}
+
+long working_directory(State& state, const plan::Operation& operation) {
+    // Opened inside the root and without magic links: a cwd of /proc/self/fd/N must not lead to a
+    // descriptor of the host's (CVE-2024-21626).
+    plan::Strings strings(operation);
+    const char* path = strings.next();
+    const long fd = directory_ensure(state, path, false);
+    if (fd < 0) {
+        return fd;
+    }
+    const long done = raw::call(__NR_fchdir, fd);
+    descriptor_close(fd);
+    return done < 0 ? fail(state, "fchdir", path, done) : 0;
+}
+
+long seccomp_load(State& state, const plan::Operation& operation) {
+    struct sock_fprog program = {};
+    program.len = static_cast<unsigned short>(operation.header->d);
+    program.filter =
+        reinterpret_cast<struct sock_filter*>(const_cast<char*>(operation.data));  // Only read.
+    const long done =
+        raw::call(__NR_seccomp, SECCOMP_SET_MODE_FILTER, operation.header->a, &program);
+    return done < 0 ? fail(state, "seccomp", "", done) : 0;
+}
+
+namespace {
+
+/// Why executing path failed, in the words of Go's exec.LookPath, which clients know.
+long execute_failed(State& state, const char* path, const char* command, long error) {
+    struct statx info = {};
+    const long known = raw::call(__NR_statx, at_cwd, path, 0, STATX_TYPE | STATX_MODE, &info);
+    if (known < 0) {
+        state.failure.detail = plan::Detail::no_such_file;
+        return fail(state, "stat", command, known);
+    }
+    if ((info.stx_mode & mode_type_mask) == mode_directory) {
+        state.failure.detail = plan::Detail::is_directory;
+        return fail(state, "execve", command, -EISDIR);
+    }
+    if (error == -EACCES) {
+        state.failure.detail = plan::Detail::not_executable;
+        return fail(state, "execve", command, error);
+    }
+    return fail(state, "execve", path, error);  // ENOENT here: the interpreter is missing.
+}
+
+const char* environment_find(char** environment, const char* name) {
+    const size_t size = length(name);
+    for (; *environment != nullptr; ++environment) {
+        size_t i = 0;
+        while (i < size && (*environment)[i] == name[i]) {
+            ++i;
+        }
+        if (i == size && (*environment)[size] == '=') {
+            return *environment + size + 1;
+        }
+    }
+    return nullptr;
+}
+
+bool is_executable(const char* path) {
+    struct statx info = {};
+    constexpr long execute_access = 1;     // X_OK
+    constexpr long effective_ids = 0x200;  // AT_EACCESS
+    return raw::call(__NR_statx, at_cwd, path, 0, STATX_TYPE | STATX_MODE, &info) == 0 &&
+           (info.stx_mode & mode_type_mask) == mode_regular && (info.stx_mode & 0111) != 0 &&
+           raw::call(__NR_faccessat2, at_cwd, path, execute_access, effective_ids) != -EACCES;
+}
+
+/// Join a folder of PATH and the command; an empty folder is the working directory.
+bool candidate_make(
+    char* buffer, size_t size, const char* folder, size_t folder_size, const char* command) {
+    const size_t command_size = length(command);
+    if (folder_size + command_size + 3 > size) {
+        return false;
+    }
+    size_t used = 0;
+    for (; used < folder_size; ++used) {
+        buffer[used] = folder[used];
+    }
+    if (folder_size == 0) {
+        buffer[used++] = '.';
+    }
+    buffer[used++] = '/';
+    copy_text(buffer + used, size - used, command);
+    return true;
+}
+
+long path_search(State& state, char** arguments, char** environment) {
+    const char* folder = environment_find(environment, "PATH");
+    char candidate[4096];
+    while (folder != nullptr) {
+        const char* end = folder;
+        while (*end != '\0' && *end != ':') {
+            ++end;
+        }
+        if (candidate_make(candidate,
+                           sizeof(candidate),
+                           folder,
+                           static_cast<size_t>(end - folder),
+                           arguments[0]) &&
+            is_executable(candidate)) {
+            const long error = raw::call(__NR_execve, candidate, arguments, environment);
+            return execute_failed(state, candidate, arguments[0], error);
+        }
+        folder = *end == ':' ? end + 1 : nullptr;
+    }
+    state.failure.detail = plan::Detail::not_in_path;
+    return fail(state, "execve", arguments[0], -ENOENT);
+}
+
+bool has_slash(const char* text) {
+    while (*text != '\0' && *text != '/') {
+        ++text;
+    }
+    return *text == '/';
+}
+
+}  // namespace
+
+long execute(State& state, const plan::Operation& operation) {
+    const plan::OperationHeader& header = *operation.header;
+    constexpr long read_write = 3;         // PROT_READ | PROT_WRITE
+    constexpr long private_memory = 0x22;  // MAP_PRIVATE | MAP_ANONYMOUS
+    const uint64_t bytes = (header.string_count + 2ULL) * sizeof(char*);
+    const long memory = raw::call(__NR_mmap, nullptr, bytes, read_write, private_memory, -1, 0);
+    if (memory < 0 && memory > -4096) {
+        return fail(state, "mmap", "arguments", memory);
+    }
+    char** arguments = reinterpret_cast<char**>(memory);
+    char** environment = arguments + header.a + 1;
+    plan::Strings strings(operation);
+    for (uint32_t i = 0; i < header.string_count; ++i) {
+        char* text = const_cast<char*>(strings.next());
+        if (i < header.a) {
+            arguments[i] = text;
+        } else {
+            environment[i - header.a] = text;
+        }
+    }
+    if (arguments[0][0] == '\0' || !has_slash(arguments[0])) {
+        return path_search(state, arguments, environment);
+    }
+    const long error = raw::call(__NR_execve, arguments[0], arguments, environment);
+    return execute_failed(state, arguments[0], arguments[0], error);
+}
+
+}  // namespace davit::init

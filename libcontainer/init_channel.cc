@@ -1,0 +1,151 @@
+// The daemon's side of what davit-init says (launch.h).
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "libcontainer/init/plan_format.h"
+#include "libcontainer/launch.h"
+
+namespace davit {
+
+namespace {
+
+/// A fixed field as text, whether or not it is terminated.
+std::string field_text(const char* field, std::size_t size) {
+    return std::string(field, ::strnlen(field, size));
+}
+
+std::string lower_first(std::string text) {
+    // Go, whose messages clients compare with, spells errno texts in lower case.
+    if (!text.empty() && text[0] >= 'A' && text[0] <= 'Z' &&
+        !(text.size() > 1 && text[1] >= 'A' && text[1] <= 'Z')) {
+        text[0] = static_cast<char>(text[0] - 'A' + 'a');
+    }
+    return text;
+}
+
+Error exec_error(const plan::Message& message, const std::string& subject) {
+    const std::string quoted = "exec: \"" + subject + "\": ";
+    switch (message.detail) {
+        case plan::Detail::not_in_path:
+            return Error(ErrorKind::not_found, quoted + "executable file not found in $PATH");
+        case plan::Detail::no_such_file:
+            if (message.error_number == ENOENT) {
+                return Error(ErrorKind::not_found,
+                             quoted + "stat " + subject + ": no such file or directory");
+            }
+            return Error(
+                error_kind_from_errno(message.error_number),
+                quoted + "stat " + subject + ": " + lower_first(errno_text(message.error_number)));
+        case plan::Detail::not_executable:
+            return Error(ErrorKind::permission_denied, quoted + "permission denied");
+        case plan::Detail::is_directory:
+            return Error(ErrorKind::permission_denied, quoted + "is a directory");
+        case plan::Detail::none:
+            break;
+    }
+    return Error(error_kind_from_errno(message.error_number),
+                 "exec " + subject + ": " + lower_first(errno_text(message.error_number)));
+}
+
+Error step_error(const plan::Message& message) {
+    const std::string subject = field_text(message.subject, sizeof(message.subject));
+    if (message.operation == plan::Kind::execute) {
+        return exec_error(message, subject);
+    }
+    std::string operation = plan::traits(message.operation).name;
+    if (operation.empty()) {
+        operation = "init";
+    }
+    const std::string call = field_text(message.call, sizeof(message.call));
+    if (!subject.empty()) {
+        operation.append(" ").append(subject);
+    }
+    return Error::from_errno(message.error_number, operation + ": " + call);
+}
+
+std::string warning_text(const plan::Message& message) {
+    return std::string(plan::traits(message.operation).name) + " " +
+           field_text(message.subject, sizeof(message.subject)) + ": " +
+           lower_first(errno_text(message.error_number)) + ", using what is allowed";
+}
+
+bool is_sound(const plan::Message& message) {
+    return message.magic == plan::magic && message.kind >= plan::MessageKind::ready &&
+           message.kind <= plan::MessageKind::console && message.operation <= plan::Kind::last_ &&
+           message.detail <= plan::Detail::is_directory && message.error_number >= 0;
+}
+
+}  // namespace
+
+Result<InitEvent> init_message_decode(std::string_view datagram) {
+    plan::Message message{};
+    if (datagram.size() != sizeof(message)) {
+        return Error(ErrorKind::corrupt, "message from davit-init has the wrong size");
+    }
+    std::memcpy(&message, datagram.data(), sizeof(message));
+    if (!is_sound(message)) {
+        return Error(ErrorKind::corrupt, "message from davit-init is malformed");
+    }
+    InitEvent event;
+    switch (message.kind) {
+        case plan::MessageKind::ready:
+            event.kind = InitEvent::Kind::ready;
+            break;
+        case plan::MessageKind::warning:
+            event.kind = InitEvent::Kind::warning;
+            event.text = warning_text(message);
+            break;
+        case plan::MessageKind::console:
+            event.kind = InitEvent::Kind::console;
+            break;
+        case plan::MessageKind::failed:
+            event.kind = InitEvent::Kind::failed;
+            event.error = step_error(message);
+            break;
+    }
+    return event;
+}
+
+Result<std::optional<InitEvent>> init_channel_receive(int channel) {
+    char bytes[sizeof(plan::Message) + 1];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    iovec vector{.iov_base = bytes, .iov_len = sizeof(bytes)};
+    msghdr header{};
+    header.msg_iov = &vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof(control);
+    ssize_t got = -1;
+    do {
+        got = ::recvmsg(channel, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        return std::optional<InitEvent>{};
+    }
+    // ECONNRESET: it closed with the release byte unread.
+    if (got < 0 && errno != ECONNRESET) {
+        return Error::from_errno(errno, "recvmsg", "davit-init");
+    }
+    if (got <= 0) {
+        return std::optional<InitEvent>(InitEvent{});
+    }
+    Fd passed;
+    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr;
+         item = CMSG_NXTHDR(&header, item)) {
+        if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(item), sizeof(fd));
+            passed = Fd(fd);
+        }
+    }
+    TRY(InitEvent event, init_message_decode({bytes, static_cast<std::size_t>(got)}));
+    if (event.kind == InitEvent::Kind::console && !passed) {
+        return Error(ErrorKind::corrupt, "davit-init sent no terminal");
+    }
+    event.console = std::move(passed);
+    return std::optional<InitEvent>(std::move(event));
+}
+
+}  // namespace davit

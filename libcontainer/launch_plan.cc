@@ -1,0 +1,427 @@
+#include "libcontainer/launch_plan.h"
+
+#include <linux/sched.h>
+#include <sys/mount.h>
+
+#include <cstring>
+#include <memory>
+
+#include "libcontainer/plan_writer.h"
+
+namespace davit {
+
+namespace {
+
+using plan::Kind;
+using Fields = PlanWriter::Fields;
+
+constexpr mode_t umask_default = 022;
+
+Error invalid(const std::string& message) {
+    return Error(ErrorKind::invalid_argument, message);
+}
+
+/// "net.ipv4.conf.eth0/1.rp_filter" to "net/ipv4/conf/eth0.1/rp_filter", as sysctl(8).
+std::string sysctl_path(const std::string& key) {
+    const std::size_t first = key.find_first_of("./");
+    if (first == std::string::npos || key[first] == '/') {
+        return key;
+    }
+    std::string path = key;
+    for (char& c : path) {
+        c = c == '.' ? '/' : (c == '/' ? '.' : c);
+    }
+    return path;
+}
+
+class Compiler {
+  public:
+    Compiler(const ContainerSpec& spec, PlanOptions options) : spec_(spec), options_(options) {}
+
+    Result<LaunchPlan> run();
+
+  private:
+    Result<void> check() const;
+    void registers_assign();
+    void namespaces();
+    void sources_open();
+    void mounts();
+    void cgroup_mount(const Mount& mount);
+    void root_fill();
+    void process();
+    void credentials();
+    void execute();
+
+    void join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, const char* name);
+
+    /// Open a host path into a new register, with its attributes and propagation.
+    std::uint16_t source(const std::string& path, const Mount& mount);
+
+    const ContainerSpec& spec_;
+    PlanOptions options_;
+    PlanWriter writer_;
+    LaunchPlan plan_;
+    std::vector<std::uint16_t>
+        mount_registers_;  // Parallel to spec_.mounts; for bind and prepared.
+    std::vector<std::uint16_t> cgroup_registers_;  // Parallel to spec_.cgroup.hierarchies.
+    std::size_t register_count_ = 0;
+};
+
+Result<void> Compiler::check() const {
+    if (spec_.process.arguments.empty() || spec_.process.arguments[0].empty()) {
+        return invalid("no command specified");
+    }
+    if (spec_.namespaces.pid == NamespaceMode::join) {
+        return Error(ErrorKind::unsupported, "joining a pid namespace at launch is not supported");
+    }
+    if (spec_.namespaces.uts == NamespaceMode::host &&
+        !(spec_.hostname.empty() && spec_.domainname.empty())) {
+        return invalid("a hostname cannot be set in the host's UTS namespace");
+    }
+    for (const Mount& mount : spec_.mounts) {
+        if (mount.target.empty() || mount.target.front() != '/') {
+            return invalid("mount target must be absolute: \"" + mount.target + "\"");
+        }
+    }
+    if (spec_.process.working_directory.empty() || spec_.process.working_directory.front() != '/') {
+        return invalid("working directory must be absolute: \"" + spec_.process.working_directory +
+                       "\"");
+    }
+    if (spec_.process.seccomp_filter.size() % 8 != 0) {
+        return invalid("seccomp filter is not a whole number of instructions");
+    }
+    return ok;
+}
+
+void Compiler::join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, const char* name) {
+    if (mode != NamespaceMode::join) {
+        return;
+    }
+    const auto reg = static_cast<std::uint16_t>(plan_.registers.size());
+    plan_.registers.push_back(kind);
+    writer_.add(Kind::join_namespace, Fields{.reg = reg, .a = type}, {name});
+}
+
+void Compiler::namespaces() {
+    const Namespaces& wanted = spec_.namespaces;
+    plan_.clone_flags = CLONE_NEWNS;
+    if (wanted.pid == NamespaceMode::own) {
+        plan_.clone_flags |= CLONE_NEWPID;
+    }
+    if (wanted.network == NamespaceMode::own) {
+        plan_.clone_flags |= CLONE_NEWNET;
+    }
+    if (wanted.ipc == NamespaceMode::own) {
+        plan_.clone_flags |= CLONE_NEWIPC;
+    }
+    if (wanted.uts == NamespaceMode::own) {
+        plan_.clone_flags |= CLONE_NEWUTS;
+    }
+    for (const CgroupPlacement::Hierarchy& hierarchy : spec_.cgroup.hierarchies) {
+        if (!hierarchy.unified) {
+            writer_.add(Kind::join_cgroup, {hierarchy.directory + "/tasks"});
+        }
+    }
+    plan_.registers.push_back(RegisterKind::rootfs);
+    join(wanted.network, RegisterKind::namespace_network, CLONE_NEWNET, "network");
+    join(wanted.ipc, RegisterKind::namespace_ipc, CLONE_NEWIPC, "ipc");
+    join(wanted.uts, RegisterKind::namespace_uts, CLONE_NEWUTS, "uts");
+    join(wanted.cgroup, RegisterKind::namespace_cgroup, CLONE_NEWCGROUP, "cgroup");
+    if (wanted.cgroup == NamespaceMode::own) {
+        // Not in clone3: the root of a cgroup namespace is where its creator is, and that must be
+        // the container's own cgroups.
+        writer_.add(Kind::unshare, Fields{.a = CLONE_NEWCGROUP}, {});
+    }
+    if (const auto& score = spec_.process.oom_score_adjust) {
+        writer_.add(Kind::oom_score_adjust, {std::to_string(*score)});
+    }
+}
+
+std::uint16_t Compiler::source(const std::string& path, const Mount& mount) {
+    const auto reg = static_cast<std::uint16_t>(register_count_++);
+    const std::uint16_t flags = mount.recursive ? plan::flag_recursive : std::uint16_t{0};
+    writer_.add(Kind::open_source, Fields{.flags = flags, .reg = reg}, {path});
+    // Always: a copy of a shared mount would go on sharing with the host.
+    const std::uint64_t propagation =
+        mount.propagation != 0 ? mount.propagation : std::uint64_t{MS_PRIVATE};
+    writer_.add(Kind::mount_attributes,
+                Fields{.flags = flags, .reg = reg, .a = mount.attributes, .c = propagation},
+                {});
+    return reg;
+}
+
+void Compiler::registers_assign() {
+    mount_registers_.assign(spec_.mounts.size(), 0);
+    for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
+        if (spec_.mounts[i].kind == MountKind::prepared) {
+            mount_registers_[i] = static_cast<std::uint16_t>(plan_.registers.size());
+            plan_.registers.push_back(RegisterKind::mount);
+        }
+    }
+    register_count_ = plan_.registers.size();
+}
+
+void Compiler::sources_open() {
+    for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
+        const Mount& mount = spec_.mounts[i];
+        if (mount.kind == MountKind::bind) {
+            mount_registers_[i] = source(mount.source, mount);
+        }
+        if (mount.kind == MountKind::cgroup && !spec_.cgroup.pure_v2) {
+            Mount own;
+            own.recursive = false;
+            for (const CgroupPlacement::Hierarchy& hierarchy : spec_.cgroup.hierarchies) {
+                cgroup_registers_.push_back(hierarchy.unified ? std::uint16_t{0}
+                                                              : source(hierarchy.directory, own));
+            }
+        }
+    }
+}
+
+void Compiler::cgroup_mount(const Mount& mount) {
+    if (spec_.cgroup.pure_v2) {
+        writer_.add(Kind::mount_filesystem,
+                    Fields{.a = mount.attributes},
+                    {"cgroup2", mount.target, "source", "cgroup"});
+        return;
+    }
+    // v1: a folder of the container's own directories, then all of it read-only in one call.
+    const std::uint64_t plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    writer_.add(Kind::mount_filesystem,
+                Fields{.a = plain},
+                {"tmpfs", mount.target, "source", "tmpfs", "mode", "755"});
+    for (std::size_t i = 0; i < spec_.cgroup.hierarchies.size(); ++i) {
+        const CgroupPlacement::Hierarchy& hierarchy = spec_.cgroup.hierarchies[i];
+        if (hierarchy.unified) {
+            continue;  // Has no controllers in a hybrid layout.
+        }
+        writer_.add(Kind::attach,
+                    Fields{.reg = cgroup_registers_[i]},
+                    {mount.target + "/" + hierarchy.mount_name});
+        for (const std::string& alias : hierarchy.aliases) {
+            writer_.add(Kind::make_symlink, {hierarchy.mount_name, mount.target + "/" + alias});
+        }
+    }
+    writer_.add(Kind::remount,
+                Fields{.flags = plan::flag_recursive, .a = mount.attributes | plain},
+                {mount.target});
+}
+
+void Compiler::mounts() {
+    for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
+        const Mount& mount = spec_.mounts[i];
+        const std::uint16_t flags = mount.no_symlink ? plan::flag_no_symlink : std::uint16_t{0};
+        switch (mount.kind) {
+            case MountKind::filesystem:
+                writer_.begin(Kind::mount_filesystem,
+                              Fields{.flags = flags, .a = mount.attributes});
+                writer_.string(mount.fstype);
+                writer_.string(mount.target);
+                // What /proc/mounts shows as the device: the type's own name, or the volume's.
+                writer_.string("source");
+                writer_.string(mount.source.empty() ? mount.fstype : mount.source);
+                for (const auto& [key, value] : mount.options) {
+                    writer_.string(key);
+                    writer_.string(value);
+                }
+                break;
+            case MountKind::bind:
+            case MountKind::prepared:
+                writer_.add(Kind::attach,
+                            Fields{.flags = flags, .reg = mount_registers_[i]},
+                            {mount.target});
+                break;
+            case MountKind::cgroup:
+                cgroup_mount(mount);
+                break;
+        }
+    }
+}
+
+void Compiler::root_fill() {
+    for (const Device& device : spec_.devices) {
+        const std::uint64_t owner = (static_cast<std::uint64_t>(device.uid) << 32) | device.gid;
+        writer_.add(Kind::make_device,
+                    Fields{.a = device.mode, .b = device.major, .c = device.minor, .d = owner},
+                    {device.path});
+    }
+    for (const auto& [target, path] : spec_.symlinks) {
+        writer_.add(Kind::make_symlink, {target, path});
+    }
+    if (!spec_.hostname.empty()) {
+        writer_.add(Kind::hostname, {spec_.hostname});
+    }
+    if (!spec_.domainname.empty()) {
+        writer_.add(Kind::domainname, {spec_.domainname});
+    }
+    for (const auto& [key, value] : spec_.sysctls) {
+        writer_.add(Kind::sysctl, {sysctl_path(key), value});
+    }
+    if (spec_.namespaces.network == NamespaceMode::own) {
+        writer_.add(Kind::loopback_up, {});
+    }
+    for (const std::string& path : spec_.readonly_paths) {
+        writer_.add(Kind::readonly_path, {path});
+    }
+    for (const std::string& path : spec_.masked_paths) {
+        writer_.add(Kind::mask_path, {path});
+    }
+}
+
+void Compiler::process() {
+    const ProcessSpec& process = spec_.process;
+    const std::uint16_t keyring = spec_.new_session_keyring ? plan::flag_keyring : std::uint16_t{0};
+    writer_.add(Kind::session, Fields{.flags = keyring}, {"_ses." + spec_.id});
+    if (process.terminal) {
+        writer_.add(
+            Kind::terminal,
+            Fields{.a = process.terminal_width, .b = process.terminal_height, .c = process.uid},
+            {});
+    }
+    // "/" needs neither making nor entering.
+    if (process.working_directory != "/") {
+        writer_.add(Kind::working_directory, {process.working_directory});
+    }
+    if (spec_.rootfs_readonly) {
+        writer_.add(Kind::remount, Fields{.a = MOUNT_ATTR_RDONLY}, {"/"});
+    }
+    for (const ResourceLimit& limit : process.resource_limits) {
+        writer_.add(
+            Kind::resource_limit,
+            Fields{
+                .a = static_cast<std::uint64_t>(limit.resource), .b = limit.soft, .c = limit.hard},
+            {limit.name});
+    }
+    writer_.add(Kind::file_mode_mask, Fields{.a = process.umask.value_or(umask_default)}, {});
+}
+
+void Compiler::credentials() {
+    const ProcessSpec& process = spec_.process;
+    const auto& groups = process.additional_gids;
+    writer_.begin(Kind::credentials,
+                  Fields{.a = process.uid,
+                         .b = process.gid,
+                         .c = process.capabilities.bounding,
+                         .d = groups.size()});
+    writer_.raw({reinterpret_cast<const char*>(groups.data()), groups.size() * sizeof(groups[0])});
+    if (options_.gate) {
+        writer_.add(Kind::gate, {});
+    }
+    const Fields sets{.a = process.capabilities.effective,
+                      .b = process.capabilities.permitted,
+                      .c = process.capabilities.inheritable,
+                      .d = process.capabilities.ambient};
+    const auto filter = [&] {
+        if (!process.seccomp_filter.empty()) {
+            writer_.begin(
+                Kind::seccomp,
+                Fields{.a = process.seccomp_flags, .d = process.seccomp_filter.size() / 8});
+            writer_.raw(process.seccomp_filter);
+        }
+    };
+    // Without no_new_privs a filter can only be loaded with CAP_SYS_ADMIN, so before it is given
+    // up; with it the filter comes last and does not have to allow what init still does.
+    if (process.no_new_privileges) {
+        writer_.add(Kind::capabilities, sets, {});
+        writer_.add(Kind::no_new_privileges, {});
+        filter();
+    } else {
+        filter();
+        writer_.add(Kind::capabilities, sets, {});
+    }
+}
+
+void Compiler::execute() {
+    writer_.begin(Kind::execute, Fields{.a = spec_.process.arguments.size()});
+    for (const std::string& argument : spec_.process.arguments) {
+        writer_.string(argument);
+    }
+    for (const std::string& variable : spec_.process.environment) {
+        writer_.string(variable);
+    }
+}
+
+Result<LaunchPlan> Compiler::run() {
+    TRY_VOID(check());
+    namespaces();
+    registers_assign();
+    sources_open();
+    writer_.add(Kind::enter_root, {});
+    mounts();
+    root_fill();
+    process();
+    credentials();
+    execute();
+    if (register_count_ > plan::registers_max) {
+        return Error(ErrorKind::resource_exhausted,
+                     "more than " + std::to_string(plan::registers_max) + " mounts");
+    }
+    TRY(plan_.bytes, writer_.finish(static_cast<std::uint16_t>(plan_.registers.size())));
+    return std::move(plan_);
+}
+
+}  // namespace
+
+Result<LaunchPlan> plan_compile(const ContainerSpec& spec, PlanOptions options) {
+    return Compiler(spec, options).run();
+}
+
+Result<std::vector<PlanStep>> plan_decode(std::string_view bytes) {
+    // The reader wants the alignment that a mapped plan has.
+    const std::size_t words = (bytes.size() + 7) / 8;
+    const auto aligned = std::make_unique<std::uint64_t[]>(words + 1);
+    std::memcpy(aligned.get(), bytes.data(), bytes.size());
+    plan::Reader reader(reinterpret_cast<const std::uint8_t*>(aligned.get()), bytes.size());
+    std::vector<PlanStep> steps;
+    plan::Operation operation{};
+    while (reader.next(operation)) {
+        const plan::OperationHeader& header = *operation.header;
+        PlanStep step;
+        step.name = plan::traits(header.kind).name;
+        step.kind = static_cast<std::uint16_t>(header.kind);
+        plan::Strings strings(operation);
+        for (std::uint32_t i = 0; i < header.string_count; ++i) {
+            step.strings.emplace_back(strings.next());
+        }
+        steps.push_back(std::move(step));
+    }
+    if (!reader.done()) {
+        return Error(ErrorKind::corrupt,
+                     "launch plan is malformed at operation " + std::to_string(reader.index()));
+    }
+    return steps;
+}
+
+Result<int> resource_limit_number(std::string_view name) {
+    struct Named {
+        std::string_view name;
+        int number;
+    };
+
+    static constexpr Named known[] = {
+        {"as", RLIMIT_AS},
+        {"core", RLIMIT_CORE},
+        {"cpu", RLIMIT_CPU},
+        {"data", RLIMIT_DATA},
+        {"fsize", RLIMIT_FSIZE},
+        {"locks", RLIMIT_LOCKS},
+        {"memlock", RLIMIT_MEMLOCK},
+        {"msgqueue", RLIMIT_MSGQUEUE},
+        {"nice", RLIMIT_NICE},
+        {"nofile", RLIMIT_NOFILE},
+        {"nproc", RLIMIT_NPROC},
+        {"rss", RLIMIT_RSS},
+        {"rtprio", RLIMIT_RTPRIO},
+        {"rttime", RLIMIT_RTTIME},
+        {"sigpending", RLIMIT_SIGPENDING},
+        {"stack", RLIMIT_STACK},
+    };
+    for (const Named& limit : known) {
+        if (limit.name == name) {
+            return limit.number;
+        }
+    }
+    return invalid("invalid ulimit type: " + std::string(name));
+}
+
+}  // namespace davit

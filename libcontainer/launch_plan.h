@@ -1,0 +1,51 @@
+#pragma once
+/// The launch plan: a ContainerSpec compiled to the flat buffer that davit-init executes, so that
+/// starting a container only executes what creating it decided. The format is init/plan_format.h.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libcontainer/spec.h"
+
+namespace davit {
+
+/// What a plan expects behind each passed descriptor, in the order of LaunchRequest::registers.
+enum class RegisterKind : std::uint8_t {
+    rootfs,
+    namespace_network,
+    namespace_ipc,
+    namespace_uts,
+    namespace_cgroup,
+    mount
+};
+
+struct LaunchPlan {
+    std::string bytes;
+    std::vector<RegisterKind> registers;  // The rootfs is always the first.
+    std::uint64_t clone_flags = 0;        // CLONE_NEW* for launch().
+};
+
+struct PlanOptions {
+    /// Init stops before it loads the seccomp filter and executes, and waits for launch_release().
+    bool gate = false;
+};
+
+/// Errors: invalid_argument (no command, a target that is not absolute, an embedded NUL, a joined
+/// pid
+///         namespace, which launch() cannot give); resource_exhausted (beyond plan::registers_max
+///         or plan::plan_bytes_max).
+Result<LaunchPlan> plan_compile(const ContainerSpec& spec, PlanOptions options = {});
+
+/// One decoded operation, for tests and tools.
+struct PlanStep {
+    std::string name;                  // "mount", "exec", ...
+    std::uint16_t kind = 0;            // plan::Kind
+    std::vector<std::string> strings;  // Empty for raw data.
+};
+
+/// Validate a buffer exactly as davit-init does. Total: any bytes give a value or an error.
+/// Errors: corrupt.
+Result<std::vector<PlanStep>> plan_decode(std::string_view bytes);
+
+}  // namespace davit
