@@ -1,0 +1,187 @@
+#pragma once
+/// RegistryClient: what is shared by everything that talks to registries; RegistryRepository: one
+/// repository of one registry, with somebody's credentials.
+///
+/// A request goes to the registry's endpoints in order (mirrors first), answers a 401 by logging
+/// in, follows redirects, and repeats itself when the registry is busy. Credentials go to the
+/// registry and its token server only: never to a mirror, never along a redirect to another origin.
+///
+/// Follows: OCI distribution-spec; Docker Registry HTTP API V2.
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/client.h"
+#include "http/registry/credentials.h"
+#include "http/registry/endpoint.h"
+#include "http/registry/registry_error.h"
+#include "http/registry/token.h"
+#include "reactor/async_event.h"
+#include "reactor/base/digest.h"
+#include "reactor/base/limits.h"
+
+namespace davit {
+
+struct RegistryRetry {
+    /// Repetitions without progress before a transfer is given up.
+    unsigned attempts_max = 5;
+    /// The first pause; doubles each time.
+    Nanoseconds pause = std::chrono::milliseconds(500);
+    Nanoseconds pause_max = std::chrono::seconds(30);
+    /// A registry that asks for a longer pause than this is not waited for.
+    Nanoseconds retry_after_max = std::chrono::seconds(60);
+
+    /// The pause before the repetition with this number, from 1.
+    Nanoseconds pause_before(unsigned attempt) const;
+};
+
+struct RegistryOptions {
+    RegistryConfig config;
+    RegistryRetry retry;
+    HttpClientOptions http;
+    std::size_t downloads_parallel_max = limits::downloads_parallel_max;
+};
+
+class RegistryClient {
+  public:
+    explicit RegistryClient(RegistryOptions options);
+    ~RegistryClient();
+    RegistryClient(const RegistryClient&) = delete;
+    RegistryClient& operator=(const RegistryClient&) = delete;
+
+    const RegistryOptions& options() const { return options_; }
+
+    /// Turns for downloading layers, for the whole engine.
+    Semaphore& downloads() { return downloads_; }
+
+    TokenCache& tokens() { return tokens_; }
+
+    /// What is known of one endpoint, by its host: shared by its repositories.
+    struct Host {
+        explicit Host(HttpClientOptions options) : http(std::move(options)) {}
+
+        HttpClient http;
+        /// An insecure host that answered by http.
+        bool plain = false;
+    };
+
+    Host& host(const RegistryEndpoint& endpoint);
+
+  private:
+    RegistryOptions options_;
+    Semaphore downloads_;
+    TokenCache tokens_;
+    std::map<std::string, std::unique_ptr<Host>> hosts_;
+};
+
+/// A response, and whether it came from another origin than the registry's.
+struct RegistryResponse {
+    ClientResponse response;
+    bool elsewhere = false;
+};
+
+struct ManifestHead {
+    std::string media_type;
+    Digest digest;  ///< As the registry says: not verified.
+};
+
+struct FetchedManifest {
+    std::string media_type;  ///< The Content-Type, without parameters.
+    Digest digest;           ///< Of the body; verified if it was asked for by digest.
+    std::string body;        ///< Byte for byte.
+};
+
+class RegistryRepository {
+  public:
+    /// Takes: domain ("docker.io"), path ("library/alpine"), and how people spell it ("alpine").
+    /// The client must outlive it. Errors: invalid_argument.
+    static Result<RegistryRepository> make(RegistryClient& client,
+                                           const std::string& domain,
+                                           std::string path,
+                                           RegistrySubject subject,
+                                           RegistryCredentials credentials);
+
+    /// Ask for a manifest's digest without fetching it. Gives nothing if the registry does not tell
+    /// (no such manifest, no digest in the answer): manifest_get() then finds out why.
+    Task<std::optional<ManifestHead>> manifest_head(std::string reference);
+
+    /// Takes: a tag, or a digest, which the body must then have.
+    /// Errors: as registry_error(); corrupt for a wrong digest; resource_exhausted for more than
+    ///         limits::manifest_bytes_max.
+    Task<FetchedManifest> manifest_get(std::string reference);
+
+    /// A whole small blob, verified. Errors: as manifest_get().
+    Task<std::string> blob_get(Digest digest, std::uint64_t bytes, std::size_t bytes_max);
+
+    /// Begin a GET below /v2/<path>/, following redirects; statuses of 400 and above are responses,
+    /// too, from the last endpoint that was asked.
+    Task<RegistryResponse> get(std::string suffix, Headers headers);
+
+    /// A blob's bytes may come from elsewhere (foreign layers): no credentials, no mirrors.
+    Task<RegistryResponse> get_url(std::string url, Headers headers);
+
+    const RegistrySubject& subject() const { return subject_; }
+
+    const RegistryRetry& retry() const { return client_->options().retry; }
+
+    /// The error of a response of 400 and above; reads its body.
+    Task<void> fail(ClientResponse response);
+
+  private:
+    enum class AuthKind : std::uint8_t { none, basic, bearer };
+
+    struct EndpointState {
+        RegistryEndpoint endpoint;
+        AuthKind auth = AuthKind::none;
+        TokenKey token_key;
+    };
+
+    RegistryRepository(RegistryClient& client,
+                       std::string path,
+                       RegistrySubject subject,
+                       RegistryCredentials credentials)
+        : client_(&client),
+          path_(std::move(path)),
+          subject_(std::move(subject)),
+          credentials_(std::move(credentials)) {}
+
+    Task<RegistryResponse> request(std::string method, std::string suffix, Headers headers);
+    Task<RegistryResponse> request_patiently(std::string method,
+                                             std::string suffix,
+                                             Headers headers);
+    Task<RegistryResponse> request_at(std::size_t index,
+                                      std::string method,
+                                      std::string target,
+                                      Headers headers);
+    Task<RegistryResponse> send_any_scheme(std::size_t index,
+                                           std::string method,
+                                           std::string target,
+                                           Headers headers);
+    Task<std::string> authorization(std::size_t index);
+    Result<void> challenged(EndpointState& state, const ResponseHead& head);
+    std::string target_of(const EndpointState& state, const std::string& suffix) const;
+
+    RegistryClient* client_;
+    std::string path_;
+    RegistrySubject subject_;
+    RegistryCredentials credentials_;
+    std::string domain_;
+    std::vector<EndpointState> endpoints_;
+    std::size_t preferred_ = 0;
+};
+
+/// Retry-After: seconds or a date; nothing if absent or malformed.
+std::optional<Nanoseconds> retry_after_parse(const Headers& headers, WallTime now);
+
+/// Send, and follow redirects: Authorization goes no further than the first URL's origin, and https
+/// does not become http.
+Task<RegistryResponse> send_following(HttpClient& http,
+                                      Url url,
+                                      std::string method,
+                                      Headers headers);
+
+}  // namespace davit
