@@ -124,7 +124,7 @@ class ClientConnection {
 
 struct HttpClientOptions {
     std::string user_agent = "davit/" DAVIT_VERSION;
-    /// For name resolution, TCP and TLS together, per address.
+    /// Each of: resolving the name, the TCP handshake with one address, the TLS handshake.
     Nanoseconds connect_timeout = std::chrono::seconds(15);
     /// No byte for this long: timed_out.
     Nanoseconds stall_timeout = std::chrono::seconds(60);
@@ -135,7 +135,7 @@ struct HttpClientOptions {
     /// Per host: <directory>/<host[:port]>/{*.crt, NAME.cert + NAME.key}. Follows: dockerd(8)
     /// "certs.d".
     std::string certs_directory = "/etc/docker/certs.d";
-    /// "host" or "host:port" whose certificate is not verified.
+    /// Whose certificate is not verified: see HostRules.
     std::vector<std::string> insecure_hosts;
     /// Honour HTTP_PROXY, HTTPS_PROXY and NO_PROXY (and their lower-case forms) of the environment.
     bool proxy_from_environment = true;
@@ -149,7 +149,7 @@ class HttpClient {
     HttpClient& operator=(const HttpClient&) = delete;
 
     /// Send to the url's host on an idle or a new connection; a request without a producer is tried
-    /// again if an idle connection turns out to be closed.
+    /// again if an idle connection turns out to be closed (an idempotent one, that is).
     /// Errors: as ClientConnection::send(); unavailable (no such host, nobody listens, TLS failed);
     /// unauthorized for a certificate that does not verify.
     Task<ClientResponse> send(Url url, ClientRequest request);

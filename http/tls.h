@@ -3,7 +3,8 @@
 ///
 /// TLS 1.2 at least; server name, ALPN http/1.1. A client verifies chain and host name unless it is
 /// told not to. A peer that ends the connection without TLS's own end (close_notify) is an error:
-/// the end of a body is never guessed.
+/// the end of a body is never guessed. One reader and one writer at a time may wait, as with any
+/// ByteStream.
 #include <memory>
 #include <string>
 #include <vector>
@@ -71,14 +72,15 @@ class TlsStream final : public ByteStream {
     TlsStream(std::unique_ptr<ByteStream> stream, std::shared_ptr<TlsContext> context, ssl_st* ssl);
 
     Task<void> handshake();
+    Error handshake_error() const;
     Task<void> flush();
     Task<bool> feed();
 
     std::unique_ptr<ByteStream> stream_;
     std::shared_ptr<TlsContext> context_;
     ssl_st* ssl_;
-    std::unique_ptr<char[]> wire_;
-    bool flushing_ = false;
+    std::string in_;
+    std::string out_;
 };
 
 }  // namespace davit
