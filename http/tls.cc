@@ -164,7 +164,8 @@ Task<std::unique_ptr<TlsStream>> TlsStream::connect(std::unique_ptr<ByteStream> 
     } else {
         SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
         SSL_set1_host(ssl, host.c_str());
-        SSL_set_tlsext_host_name(ssl, host.c_str());
+        // SSL_set_tlsext_host_name without its macro's old-style cast. OpenSSL copies the name.
+        SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data());
     }
     SSL_set_connect_state(ssl);
     Result<void> shaken = co_await tls->handshake();
