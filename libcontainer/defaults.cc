@@ -76,6 +76,7 @@ void mounts_add(ContainerSpec& spec, const DefaultsRequest& request) {
                    "/dev/shm",
                    plain,
                    {{"mode", "1777"}, {"size", std::to_string(request.shm_bytes)}}));
+    spec.mounts.back().source = "shm";
 }
 
 void devices_add(ContainerSpec& spec) {

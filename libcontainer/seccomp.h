@@ -63,11 +63,12 @@ struct SeccompProfile {
 const SeccompProfile& seccomp_profile_default();
 
 /// Compile a profile for a container holding these capabilities, for the native architecture and
-/// its 32-bit siblings. System calls with a number beyond the newest that the profile names fail
-/// with ENOSYS instead of the default errno, so that a C library newer than the profile falls back
-/// to older calls. Gives: the bytes of struct sock_filter[] for ProcessSpec::seccomp_filter.
-/// Errors: invalid_argument (contradicting rules); resource_exhausted (beyond BPF_MAXINSNS).
-/// Blocks: a few milliseconds; keep the result.
+/// its 32-bit sibling; x32 calls get ENOSYS. The first rule that matches a call decides. Calls with
+/// a number beyond the newest that the profile names fail with ENOSYS instead of a default errno,
+/// so that a C library newer than the profile falls back to older calls. Gives: the bytes of struct
+/// sock_filter[] for ProcessSpec::seccomp_filter. Errors: invalid_argument (a condition on a
+/// seventh argument); resource_exhausted (beyond BPF_MAXINSNS). Blocks: below a millisecond for the
+/// default profile.
 Result<std::string> seccomp_compile(const SeccompProfile& profile, CapabilitySet capabilities);
 
 /// The default profile compiled, from a cache keyed by the capability set. One thread only (the
