@@ -216,6 +216,11 @@ class Engine:
         self.process.kill()
         self.process.wait()
         self.process = None
+        if ENGINE == "dockerd":  # Its containerd dies with it, but later; the next must not meet it.
+            pid_file = self.run_dir / "containerd" / "containerd.pid"
+            process = pathlib.Path("/proc", pid_file.read_text().strip())
+            eventually(lambda: not process.exists(), "containerd ends")
+            pid_file.unlink()
 
     # --- talking to it ----------------------------------------------------------------------
 

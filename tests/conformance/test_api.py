@@ -6,7 +6,7 @@ Goal: API.md sections 2.1 to 2.4, byte by byte, and no input that upsets the dae
 import json
 import socket
 
-from harness import bad_request, case, check, contains, equal, eventually, main, matches, query
+from harness import ENGINE, bad_request, case, check, contains, equal, eventually, main, matches, query
 
 
 def head_of(data):
@@ -80,10 +80,14 @@ def not_found(engine):
         equal(answer.headers["Content-Type"], "application/json", "type")
 
 
+# Docker 20 still took what came before the garbage.
+TRAILING = ('{"Image":"bb"} trailing',) if ENGINE == "davit" else ()
+
+
 @case()
 def bad_bodies(engine):
     json_type = {"Content-Type": "application/json"}
-    for body in ('{"Image": "bb"', '{"Image": 5}', "[]", '"x"', "nul", '{"Image":"bb"} trailing'):
+    for body in ('{"Image": "bb"', '{"Image": 5}', "[]", '"x"', "nul", *TRAILING):
         answer = engine.api("POST", "/containers/create", body, json_type)
         bad_request(answer, body)
     answer = engine.api("POST", "/containers/create", '{"Image":"bb","Cmd":["true"]}',

@@ -1,0 +1,185 @@
+"""SIGKILL of the daemon in the middle of work, a data root that is taken, a disk that is full.
+
+Goal: whatever the moment, the next daemon finds a consistent state, and what was half done is gone.
+Method: each case starts its own engines below one directory.
+"""
+
+import contextlib
+import os
+import pathlib
+import random
+import subprocess
+import tarfile
+import time
+
+from lying_registry import Blob, LyingRegistry, tar_of
+
+from harness import (STOP_SECONDS, Engine, case, cgroup_tree_remove, check,
+                     contains, equal, eventually, import_busybox, main)
+
+
+@contextlib.contextmanager
+def engine_in(directory, name, **options):
+    engine = Engine(directory / name, **options)
+    try:
+        engine.start()
+        import_busybox(engine)
+        yield engine
+        engine.remove_all()
+        engine.check_clean()
+    finally:
+        if engine.process is not None:
+            engine.stop()
+        cgroup_tree_remove(engine.cgroup_parent)
+
+
+def images(engine):
+    return engine.out("images", "--format", "{{.Repository}}").split()
+
+
+@case("davit")
+def data_root_of_another_daemon(directory):
+    with engine_in(directory, "owner") as owner:
+        second = Engine(directory / "second", data_root=owner.data_root)
+        done = subprocess.run(second.command(), capture_output=True, text=True, timeout=STOP_SECONDS,
+                              check=False)
+        check(done.returncode != 0, "the second daemon refuses")
+        contains(done.stderr, str(owner.data_root), "and says which directory")
+        equal(owner.out("run", "--rm", "--network", "none", "bb", "echo", "x"), "x", "the first works on")
+
+
+@case()
+def stop_and_start_again(directory):
+    with engine_in(directory, "again") as engine:
+        kept = engine.out("create", "--name", "kept", "--label", "a=b", "--network", "none", "bb",
+                          "sh", "-c", "echo kept; exit 4")
+        engine.docker("start", "-a", "kept", status=4)
+        before = engine.inspect("kept")
+        engine.stop()
+        engine.start()
+        after = engine.inspect("kept")
+        for key in ("Id", "Name", "Created", "Config", "HostConfig", "Image", "State"):
+            equal(after[key], before[key], f"{key} of a stopped container")
+        equal(engine.out("logs", kept), "kept", "its log")
+        contains(images(engine), "bb", "images")
+        engine.docker("start", "-a", "kept", status=4)
+
+
+@case()
+def killed_in_the_middle_of_a_pull(directory):
+    noise = random.Random(2).randbytes(200_000)
+    layers = [tar_of((f"file{number}", tarfile.REGTYPE, noise[number:])) for number in range(3)]
+    with LyingRegistry() as registry, engine_in(directory, "pull") as engine:
+        name = registry.image("slow", [Blob(layer) for layer in layers])
+        last = registry.blobs[Blob(layers[-1]).digest]
+        last.stall = 100_000
+        pulling = engine.spawn("pull", name)
+        check(registry.stalled.wait(60), "the last layer is on its way")
+        engine.kill()
+        pulling.communicate()
+        registry.release.set()
+        last.stall = None
+        engine.start()
+        equal(engine.out("images", "-q", name), "", "half an image is none")
+        engine.docker("pull", name)
+        engine.docker("rmi", name)
+
+
+def killed_while_running(engine):
+    """Whatever became of the container, the record and the process agree."""
+    state = engine.inspect("victim")["State"]
+    if state["Running"]:
+        check(pathlib.Path(f"/proc/{state['Pid']}").exists(), f"it runs: {state}")
+    else:
+        equal(state["Pid"], 0, "a stopped container has no pid")
+        check(state["Status"] in ("exited", "dead"), f"its status: {state}")
+
+
+@case()
+def killed_with_a_running_container(directory):
+    with engine_in(directory, "running") as engine:
+        engine.docker("run", "-d", "--name", "victim", "--network", "none", "bb", "sleep", "1000")
+        engine.kill()
+        engine.start()
+        killed_while_running(engine)
+        engine.docker("rm", "-f", "victim")
+        equal(engine.out("run", "--rm", "--name", "victim", "--network", "none", "bb", "echo", "x"), "x",
+              "the name is free, containers start")
+
+
+@case("davit")
+def killed_at_any_moment(directory):
+    """A stream of runs, killed at moments spread over it; what --rm promised holds afterwards."""
+    with engine_in(directory, "moments") as engine:
+        for moment in range(12):
+            runs = [engine.spawn("run", "--rm", "--network", "none", "bb", "true") for _ in range(4)]
+            time.sleep(0.02 + moment * 0.01)  # Not to wait for anything: to vary the moment.
+            engine.kill()
+            for process in runs:
+                process.communicate()
+            engine.start()
+            eventually(lambda: not engine.out("ps", "-q"), "nothing runs on")
+            for item in engine.api("GET", "/containers/json?all=1").json:
+                engine.docker("rm", "-f", item["Id"])
+            engine.check_clean()
+            equal(engine.out("run", "--rm", "--network", "none", "bb", "echo", "x"), "x", "it works")
+
+
+@contextlib.contextmanager
+def small_disk(path, megabytes):
+    """A file system of its own for the data root: ext4 in a file."""
+    path.mkdir(parents=True)
+    image = path.with_suffix(".ext4")
+    with open(image, "wb") as stream:
+        stream.truncate(megabytes << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", str(path)], check=True)
+        image.unlink()
+
+
+def used_bytes(path):
+    found = os.statvfs(path)
+    return (found.f_blocks - found.f_bfree) * found.f_frsize
+
+
+@case()
+def a_full_disk(directory):
+    noise = random.Random(3).randbytes(1 << 20) * 40
+    large = tar_of(("large", tarfile.REGTYPE, noise))
+    small = tar_of(("small", tarfile.REGTYPE, b"x"))
+    with small_disk(directory / "disk", 48) as disk, LyingRegistry() as registry:
+        with engine_in(directory, "full", data_root=disk / "data") as engine:
+            before = used_bytes(disk)
+            name = registry.image("large", [Blob(small), Blob(large)])
+            done = engine.docker("pull", name, status=None)
+            check(done.returncode != 0, "it does not fit")
+            contains(done.stderr, "no space left on device", "and that is said")
+            equal(images(engine), ["bb"], "no image")
+            eventually(lambda: used_bytes(disk) < before + (1 << 20),
+                       f"the space is given back: {before} -> {used_bytes(disk)}")
+            fits = registry.image("small", [Blob(small)])
+            engine.docker("pull", fits)
+            engine.docker("rmi", fits)
+            done = engine.docker("run", "--rm", "--network", "none", "bb", "dd", "if=/dev/zero",
+                                 "of=/fill", "bs=1M", "count=200", status=1)
+            contains(done.stderr, "No space left on device", "a container meets the same end")
+            eventually(lambda: used_bytes(disk) < before + (1 << 20), "and gives it back")
+            equal(engine.out("run", "--rm", "--network", "none", "bb", "echo", "x"), "x", "it works on")
+
+
+@case()
+def a_socket_that_lies_around(directory):
+    """A killed daemon leaves its socket; the next one takes it over."""
+    with engine_in(directory, "stale") as engine:
+        engine.kill()
+        check(os.path.exists(engine.socket), "the stale socket")
+        engine.start()
+        equal(engine.api("GET", "/_ping").status, 200, "served again")
+
+
+if __name__ == "__main__":
+    main(engine_own=True)

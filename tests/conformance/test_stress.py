@@ -1,0 +1,118 @@
+"""Many containers, in a row and at once, then not a trace of any.
+
+Goal: what a start takes is given back: processes, mounts, cgroups, namespaces, descriptors, files,
+records, memory. DAVIT_CONFORMANCE_RUNS sets how many (issue size: 1000).
+"""
+
+import collections
+
+from harness import ENGINE, RUNS, case, check, equal, eventually, main
+
+# What the daemon may have grown by after a first batch of the same work.
+RESIDENT_GROWTH_KIB_MAX = 4096 if RUNS <= 200 else 8192
+
+
+def holdings(engine):
+    """All that a daemon holds, in countable form."""
+    engine.check_clean()
+    # dockerd's connections to containerd come and go; only davit's descriptors are counted.
+    descriptors = engine.descriptors() if ENGINE == "davit" else []
+    return {"descriptors": collections.Counter(descriptors), "records": engine.records()}
+
+
+def settle(engine, before):
+    """Holdings must come back to what they were; some things close a moment later."""
+
+    def same():
+        now = holdings(engine)
+        return now["records"] == before["records"] and not now["descriptors"] - before["descriptors"]
+
+    try:
+        eventually(same, "what was taken is given back")
+    except AssertionError as problem:
+        now = holdings(engine)
+        raise AssertionError(
+            f"{problem}: descriptors {now['descriptors'] - before['descriptors']}, "
+            f"records {before['records']} -> {now['records']}") from None
+
+
+def run_api(engine, number):
+    body = {"Image": "bb", "Cmd": ["true"],
+            "HostConfig": {"NetworkMode": "none", "AutoRemove": True}}
+    identity = engine.api("POST", "/containers/create", body).json["Id"]
+    equal(engine.api("POST", f"/containers/{identity}/start").status, 204, f"start {number}")
+    return identity
+
+
+@case()
+def in_a_row(engine):
+    engine.docker("run", "--rm", "--network", "none", "bb", "true")
+    before = holdings(engine)
+    for number in range(RUNS):
+        done = engine.docker("run", "--rm", "--network", "none", "bb", "echo", number)
+        equal(done.stdout, f"{number}\n", "output")
+    settle(engine, before)
+
+
+@case()
+def at_once(engine):
+    before = holdings(engine)
+    pending = [engine.spawn("run", "--rm", "--network", "none", "bb", "echo", number)
+               for number in range(RUNS)]
+    for number, process in enumerate(pending):
+        output, errors = process.communicate(timeout=600)
+        equal((process.returncode, output), (0, f"{number}\n".encode()), f"run {number}: {errors}")
+    settle(engine, before)
+
+
+@case()
+def failing_starts(engine):
+    """What fails halfway gives back what it had taken."""
+    before = holdings(engine)
+    for _ in range(max(RUNS // 10, 5)):
+        engine.docker("run", "--rm", "--network", "none", "bb", "no-such-program", status=127)
+        engine.docker("run", "--rm", "--network", "none", "-u", "nobody-here", "bb", "true", status=125)
+        engine.docker("run", "--rm", "--network", "none", "-w", "/etc/passwd", "bb", "true", status=None)
+    settle(engine, before)
+
+
+@case()
+def clients_that_vanish(engine):
+    before = holdings(engine)
+    for _ in range(max(RUNS // 10, 5)):
+        process = engine.spawn("run", "--rm", "--network", "none", "bb", "sleep", "0.2")
+        eventually(lambda: engine.api("GET", "/containers/json").json, "it runs")
+        process.kill()
+        process.communicate()
+        eventually(lambda: not engine.api("GET", "/containers/json?all=1").json, "it is removed")
+    settle(engine, before)
+
+
+@case("davit")
+def memory_stays(engine):
+    for number in range(RUNS):
+        run_api(engine, number)
+    eventually(lambda: not engine.api("GET", "/containers/json?all=1").json, "all removed", 60)
+    before = engine.resident_kib()
+    for number in range(2 * RUNS):
+        run_api(engine, number)
+    eventually(lambda: not engine.api("GET", "/containers/json?all=1").json, "all removed", 60)
+    growth = engine.resident_kib() - before
+    check(growth < RESIDENT_GROWTH_KIB_MAX, f"grew by {growth} KiB over {2 * RUNS} containers")
+
+
+@case()
+def a_process_tree_dies_with_its_init(engine):
+    """Children that fork on while they are killed, too."""
+    bomb = "for i in 1 2 3 4 5 6 7 8; do (while :; do (sleep 100 &) ; sleep 0.01; done) & done; sleep 0.5"
+    done = engine.docker("run", "--rm", "--network", "none", "--pids-limit", "64", "bb", "sh", "-c", bomb,
+                         status=None)
+    check(done.returncode in (0, 2), f"it ends: {done.returncode} {done.stderr[:200]}")
+    name = engine.out("run", "-d", "--network", "none", "--pids-limit", "64", "bb", "sh", "-c",
+                      bomb + "; sleep 1000")
+    engine.docker("rm", "-f", name)
+    engine.check_clean()
+
+
+if __name__ == "__main__":
+    main()
