@@ -8,6 +8,7 @@ status: 0 all passed, 1 something failed, 77 the suite cannot run here (the reas
 Environment:
   DAVIT_CONFORMANCE_ENGINE  davit (default) or dockerd: running the suites against dockerd tests the
                             tests.
+  DAVIT_CONFORMANCE_CLI     docker (default) or davit: the command line that the suites drive
   DAVIT_BINARY              path of davit
   DAVIT_CONFORMANCE_ONLY    run only cases whose name contains this
   DAVIT_CONFORMANCE_RUNS    length of the long loops (default 200)
@@ -33,6 +34,8 @@ import urllib.parse
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ENGINE = os.environ.get("DAVIT_CONFORMANCE_ENGINE", "davit")
+CLI = os.environ.get("DAVIT_CONFORMANCE_CLI", "docker")
+DAVIT = os.environ.get("DAVIT_BINARY", str(ROOT / "build/release/cli/davit"))
 RUNS = int(os.environ.get("DAVIT_CONFORMANCE_RUNS", "200"))
 COMMAND_SECONDS = 120
 START_SECONDS = 30
@@ -77,6 +80,10 @@ def matches(text, pattern, what=""):
 def check(condition, what):
     if not condition:
         raise Failure(what)
+
+
+def command_line():
+    return DAVIT if CLI == "davit" else "docker"
 
 
 def bad_request(answer, what):
@@ -146,10 +153,7 @@ class Engine:
 
     def command(self):
         if ENGINE == "davit":
-            binary = os.environ.get("DAVIT_BINARY", str(ROOT / "build/release/cli/davit"))
-            if not os.access(binary, os.X_OK):
-                raise Skip(f"no davit at {binary}: scripts/build, or set DAVIT_BINARY")
-            return [binary, "daemon", "--data-root", str(self.data_root),
+            return [DAVIT, "daemon", "--data-root", str(self.data_root),
                     "--run-dir", str(self.run_dir), "--host", "unix://" + self.socket]
         if not shutil.which("dockerd"):
             raise Skip("dockerd is not installed")
@@ -228,11 +232,11 @@ class Engine:
         return {**os.environ, "DOCKER_HOST": "unix://" + self.socket,
                 "DOCKER_CONFIG": str(self.directory / "docker-config")}
 
-    def docker(self, *arguments, status=0, stdin=None, text=True, program="docker"):
-        """Run the stock docker CLI; status None accepts any exit status."""
+    def docker(self, *arguments, status=0, stdin=None, text=True):
+        """Run the command line under test; status None accepts any exit status."""
         if isinstance(stdin, str):
             stdin = stdin.encode()
-        done = subprocess.run([program, *map(str, arguments)], env=self.environment(),
+        done = subprocess.run([command_line(), *map(str, arguments)], env=self.environment(),
                               input=stdin if stdin is not None else b"", capture_output=True,
                               timeout=COMMAND_SECONDS)
         if text:
@@ -240,14 +244,14 @@ class Engine:
             done.stderr = done.stderr.decode(errors="replace")
         if status is not None:
             equal(done.returncode, status,
-                  f"exit status of docker {' '.join(map(str, arguments))}: {done.stderr!r}")
+                  f"exit status of {CLI} {' '.join(map(str, arguments))}: {done.stderr!r}")
         return done
 
     def out(self, *arguments, **options):
         return self.docker(*arguments, **options).stdout.strip()
 
     def spawn(self, *arguments, **options):
-        return subprocess.Popen(["docker", *map(str, arguments)], env=self.environment(),
+        return subprocess.Popen([command_line(), *map(str, arguments)], env=self.environment(),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, **options)
 
@@ -456,7 +460,9 @@ def selected_cases():
 def preconditions():
     if os.geteuid() != 0:
         raise Skip("needs root")
-    if not shutil.which("docker"):
+    if "davit" in (ENGINE, CLI) and not os.access(DAVIT, os.X_OK):
+        raise Skip(f"no davit at {DAVIT}: scripts/build, or set DAVIT_BINARY")
+    if CLI == "docker" and not shutil.which("docker"):
         raise Skip("the docker CLI is missing: scripts/install-deps test")
 
 
