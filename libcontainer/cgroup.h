@@ -1,0 +1,137 @@
+#pragma once
+/// Cgroups of one container, on a v1, v2 or hybrid host.
+///
+/// A CgroupLayout says which hierarchies the host has, and is read once. A Cgroup is the
+/// container's directory in each hierarchy that is needed, held open: a path is resolved once. A
+/// container has the same relative path in all of them ("/davit/<id>").
+///
+/// Processes enter when they are born: the v2 hierarchy by CLONE_INTO_CGROUP (unified_fd()), v1
+/// ones by davit-init, first thing (placement() goes into the spec). On a hybrid host the v2
+/// hierarchy has no controllers, but kills and freezes a container as a whole, so v1's freezer is
+/// used on pure v1 hosts only.
+///
+/// On a pure v2 host devices are not filtered yet (that needs a BPF program); asking for device
+/// rules there is reported as a warning by Cgroup::create().
+///
+/// Follows: cgroups(7); kernel admin-guide/cgroup-v1, admin-guide/cgroup-v2.rst.
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "libcontainer/spec.h"
+#include "reactor/base/fd.h"
+
+namespace davit {
+
+enum class CgroupMode : std::uint8_t { v1, v2, hybrid };
+
+struct CgroupLayout {
+    struct Hierarchy {
+        std::string mount_point;  // "/sys/fs/cgroup/memory"
+        std::vector<std::string>
+            controllers;  // v1: "cpu", "cpuacct"; v2: what cgroup.controllers says.
+        bool unified = false;
+    };
+
+    CgroupMode mode = CgroupMode::v2;
+    std::vector<Hierarchy> hierarchies;
+
+    /// The running host's. Errors: unsupported (no cgroups mounted).
+    static Result<CgroupLayout> detect();
+
+    /// From the text of /proc/self/mountinfo; pure. The unified hierarchy's controllers are left
+    /// empty.
+    static Result<CgroupLayout> parse(std::string_view mountinfo);
+
+    /// The hierarchy with this controller, or null. v2's "freezer" is built in and not listed.
+    const Hierarchy* find(std::string_view controller) const;
+    const Hierarchy* unified() const;
+};
+
+class Cgroup {
+  public:
+    /// Make the directories and write the limits that are set. Existing directories are an error:
+    /// they belong to somebody else, or to a container that was not cleaned up. Takes:  path:
+    /// "/davit/<id>"; parents are created. Gives:  what could not be applied here (a controller
+    /// that is missing) in `warnings`. Errors: conflict (exists); invalid_argument (a limit that
+    /// the kernel refuses); what was made is removed. Blocks: some tens of microseconds per
+    /// hierarchy.
+    static Result<Cgroup> create(const CgroupLayout& layout,
+                                 const std::string& path,
+                                 const Resources& resources,
+                                 std::vector<std::string>& warnings);
+
+    /// The directories of a container made by an earlier daemon; those that are gone are left out.
+    static Result<Cgroup> open(const CgroupLayout& layout, const std::string& path);
+
+    Cgroup(Cgroup&&) noexcept = default;
+    Cgroup& operator=(Cgroup&&) noexcept = default;
+
+    /// For LaunchRequest::cgroup_fd; -1 without a v2 hierarchy.
+    int unified_fd() const;
+
+    /// For ContainerSpec::cgroup.
+    CgroupPlacement placement() const;
+
+    /// Write the limits that are set. Errors: invalid_argument, permission_denied.
+    /// Blocks: lowering a memory limit may reclaim; through offload() for a running container.
+    Result<void> update(const Resources& resources, std::vector<std::string>& warnings);
+
+    /// SIGKILL to every process: cgroup.kill, or freeze, signal and thaw on v1. They still have to
+    /// be reaped.
+    Result<void> kill();
+
+    /// The freezer is asynchronous: frozen() tells when it has happened.
+    Result<void> freeze();
+    Result<void> thaw();
+    Result<bool> frozen() const;
+
+    /// The pids inside, children included, as this process sees them.
+    Result<std::vector<pid_t>> pids() const;
+
+    /// How often the kernel killed a process inside for lack of memory.
+    Result<std::uint64_t> oom_kill_count() const;
+
+    /// Remove the directories. Safe to repeat. Errors: conflict (a process is still inside: wait
+    /// for cgroup.events "populated 0" or the last exit and call again).
+    Result<void> remove();
+
+    /// The directory with a controller; -1 if there is none. For reading statistics.
+    int controller_fd(std::string_view controller) const;
+
+  private:
+    struct Directory {
+        const CgroupLayout::Hierarchy* hierarchy;  // In layout_.
+        Fd fd;
+    };
+
+    Cgroup(const CgroupLayout& layout, std::string path);
+
+    Result<void> directories_make(const Resources& resources);
+    bool needed(const CgroupLayout::Hierarchy& hierarchy, const Resources& resources) const;
+    Result<void> v1_limits(const Resources& resources, std::vector<std::string>& warnings);
+    Result<void> v2_limits(const Resources& resources, std::vector<std::string>& warnings);
+    Result<void> v1_memory(const Resources& resources, std::vector<std::string>& warnings);
+    Result<void> v1_devices(const std::vector<std::string>& rules,
+                            std::vector<std::string>& warnings);
+
+    /// Write a limit of a controller; a missing controller or file is a warning.
+    Result<void> limit_write(std::string_view controller,
+                             const char* file,
+                             const std::string& value,
+                             std::vector<std::string>& warnings);
+
+    /// The directory whose cgroup.procs list everything; never null in a created Cgroup.
+    const Directory* process_directory() const;
+
+    std::vector<CgroupLayout::Hierarchy> hierarchies_;
+    CgroupMode mode_;
+    std::string path_;
+    std::vector<Directory> directories_;
+};
+
+/// v1 cpu.shares (2 to 262144) to v2 cpu.weight (1 to 10000), as runc converts.
+std::uint64_t cpu_weight_from_shares(std::uint64_t shares);
+
+}  // namespace davit

@@ -1,0 +1,193 @@
+// Writing a container's limits (cgroup.h).
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "libcontainer/cgroup.h"
+
+namespace davit {
+
+namespace {
+
+constexpr std::uint64_t cpu_period_default_us = 100'000;
+
+std::string max_or(std::int64_t value) {
+    return value < 0 ? "max" : std::to_string(value);
+}
+
+}  // namespace
+
+std::uint64_t cpu_weight_from_shares(std::uint64_t shares) {
+    constexpr std::uint64_t shares_min = 2;
+    constexpr std::uint64_t shares_max = 262'144;
+    const std::uint64_t bounded = std::clamp(shares, shares_min, shares_max);
+    return 1 + (bounded - shares_min) * 9999 / (shares_max - shares_min);
+}
+
+Result<void> Cgroup::limit_write(std::string_view controller,
+                                 const char* file,
+                                 const std::string& value,
+                                 std::vector<std::string>& warnings) {
+    const int directory = controller_fd(controller);
+    Result<void> written = directory < 0 ? Result<void>(Error::from_errno(ENOENT, "open", file))
+                                         : file_write_existing(directory, file, value);
+    if (!written && written.error().errno_value() == ENOENT) {
+        warnings.push_back("this host cannot limit " + std::string(file) + ", not applied");
+        return ok;
+    }
+    if (!written) {
+        return std::move(written).error().context("set " + std::string(file) + " to " + value);
+    }
+    return ok;
+}
+
+Result<void> Cgroup::v1_memory(const Resources& resources, std::vector<std::string>& warnings) {
+    const auto& memory = resources.memory_bytes;
+    const auto& swap = resources.memory_swap_bytes;
+    const auto write = [&](const char* file, std::int64_t value) {
+        return limit_write("memory", file, std::to_string(value), warnings);
+    };
+    constexpr const char* memory_file = "memory.limit_in_bytes";
+    constexpr const char* swap_file = "memory.memsw.limit_in_bytes";
+    if (memory && swap) {
+        // The kernel keeps memory <= memory + swap at every moment, so the order depends on the
+        // direction.
+        TRY(const std::string text, file_read(controller_fd("memory"), memory_file));
+        std::int64_t current = 0;
+        std::from_chars(text.data(), text.data() + text.size(), current);
+        const bool raising = *swap < 0 || *memory > current;
+        if (raising) {
+            TRY_VOID(write(swap_file, *swap));
+            TRY_VOID(write(memory_file, *memory));
+        } else {
+            TRY_VOID(write(memory_file, *memory));
+            TRY_VOID(write(swap_file, *swap));
+        }
+    } else if (memory) {
+        TRY_VOID(write(memory_file, *memory));
+    } else if (swap) {
+        TRY_VOID(write(swap_file, *swap));
+    }
+    if (resources.memory_reservation_bytes) {
+        TRY_VOID(write("memory.soft_limit_in_bytes", *resources.memory_reservation_bytes));
+    }
+    return ok;
+}
+
+Result<void> Cgroup::v1_limits(const Resources& resources, std::vector<std::string>& warnings) {
+    if (controller_fd("memory") >= 0 || !(resources.memory_bytes || resources.memory_swap_bytes)) {
+        TRY_VOID(v1_memory(resources, warnings));
+    } else {
+        warnings.push_back("this host cannot limit memory, not applied");
+    }
+    if (resources.cpu_shares) {
+        TRY_VOID(limit_write("cpu", "cpu.shares", std::to_string(*resources.cpu_shares), warnings));
+    }
+    if (resources.cpu_period_us) {
+        TRY_VOID(limit_write(
+            "cpu", "cpu.cfs_period_us", std::to_string(*resources.cpu_period_us), warnings));
+    }
+    if (resources.cpu_quota_us) {
+        TRY_VOID(limit_write(
+            "cpu", "cpu.cfs_quota_us", std::to_string(*resources.cpu_quota_us), warnings));
+    }
+    if (resources.cpuset_cpus) {
+        TRY_VOID(limit_write("cpuset", "cpuset.cpus", *resources.cpuset_cpus, warnings));
+    }
+    if (resources.cpuset_mems) {
+        TRY_VOID(limit_write("cpuset", "cpuset.mems", *resources.cpuset_mems, warnings));
+    }
+    if (resources.pids_max) {
+        TRY_VOID(limit_write("pids", "pids.max", max_or(*resources.pids_max), warnings));
+    }
+    if (resources.blkio_weight) {
+        const bool bfq = controller_fd("blkio") >= 0 &&
+                         ::faccessat(controller_fd("blkio"), "blkio.bfq.weight", F_OK, 0) == 0;
+        TRY_VOID(limit_write("blkio",
+                             bfq ? "blkio.bfq.weight" : "blkio.weight",
+                             std::to_string(*resources.blkio_weight),
+                             warnings));
+    }
+    return ok;
+}
+
+Result<void> Cgroup::v2_limits(const Resources& resources, std::vector<std::string>& warnings) {
+    if (resources.memory_bytes) {
+        TRY_VOID(limit_write("memory", "memory.max", max_or(*resources.memory_bytes), warnings));
+    }
+    if (resources.memory_swap_bytes) {
+        // The API counts memory + swap, v2 swap alone.
+        const std::int64_t total = *resources.memory_swap_bytes;
+        const std::int64_t memory = resources.memory_bytes.value_or(0);
+        if (total >= 0 && total < memory) {
+            return Error(ErrorKind::invalid_argument, "memory plus swap is below the memory limit");
+        }
+        TRY_VOID(limit_write(
+            "memory", "memory.swap.max", max_or(total < 0 ? total : total - memory), warnings));
+    }
+    if (resources.memory_reservation_bytes) {
+        TRY_VOID(limit_write(
+            "memory",
+            "memory.low",
+            std::to_string(std::max<std::int64_t>(0, *resources.memory_reservation_bytes)),
+            warnings));
+    }
+    if (resources.cpu_shares) {
+        TRY_VOID(limit_write("cpu",
+                             "cpu.weight",
+                             std::to_string(cpu_weight_from_shares(*resources.cpu_shares)),
+                             warnings));
+    }
+    if (resources.cpu_quota_us || resources.cpu_period_us) {
+        const std::string quota = max_or(resources.cpu_quota_us.value_or(-1));
+        const std::string period =
+            std::to_string(resources.cpu_period_us.value_or(cpu_period_default_us));
+        TRY_VOID(limit_write("cpu", "cpu.max", quota + " " + period, warnings));
+    }
+    if (resources.cpuset_cpus) {
+        TRY_VOID(limit_write("cpuset", "cpuset.cpus", *resources.cpuset_cpus, warnings));
+    }
+    if (resources.cpuset_mems) {
+        TRY_VOID(limit_write("cpuset", "cpuset.mems", *resources.cpuset_mems, warnings));
+    }
+    if (resources.pids_max) {
+        TRY_VOID(limit_write("pids", "pids.max", max_or(*resources.pids_max), warnings));
+    }
+    if (resources.blkio_weight) {
+        // v1's 10 to 1000 to io.weight's 1 to 10000, as runc converts.
+        const std::uint64_t weight =
+            1 + (static_cast<std::uint64_t>(std::max<int>(*resources.blkio_weight, 10)) - 10) *
+                    9999 / 990;
+        TRY_VOID(limit_write("io", "io.weight", "default " + std::to_string(weight), warnings));
+    }
+    return ok;
+}
+
+Result<void> Cgroup::update(const Resources& resources, std::vector<std::string>& warnings) {
+    return mode_ == CgroupMode::v2 ? v2_limits(resources, warnings)
+                                   : v1_limits(resources, warnings);
+}
+
+Result<void> Cgroup::v1_devices(const std::vector<std::string>& rules,
+                                std::vector<std::string>& warnings) {
+    const int directory = controller_fd("devices");
+    if (directory < 0 || directory == unified_fd()) {
+        warnings.push_back("this host has no devices cgroup, devices are not filtered");
+        return ok;
+    }
+    TRY_VOID(file_write_existing(directory, "devices.deny", "a"));
+    TRY(const Fd allow, Fd::openat(directory, "devices.allow", O_WRONLY));
+    for (const std::string& rule : rules) {
+        // One rule per write(2).
+        if (::write(allow.get(), rule.data(), rule.size()) != static_cast<ssize_t>(rule.size())) {
+            return Error::from_errno(errno, "write", "devices.allow " + rule)
+                .with_kind(ErrorKind::invalid_argument);
+        }
+    }
+    return ok;
+}
+
+}  // namespace davit
