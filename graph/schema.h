@@ -26,10 +26,10 @@ enum class Table : std::uint8_t {
     manifests,          ///< manifest digest -> media type and the document, byte for byte.
     references,         ///< "docker.io/library/alpine:latest" -> config digest.
     image_references,   ///< config digest -> its references.
-    layers,             ///< diff id or chain id -> LayerRecord.
+    layers,             ///< diff id, or "@" and chain id -> LayerRecord.
     layer_directories,  ///< cache id -> state of that directory: every directory has its row.
-    chains,             ///< chain id -> the layers, lowest first.
-    blobs,              ///< digest of a compressed layer -> BlobRecord.
+    chains,             ///< chain id -> cache ids, lowest first.
+    blobs,              ///< digest of a compressed layer -> its diff id.
     containers,         ///< container id -> the engine's record, opaque here.
     container_names,    ///< "/name" -> container id.
 };

@@ -46,6 +46,19 @@ inline constexpr std::uint64_t layer_entries_max = 10'000'000;
 /// What directories still wait for at the end of a layer (names, times, attributes): bounded so
 /// that a layer of nothing but directories cannot eat the daemon. About a million directories.
 inline constexpr std::size_t layer_deferred_bytes_max = 256 * 1024 * 1024;
+/// Parent directories kept open while a layer is extracted; archives go depth first.
+inline constexpr std::size_t extract_parents_open_max = 64;
+/// Small files on their way to the disk at once: enough for the kernel's workers to share out.
+inline constexpr unsigned extract_files_in_flight_max = 256;
+/// A file up to this size is one chain of open, write, close with its data copied aside; with the
+/// line above it bounds the copies to 8 MiB per layer.
+inline constexpr std::size_t extract_small_file_bytes_max = 32 * 1024;
+/// Directories and links whose names are remembered, so that no file in flight takes their place;
+/// a layer with more is extracted without chains. 48 MiB.
+inline constexpr std::size_t extract_special_names_max = 1'000'000;
+/// Larger files are written in pieces of this size, this many at a time.
+inline constexpr std::size_t extract_chunk_bytes = 256 * 1024;
+inline constexpr unsigned extract_chunks_in_flight_max = 4;
 /// One layer, uncompressed: beyond any real image, below what would fill most disks unseen.
 inline constexpr std::uint64_t layer_bytes_max = 1024ULL * 1024 * 1024 * 1024;
 /// The window a zstd frame may ask for, as a power of two: what `zstd --ultra -22` writes.
@@ -59,12 +72,17 @@ inline constexpr int registry_redirects_max = 8;
 /// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over costs
 /// nothing, small enough that network and unpacking overlap on small layers.
 inline constexpr std::size_t layer_chunk_bytes = 512 * 1024;
+/// Uncompressed bytes handed from inflate to the extractor at a time: they should still be in the
+/// processor's cache when they are hashed and written.
+inline constexpr std::size_t layer_inflate_bytes = 256 * 1024;
 
 // --- Graph --------------------------------------------------------------------------------------
 /// Address space of a database at first; it doubles when it is full. Costs no memory and no disk.
 inline constexpr std::size_t graph_map_bytes = std::size_t{64} * 1024 * 1024;
 /// Thousands of images come to megabytes; what wants more than this is a runaway.
 inline constexpr std::size_t graph_map_bytes_max = std::size_t{64} * 1024 * 1024 * 1024;
+/// Edges from an entity down to the last one: a classic build adds an image per instruction.
+inline constexpr std::size_t graph_depth_max = 1024;
 /// Updates that one commit may carry; those beyond wait for the next.
 inline constexpr std::size_t graph_batch_updates_max = 256;
 
@@ -83,6 +101,8 @@ inline constexpr std::size_t events_kept_max = 65536;
 inline constexpr std::size_t log_line_bytes_max = 16 * 1024;
 /// Bytes that one attached reader may lag behind before it is paused or dropped.
 inline constexpr std::size_t attach_backlog_bytes_max = 1024 * 1024;
+/// One read of a container's output.
+inline constexpr std::size_t output_read_bytes = 32 * 1024;
 /// One read of an attached client's input.
 inline constexpr std::size_t attach_input_bytes = 16 * 1024;
 
