@@ -1,9 +1,13 @@
 /// davit_bench_floor: the floor alone, with its phases. See support/floor.h.
 ///
-///   davit_bench_floor [--iterations N] [--parallel N] [--isolation full|bare]
+///   davit_bench_floor [--iterations N] [--parallel N] [--isolation full|bare] [--pause-ms N]
+///
+/// --pause-ms leaves the kernel idle between containers: what is amortised in a tight loop (grace
+/// periods, caches, the processor's clock) is then paid by each.
 #include "bench/support/floor.h"
 
 #include <getopt.h>
+#include <poll.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +24,7 @@ namespace {
 struct Options {
     int iterations = 500;
     int parallel = 1;
+    int pause_ms = 0;
     std::vector<FloorIsolation> isolations = {FloorIsolation::bare, FloorIsolation::full};
 };
 
@@ -30,9 +35,15 @@ struct Outcome {
     Nanoseconds elapsed{};
 };
 
-void measure_one(const Floor::Config& config, int iterations, std::mutex& lock, Outcome& outcome) {
+void measure_one(const Floor::Config& config,
+                 const Options& options,
+                 std::mutex& lock,
+                 Outcome& outcome) {
     Result<Floor> floor = Floor::make(config);
-    for (int done = 0; floor && done < iterations; ++done) {
+    for (int done = 0; floor && done < options.iterations; ++done) {
+        if (options.pause_ms > 0) {
+            poll(nullptr, 0, options.pause_ms);
+        }
         Result<FloorTimes> times = floor->run();
         const std::lock_guard guard(lock);
         if (!times) {
@@ -56,7 +67,7 @@ Outcome measure(const Floor::Config& config, const Options& options) {
     const MonotonicTime begun = monotonic_now();
     std::vector<std::thread> clients;
     for (int client = 0; client < options.parallel; ++client) {
-        clients.emplace_back([&] { measure_one(config, options.iterations, lock, outcome); });
+        clients.emplace_back([&] { measure_one(config, options, lock, outcome); });
     }
     for (std::thread& client : clients) {
         client.join();
@@ -101,6 +112,7 @@ Result<void> run(const Options& options) {
 bool parse(int argc, char** argv, Options& options) {
     const option known[] = {{"iterations", required_argument, nullptr, 'n'},
                             {"parallel", required_argument, nullptr, 'p'},
+                            {"pause-ms", required_argument, nullptr, 'm'},
                             {"isolation", required_argument, nullptr, 'i'},
                             {nullptr, 0, nullptr, 0}};
     for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
@@ -108,6 +120,8 @@ bool parse(int argc, char** argv, Options& options) {
             options.iterations = std::atoi(optarg);
         } else if (found == 'p') {
             options.parallel = std::atoi(optarg);
+        } else if (found == 'm') {
+            options.pause_ms = std::atoi(optarg);
         } else if (found == 'i' && std::string_view(optarg) == "full") {
             options.isolations = {FloorIsolation::full};
         } else if (found == 'i' && std::string_view(optarg) == "bare") {
@@ -125,8 +139,10 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
     davit::bench::Options options;
     if (!davit::bench::parse(argc, argv, options)) {
-        fmt::print(
-            stderr, "usage: {} [--iterations N] [--parallel N] [--isolation full|bare]\n", argv[0]);
+        fmt::print(stderr,
+                   "usage: {} [--iterations N] [--parallel N] [--isolation full|bare]\n       "
+                   "[--pause-ms N]\n",
+                   argv[0]);
         return 2;
     }
     if (davit::Result<void> done = davit::bench::run(options); !done) {

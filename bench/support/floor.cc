@@ -30,7 +30,7 @@ std::atomic<unsigned> floor_count = 0;
 struct Cgroups {
     std::string unified;          // The v2 directory, "" without v2.
     std::vector<std::string> v1;  // The v1 directories.
-    std::vector<Fd> procs;        // cgroup.procs of the v1 directories.
+    std::vector<Fd> tasks;        // cgroup.procs of the v1 directories.
     Fd unified_fd;
 
     Result<void> make(const std::string& name);
@@ -47,8 +47,11 @@ Result<void> Cgroups::make(const std::string& name) {
         if (mkdir(v1.back().c_str(), 0755) != 0) {
             return Error::from_errno(errno, "mkdir", v1.back());
         }
-        TRY(Fd fd, Fd::open(v1.back() + "/cgroup.procs", O_WRONLY));
-        procs.push_back(std::move(fd));
+        // Writing "0" to tasks moves just the caller, and so spares the kernel its system-wide
+        // lock: through cgroup.procs the first move after a quiet moment waits for an RCU grace
+        // period (16 ms against 2 on the same busy machine).
+        TRY(Fd fd, Fd::open(v1.back() + "/tasks", O_WRONLY));
+        tasks.push_back(std::move(fd));
     }
     for (const char* base : {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"}) {
         if (access(fmt::format("{}/cgroup.procs", base).c_str(), F_OK) == 0) {
@@ -222,15 +225,15 @@ Result<FloorTimes> Floor::run() {
     plan.root = root.c_str();
     plan.hostname = "floor";
     plan.report = shared_;
-    for (std::size_t index = 0; index < cgroups.procs.size(); ++index) {
-        plan.cgroup_procs[index] = cgroups.procs[index].get();
+    for (std::size_t index = 0; index < cgroups.tasks.size(); ++index) {
+        plan.cgroup_tasks[index] = cgroups.tasks[index].get();
     }
     TRY(PidRef child, clone_child(plan, config_.isolation, cgroups.unified_fd.get()));
     TRY_VOID(child_reap(child, *shared_));
     const MonotonicTime reaped = monotonic_now();
 
     overlay.reset();
-    cgroups.procs.clear();
+    cgroups.tasks.clear();
     TRY_VOID(cgroups.remove());
     TRY_VOID(remove_tree(AT_FDCWD, upper));
     const MonotonicTime cleaned = monotonic_now();

@@ -91,9 +91,9 @@ class Child {
 };
 
 void Child::join_cgroups() const {
-    for (const int procs : plan_.cgroup_procs) {
-        if (procs >= 0) {
-            check(write(procs, "0", 1), "cgroup.procs");
+    for (const int tasks : plan_.cgroup_tasks) {
+        if (tasks >= 0) {
+            check(write(tasks, "0", 1), "cgroup v1 tasks");
         }
     }
 }

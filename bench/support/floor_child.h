@@ -17,7 +17,7 @@ struct FloorChildReport {
 struct FloorChildPlan {
     bool full = true;
     int overlay = -1;                    // Detached mount.
-    int cgroup_procs[3] = {-1, -1, -1};  // cgroup.procs of v1 directories to join.
+    int cgroup_tasks[3] = {-1, -1, -1};  // tasks files of v1 directories to join.
     const char* root = nullptr;          // Where the overlay is attached before pivot_root.
     const char* hostname = nullptr;
     FloorChildReport* report = nullptr;
