@@ -156,14 +156,19 @@ class Alternative {
 };
 
 void Alternative::equal(const SeccompArgument& argument, std::uint64_t mask, std::uint64_t value) {
+    const auto half = [&](bool high) {
+        const auto mask_half = static_cast<std::uint32_t>(high ? mask >> 32 : mask);
+        load(argument.index, high);
+        if (mask_half != 0xffffffff) {
+            code_.push_back(statement(op_and, mask_half));
+        }
+        jump(
+            op_equal, high ? value >> 32 : value, high ? Target::next : Target::pass, Target::miss);
+    };
     if (is_64_bit_ && ((mask >> 32) != 0 || (value >> 32) != 0)) {
-        load(argument.index, true);
-        code_.push_back(statement(op_and, static_cast<std::uint32_t>(mask >> 32)));
-        jump(op_equal, value >> 32, Target::next, Target::miss);
+        half(true);
     }
-    load(argument.index, false);
-    code_.push_back(statement(op_and, static_cast<std::uint32_t>(mask)));
-    jump(op_equal, value, Target::pass, Target::miss);
+    half(false);
 }
 
 void Alternative::ordered(const SeccompArgument& argument) {
