@@ -30,7 +30,7 @@ std::atomic<unsigned> floor_count = 0;
 struct Cgroups {
     std::string unified;          // The v2 directory, "" without v2.
     std::vector<std::string> v1;  // The v1 directories.
-    std::vector<Fd> tasks;        // cgroup.procs of the v1 directories.
+    std::vector<Fd> tasks;        // The tasks files of the v1 directories.
     Fd unified_fd;
 
     Result<void> make(const std::string& name);
