@@ -53,7 +53,7 @@ BANNED = [
      "name the value on the line above and move it in (g++ 12 destroys it twice)", ()),
     ("await-brace", r"co_await\s+[\w:.>\-]+\((?:[^()]*,)?\s*[A-Z]\w*\{",
      "name the value on the line above and move it in (g++ 12 destroys it twice)", ()),
-    ("await-lambda", r"co_await\s+[\w:.>\-]+\([^;]*\[[^\]\s]+\]\s*[({]",
+    ("await-lambda", r"co_await\s+[\w:.>\-]+\([^;]*?\[(?!(?:this|&\w*)(?:, *(?:this|&\w+))*\])[^\]\s][^\]]*\]\s*[({]",
      "name the capturing lambda on the line above (g++ 12 destroys it twice)", ()),
 ]
 # What tests and benchmarks may do that the engine may not.
