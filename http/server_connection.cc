@@ -359,7 +359,7 @@ Task<void> ServerConnection::linger() {
 }
 
 void ServerConnection::watch_start() {
-    if (watching_ || hijacked_ || eof_ || handler_scope_ == nullptr) {
+    if (watching_ || hijacking_ || eof_ || handler_scope_ == nullptr) {
         return;
     }
     watching_ = true;

@@ -117,6 +117,8 @@ class ServerConnection {
     /// The client sends no more.
     bool eof_ = false;
     bool gone_ = false;
+    /// hijack() was called: the stream is the handler's, soon or now, and not watched any more.
+    bool hijacking_ = false;
     bool hijacked_ = false;
 
     ReadDeadline deadline_;

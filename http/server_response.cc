@@ -214,6 +214,8 @@ bool ServerConnection::reads_head_apart() const {
 }
 
 Task<Hijacked> ServerConnection::hijack(std::string_view content_type, std::string_view protocol) {
+    assert(!started_ && !hijacking_);
+    hijacking_ = true;
     CO_TRY(const bool skipped, co_await skip_body());
     if (!skipped) {
         co_return Error(ErrorKind::invalid_argument, "the request's body is too large");
@@ -226,7 +228,6 @@ Task<Hijacked> ServerConnection::hijack(std::string_view content_type, std::stri
     if (gone_) {
         co_return Error(ErrorKind::unavailable, "the client is gone");
     }
-    assert(!started_);
     started_ = ended_ = closing_ = true;
     const bool upgrade = request_.wants_upgrade(protocol);
     out_.assign(upgrade ? "HTTP/1.1 101 UPGRADED\r\n" : "HTTP/1.1 200 OK\r\n");
