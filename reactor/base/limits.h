@@ -69,6 +69,8 @@ inline constexpr std::size_t downloads_parallel_max = 3;
 inline constexpr std::size_t registry_small_body_bytes_max = 256 * 1024;
 /// From a registry to an object store takes one or two; browsers stop at 20.
 inline constexpr int registry_redirects_max = 8;
+/// Documents looked at to find the image for one platform: index, manifest, and some nesting.
+inline constexpr std::size_t pull_manifests_max = 16;
 /// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over costs
 /// nothing, small enough that network and unpacking overlap on small layers.
 inline constexpr std::size_t layer_chunk_bytes = 512 * 1024;
@@ -105,5 +107,9 @@ inline constexpr std::size_t attach_backlog_bytes_max = 1024 * 1024;
 inline constexpr std::size_t output_read_bytes = 32 * 1024;
 /// One read of an attached client's input.
 inline constexpr std::size_t attach_input_bytes = 16 * 1024;
+
+// --- Command line -------------------------------------------------------------------------------
+/// Containers that one `davit stop A B C ...` works on at a time; each takes a connection.
+inline constexpr std::size_t cli_parallel_max = 32;
 
 }  // namespace davit::limits

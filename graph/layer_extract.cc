@@ -1,0 +1,427 @@
+#include "graph/layer_extract.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "graph/layer_extract_files.h"
+#include "graph/layer_extract_tree.h"
+#include "graph/tar_path.h"
+#include "graph/tar_reader.h"
+#include "graph/whiteout.h"
+
+namespace davit {
+
+namespace {
+
+/// mknod(2) takes 12 bits of major and 20 of minor.
+constexpr std::uint32_t dev_major_max = 0xfff;
+constexpr std::uint32_t dev_minor_max = 0xfffff;
+
+Result<bool> is_empty(int dir) {
+    TRY(Fd fd, Fd::openat(dir, ".", O_RDONLY | O_DIRECTORY));
+    DIR* stream = ::fdopendir(fd.get());
+    if (stream == nullptr) {
+        return Error::from_errno(errno, "fdopendir");
+    }
+    static_cast<void>(fd.release());  // fdopendir took it.
+    std::size_t entries = 0;
+    while (::readdir(stream) != nullptr) {
+        ++entries;
+    }
+    ::closedir(stream);
+    constexpr std::size_t dots = 2;
+    return entries <= dots;
+}
+
+ExtractMeta meta_of(const TarEntry& entry) {
+    return {entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs};
+}
+
+mode_t node_type(TarType type) {
+    return type == TarType::fifo ? S_IFIFO : type == TarType::char_device ? S_IFCHR : S_IFBLK;
+}
+
+/// Where an entry goes.
+struct Place {
+    ExtractDirRef dir;
+    std::string name;
+    std::string path;
+};
+
+}  // namespace
+
+struct LayerExtract::State {
+    State(ExtractTree opened, LayerExtractOptions wanted)
+        : options(wanted), reader(wanted.entries_max), tree(std::move(opened)) {}
+
+    LayerExtractOptions options;
+    TarReader reader;
+    ExtractTree tree;
+    std::unique_ptr<ExtractFiles> files;
+    ExtractBackend backend = ExtractBackend::sync;
+    LayerExtractResult result;
+    bool file_open = false;  ///< The entry's data goes to a file; else nowhere.
+    std::optional<Error> failed;
+
+    Result<std::size_t> feed(std::span<const std::uint8_t> bytes, bool may_wait);
+    Result<void> event_apply(const TarEvent& event);
+    Result<void> entry_apply(const TarEntry& entry);
+    Result<bool> whiteout_apply(const std::string& path);
+    Result<void> removal_make(const std::string& target);
+    Result<Place> place_find(const std::string& path);
+    Result<void> directory_apply(const TarEntry& entry, const std::string& path);
+    Result<void> file_begin(const TarEntry& entry, Place place);
+    Result<void> hardlink_make(const TarEntry& entry, const Place& place);
+    Result<void> symlink_make(const TarEntry& entry, const Place& place);
+    Result<void> node_make(const TarEntry& entry, const Place& place);
+    Result<void> attributes_set(const TarEntry& entry, const Place& place, bool with_mode);
+    Error fail(Error error);
+
+    template <typename Make>
+    Result<void> make(const char* what, const Place& place, Make&& call);
+};
+
+namespace {
+
+Result<void> backend_open(ExtractTree& tree,
+                          ExtractBackend wanted,
+                          std::unique_ptr<ExtractFiles>& files,
+                          ExtractBackend& backend) {
+    if (wanted == ExtractBackend::automatic) {
+        TRY(const bool empty, is_empty(tree.root_fd()));
+        wanted = empty ? ExtractBackend::automatic : ExtractBackend::sync;
+    }
+    if (wanted != ExtractBackend::sync) {
+        auto uring = extract_files_uring(tree);
+        if (uring) {
+            files = *std::move(uring);
+            backend = ExtractBackend::uring;
+            return ok;
+        }
+        if (wanted == ExtractBackend::uring) {
+            return std::move(uring).error().context("extract with io_uring");
+        }
+    }
+    files = extract_files_sync(tree);
+    backend = ExtractBackend::sync;
+    return ok;
+}
+
+}  // namespace
+
+/// What is made by one call that says EEXIST: whatever stands there has to go.
+template <typename Make>
+Result<void> LayerExtract::State::make(const char* what, const Place& place, Make&& call) {
+    if (call() == 0) {
+        return ok;
+    }
+    if (errno != EEXIST) {
+        return Error::from_errno(errno, what, place.path);
+    }
+    TRY_VOID(tree.make_room(*place.dir, place.name, place.path));
+    if (call() == 0) {
+        return ok;
+    }
+    return Error::from_errno(errno, what, place.path);
+}
+
+Result<Place> LayerExtract::State::place_find(const std::string& path) {
+    if (path.empty()) {
+        return Error(ErrorKind::corrupt, "the root of a layer can only be a directory");
+    }
+    Place place;
+    TRY(place.dir, tree.dir_make(std::string(tar_path_parent(path))));
+    place.name = tar_path_name(path);
+    place.path = path;
+    TRY_VOID(files->settle(*place.dir, place.name));
+    return place;
+}
+
+/// `.wh.NAME`. What this layer itself has at NAME stays: whiteouts speak of the layers below.
+Result<void> LayerExtract::State::removal_make(const std::string& target) {
+    TRY(const Place place, place_find(target));
+    const int dir = place.dir->fd.get();
+    if (::mknodat(dir, place.name.c_str(), S_IFCHR, ::makedev(0, 0)) == 0) {
+        return ok;
+    }
+    if (errno != EEXIST) {
+        return Error::from_errno(errno, "mknod", target);
+    }
+
+    struct stat info {};
+
+    if (::fstatat(dir, place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISDIR(info.st_mode)) {
+        return tree.opaque_set(target);
+    }
+    return ok;
+}
+
+/// Whether the name was one, or is to be ignored.
+Result<bool> LayerExtract::State::whiteout_apply(const std::string& path) {
+    if (options.whiteouts == WhiteoutForm::literal) {
+        return false;
+    }
+    TRY(const Whiteout whiteout, whiteout_parse(path));
+    switch (whiteout.kind) {
+        case WhiteoutKind::none:
+            return false;
+        case WhiteoutKind::ignored:
+            return true;
+        case WhiteoutKind::remove:
+            TRY_VOID(removal_make(whiteout.target));
+            break;
+        case WhiteoutKind::opaque:
+            TRY_VOID(tree.opaque_set(whiteout.target));
+            break;
+    }
+    ++result.whiteouts;
+    return true;
+}
+
+Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
+    file_open = false;
+    TRY(const std::string path, tar_path_clean(entry.path));
+    TRY(const bool whiteout, whiteout_apply(path));
+    ++result.entries;
+    if (result.entries + tree.parents_made() > options.entries_max) {
+        return Error(ErrorKind::resource_exhausted, "too many entries");
+    }
+    if (whiteout) {
+        return ok;
+    }
+    if (entry.type == TarType::directory) {
+        return directory_apply(entry, path);
+    }
+    TRY(Place place, place_find(path));
+    switch (entry.type) {
+        case TarType::file:
+            return file_begin(entry, std::move(place));
+        case TarType::hardlink:
+            return hardlink_make(entry, place);
+        case TarType::symlink:
+            return symlink_make(entry, place);
+        case TarType::char_device:
+        case TarType::block_device:
+        case TarType::fifo:
+            return node_make(entry, place);
+        case TarType::directory:
+            break;
+    }
+    return ok;
+}
+
+Result<void> LayerExtract::State::directory_apply(const TarEntry& entry, const std::string& path) {
+    if (!path.empty()) {
+        TRY_VOID(place_find(path));  // Waits for a file of that name.
+    }
+    return tree.directory(path, meta_of(entry));
+}
+
+Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place) {
+    ExtractFile file;
+    file.dir = std::move(place.dir);
+    file.name = std::move(place.name);
+    file.path = std::move(place.path);
+    file.meta = meta_of(entry);
+    file.size = entry.size;
+    file.sparse = entry.sparse;
+    TRY_VOID(files->begin(std::move(file)));
+    file_open = true;
+    return ok;
+}
+
+/// The target is named from the layer's root, whatever directory the link is in.
+Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Place& place) {
+    TRY(const std::string target, tar_path_clean(entry.linkpath));
+    const std::string name(tar_path_name(target));
+    const auto refused = [&](std::string_view why) {
+        return Error(ErrorKind::corrupt,
+                     std::string("hard link to ").append(entry.linkpath).append(": ").append(why));
+    };
+    auto dir = tree.dir_find(std::string(tar_path_parent(target)));
+    if (!dir || name.empty()) {
+        return refused("no such file in this layer");
+    }
+    TRY_VOID(files->settle(**dir, name));
+    if ((*dir)->inode == place.dir->inode && name == place.name) {
+        return refused("it is the link itself");
+    }
+
+    struct stat info {};
+
+    if (::fstatat((*dir)->fd.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT ? refused("no such file in this layer")
+                               : Error::from_errno(errno, "fstatat", entry.linkpath);
+    }
+    if (S_ISDIR(info.st_mode)) {
+        return refused("it is a directory");
+    }
+    TRY_VOID(make("link", place, [&] {
+        return ::linkat((*dir)->fd.get(), name.c_str(), place.dir->fd.get(), place.name.c_str(), 0);
+    }));
+    if (S_ISLNK(info.st_mode)) {
+        tree.made(*place.dir, place.name);
+    }
+    return ok;
+}
+
+Result<void> LayerExtract::State::symlink_make(const TarEntry& entry, const Place& place) {
+    if (entry.linkpath.empty()) {
+        return Error(ErrorKind::corrupt, "symbolic link without a target");
+    }
+    TRY_VOID(make("symlink", place, [&] {
+        return ::symlinkat(entry.linkpath.c_str(), place.dir->fd.get(), place.name.c_str());
+    }));
+    tree.made(*place.dir, place.name);
+    return attributes_set(entry, place, false);
+}
+
+Result<void> LayerExtract::State::node_make(const TarEntry& entry, const Place& place) {
+    if (entry.dev_major > dev_major_max || entry.dev_minor > dev_minor_max) {
+        return Error(ErrorKind::corrupt, "device number out of range");
+    }
+    const mode_t mode = node_type(entry.type) | (entry.mode & 0777);
+    const dev_t device =
+        entry.type == TarType::fifo ? dev_t{0} : ::makedev(entry.dev_major, entry.dev_minor);
+    TRY_VOID(make("mknod", place, [&] {
+        return ::mknodat(place.dir->fd.get(), place.name.c_str(), mode, device);
+    }));
+    return attributes_set(entry, place, true);
+}
+
+/// For what cannot be opened without side effects. Links have no mode of their own; xattrs on
+/// such files are of no use to an image.
+Result<void> LayerExtract::State::attributes_set(const TarEntry& entry,
+                                                 const Place& place,
+                                                 bool with_mode) {
+    const int dir = place.dir->fd.get();
+    const char* name = place.name.c_str();
+    const bool chown = tree.chown_needed(*place.dir, entry.uid, entry.gid);
+    if (chown && ::fchownat(dir, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        return Error::from_errno(errno, "fchownat", place.path);
+    }
+    // The node was made by the line above: there is no link to follow.
+    if (with_mode && (chown || tree.chmod_needed(entry.mode) || (entry.mode & ~0777U) != 0) &&
+        ::fchmodat(dir, name, entry.mode, 0) != 0) {
+        return Error::from_errno(errno, "fchmodat", place.path);
+    }
+    tree.xattrs_dropped_add(entry.xattrs.size());
+    const ExtractTimes times(entry.mtime);
+    if (::utimensat(dir, name, times.values, AT_SYMLINK_NOFOLLOW) != 0) {
+        return Error::from_errno(errno, "utimensat", place.path);
+    }
+    return ok;
+}
+
+Result<void> LayerExtract::State::event_apply(const TarEvent& event) {
+    switch (event.kind) {
+        case TarEvent::Kind::entry:
+            return entry_apply(reader.entry());
+        case TarEvent::Kind::data:
+            if (!file_open) {
+                return ok;
+            }
+            result.bytes += event.data.size();
+            if (result.bytes > options.bytes_max) {
+                return Error(ErrorKind::resource_exhausted, "the layer is too large");
+            }
+            return files->data(event.offset, event.data);
+        case TarEvent::Kind::entry_end:
+            return std::exchange(file_open, false) ? files->end() : Result<void>(ok);
+        case TarEvent::Kind::need_input:
+        case TarEvent::Kind::archive_end:
+            break;
+    }
+    return ok;
+}
+
+Error LayerExtract::State::fail(Error error) {
+    failed = error;
+    return error;
+}
+
+Result<std::size_t> LayerExtract::State::feed(std::span<const std::uint8_t> bytes, bool may_wait) {
+    if (failed) {
+        return Error(*failed);
+    }
+    auto rest = bytes;
+    while (may_wait || files->ready()) {
+        auto event = reader.next(rest);
+        if (!event) {
+            return fail(std::move(event).error());
+        }
+        if (event->kind == TarEvent::Kind::need_input) {
+            break;
+        }
+        if (auto applied = event_apply(*event); !applied) {
+            constexpr std::size_t shown_bytes_max = 256;
+            return fail(std::move(applied).error().context(
+                "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max)));
+        }
+    }
+    if (auto pumped = files->pump(); !pumped) {
+        return fail(std::move(pumped).error().context("extract"));
+    }
+    return bytes.size() - rest.size();
+}
+
+LayerExtract::LayerExtract(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+LayerExtract::LayerExtract(LayerExtract&&) noexcept = default;
+LayerExtract& LayerExtract::operator=(LayerExtract&&) noexcept = default;
+LayerExtract::~LayerExtract() = default;
+
+Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
+    TRY(ExtractTree tree, ExtractTree::open(std::move(root)));
+    auto state = std::make_unique<State>(std::move(tree), options);
+    TRY_VOID(backend_open(state->tree, options.backend, state->files, state->backend));
+    // The state lives as long as the tree in it.
+    state->tree.drain_with([files = state->files.get()] { return files->drain(); });
+    return LayerExtract(std::move(state));
+}
+
+Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes) {
+    TRY([[maybe_unused]] const std::size_t taken, state_->feed(bytes, true));
+    return ok;
+}
+
+Result<std::size_t> LayerExtract::feed_some(std::span<const std::uint8_t> bytes) {
+    return state_->feed(bytes, false);
+}
+
+Result<LayerExtractResult> LayerExtract::finish() {
+    State& state = *state_;
+    if (state.failed) {
+        return Error(*state.failed);
+    }
+    if (auto whole = state.reader.finish(); !whole) {
+        return state.fail(std::move(whole).error());
+    }
+    if (auto drained = state.files->drain(); !drained) {
+        return state.fail(std::move(drained).error().context("extract"));
+    }
+    if (auto finished = state.tree.finish(); !finished) {
+        return state.fail(std::move(finished).error().context("extract"));
+    }
+    state.result.entries += state.tree.parents_made();
+    state.result.xattrs_dropped = state.tree.xattrs_dropped();
+    return state.result;
+}
+
+ExtractBackend LayerExtract::backend() const {
+    return state_->backend;
+}
+
+int LayerExtract::ring_fd() const {
+    return state_->files->ring_fd();
+}
+
+}  // namespace davit
