@@ -7,6 +7,7 @@ add_library(davit_graph STATIC
     ${CMAKE_CURRENT_LIST_DIR}/edges.cc
     ${CMAKE_CURRENT_LIST_DIR}/graph_check.cc
     ${CMAKE_CURRENT_LIST_DIR}/graph_db.cc
+    ${CMAKE_CURRENT_LIST_DIR}/graph_writer.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_remove.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_store.cc
@@ -18,4 +19,4 @@ add_library(davit_graph STATIC
     ${CMAKE_CURRENT_LIST_DIR}/schema.cc
     ${CMAKE_CURRENT_LIST_DIR}/tag_store.cc
     ${CMAKE_CURRENT_LIST_DIR}/txn.cc)
-target_link_libraries(davit_graph PUBLIC davit_base davit_json PRIVATE PkgConfig::LMDB)
+target_link_libraries(davit_graph PUBLIC davit_reactor davit_json PRIVATE PkgConfig::LMDB)
