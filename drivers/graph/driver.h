@@ -1,0 +1,151 @@
+#pragma once
+/// GraphDriver: how layers lie on disk and how a stack of them becomes a root file system.
+///
+/// A driver takes a layer as the bytes of its uncompressed archive and keeps it in whatever form it
+/// can mount: directories for overlayfs; a driver that keeps image files (EROFS over the archive
+/// itself) fits the same calls, because nothing outside a driver sees a layer's form. Layers are
+/// named by their cache id, which never leaves this host.
+///
+/// A layer's life: layer_stage(), write and finish its LayerWriter, layer_publish(),
+/// layer_remove(). What was staged and not published, and what was published and not recorded in
+/// the graph, is deleted by recover() at the next start. Removal renames into the trash, which
+/// TrashBin::run() empties in the background, so nothing here takes long on the loop.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "drivers/graph/trash.h"
+#include "reactor/base/fd.h"
+#include "reactor/base/result.h"
+
+namespace davit {
+
+/// What a finished layer holds.
+struct LayerContents {
+    std::uint64_t bytes = 0;    ///< Sum of the files' sizes, as `docker history` counts.
+    std::uint64_t entries = 0;  ///< Members of the archive.
+};
+
+/// Takes the archive of one layer. Runs on a worker thread, one call at a time.
+class LayerWriter {
+  public:
+    LayerWriter() = default;
+    LayerWriter(const LayerWriter&) = delete;
+    LayerWriter& operator=(const LayerWriter&) = delete;
+    virtual ~LayerWriter() = default;
+
+    /// The next bytes of the uncompressed archive, cut anywhere.
+    /// Errors: corrupt (not an archive, or a name that leaves the layer); resource_exhausted (disk
+    ///         full, or a limit). An error is final.
+    virtual Result<void> write(std::span<const std::uint8_t> archive) = 0;
+
+    /// The archive is complete.
+    virtual Result<LayerContents> finish() = 0;
+};
+
+/// A layer that is being written. Whoever drops it unpublished has it thrown away. Loop thread
+/// only; its writer may go to a worker but must have come back, or be destroyed, before.
+class StagedLayer {
+  public:
+    StagedLayer(std::string cache_id,
+                std::unique_ptr<LayerWriter> writer_in,
+                std::function<void()> discard)
+        : writer(std::move(writer_in)), id_(std::move(cache_id)), discard_(std::move(discard)) {}
+
+    StagedLayer(StagedLayer&& other) noexcept
+        : writer(std::move(other.writer)),
+          id_(std::move(other.id_)),
+          discard_(std::exchange(other.discard_, nullptr)) {}
+
+    StagedLayer& operator=(StagedLayer&&) = delete;
+    StagedLayer(const StagedLayer&) = delete;
+    StagedLayer& operator=(const StagedLayer&) = delete;
+
+    ~StagedLayer() {
+        writer.reset();
+        if (discard_) {
+            discard_();
+        }
+    }
+
+    const std::string& cache_id() const { return id_; }
+
+    /// For drivers: the layer is published, and no longer discarded.
+    void published() { discard_ = nullptr; }
+
+    std::unique_ptr<LayerWriter> writer;
+
+  private:
+    std::string id_;
+    std::function<void()> discard_;
+};
+
+/// A root file system to mount: layers with, maybe, a container's own directory on top.
+struct RootfsSpec {
+    /// Cache ids, lowest first. Empty for an image without layers.
+    std::vector<std::string> layers;
+    /// A name given to rw_create(). Empty: the root is read-only.
+    std::string rw_name;
+    /// Never write the container's directory back for durability's sake: for containers that are
+    /// removed when they end.
+    bool rw_volatile = false;
+};
+
+/// The names that the graph and the containers know; everything else is deleted.
+struct DriverKnown {
+    std::function<bool(std::string_view cache_id)> layer;
+    std::function<bool(std::string_view rw_name)> rw;
+};
+
+class GraphDriver {
+  public:
+    GraphDriver() = default;
+    GraphDriver(const GraphDriver&) = delete;
+    GraphDriver& operator=(const GraphDriver&) = delete;
+    virtual ~GraphDriver() = default;
+
+    /// "overlay2" to clients, who ask for it by that name.
+    virtual std::string_view name() const = 0;
+
+    /// Begin a layer under a cache id that is the graph's to choose (its layer_stage()).
+    /// Errors: conflict (taken); resource_exhausted (disk full).
+    virtual Result<StagedLayer> layer_stage(const std::string& cache_id) = 0;
+
+    /// Make a finished layer mountable, by one rename.
+    virtual Result<void> layer_publish(StagedLayer& staged) = 0;
+
+    /// Take a layer away: at once for everybody, from disk later. not_found if there is none.
+    virtual Result<void> layer_remove(const std::string& cache_id) = 0;
+
+    virtual bool layer_exists(const std::string& cache_id) const = 0;
+
+    /// Make a container's own directory. name: a single path component. Errors: conflict.
+    virtual Result<void> rw_create(const std::string& name) = 0;
+
+    /// As layer_remove(). A root file system mounted from it keeps working until it is unmounted.
+    virtual Result<void> rw_remove(const std::string& name) = 0;
+
+    /// The directory that holds what a container changed (for diff, commit and sizes).
+    virtual Result<Fd> rw_open(const std::string& name) const = 0;
+
+    /// Gives: a detached mount, unmounted when its last descriptor closes.
+    /// Blocks: 0.3 to 0.5 ms.
+    /// Errors: not_found (a layer or the container's directory); what the kernel says.
+    virtual Result<Fd> mount(const RootfsSpec& spec) = 0;
+
+    /// At start: move everything that nobody knows into the trash. Gives the number of entries.
+    virtual Result<std::size_t> recover(const DriverKnown& known) = 0;
+
+    /// Write every published layer to disk: before a durable record says that it is there.
+    /// Blocks: as long as the disk takes; through offload(). Touches nothing but a descriptor.
+    virtual Result<void> sync() const = 0;
+
+    virtual TrashBin& trash() = 0;
+};
+
+}  // namespace davit

@@ -1,0 +1,36 @@
+#include "drivers/graph/overlay/directory_layer.h"
+
+#include "graph/layer_extract.h"
+
+namespace davit {
+
+namespace {
+
+class DirectoryLayerWriter final : public LayerWriter {
+  public:
+    explicit DirectoryLayerWriter(LayerExtract extract) : extract_(std::move(extract)) {}
+
+    Result<void> write(std::span<const std::uint8_t> archive) override {
+        return extract_.feed(archive);
+    }
+
+    Result<LayerContents> finish() override {
+        TRY(const LayerExtractResult extracted, extract_.finish());
+        LayerContents contents;
+        contents.bytes = extracted.bytes;
+        contents.entries = extracted.entries;
+        return contents;
+    }
+
+  private:
+    LayerExtract extract_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<LayerWriter>> directory_layer_writer(Fd root) {
+    TRY(LayerExtract extract, LayerExtract::open(std::move(root)));
+    return std::unique_ptr<LayerWriter>(std::make_unique<DirectoryLayerWriter>(std::move(extract)));
+}
+
+}  // namespace davit

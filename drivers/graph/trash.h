@@ -1,0 +1,42 @@
+#pragma once
+/// TrashBin: a directory whose entries are on their way out.
+///
+/// Throwing away is one rename on the same file system. Deleting is the bin's own, background work:
+/// one entry at a time on the worker pool, so that removing many images or containers holds neither
+/// the loop nor the other users of the pool.
+#include <cstdint>
+#include <string>
+
+#include "reactor/async_event.h"
+#include "reactor/base/fd.h"
+
+namespace davit {
+
+class TrashBin {
+  public:
+    /// dir is the trash itself. What lies in it from an earlier life is deleted, too.
+    static Result<std::unique_ptr<TrashBin>> open(Fd dir);
+
+    /// Move path (of from_dir) into the trash. Errors: not_found.
+    Result<void> take(int from_dir, const std::string& path);
+
+    /// Delete until cancelled; run it in the engine's group.
+    /// Cancel: between two entries; what is left is deleted by the next run().
+    Task<void> run();
+
+    /// Wait until nothing is left. Errors: cancelled. Only while run() runs.
+    Task<void> drained();
+
+    /// Delete everything now. Blocks: as long as that takes.
+    Result<void> empty_now();
+
+  private:
+    explicit TrashBin(Fd dir) : dir_(std::move(dir)) {}
+
+    Fd dir_;
+    std::uint64_t sequence_ = 0;
+    AsyncEvent wanted_;
+    AsyncEvent idle_;
+};
+
+}  // namespace davit
