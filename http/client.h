@@ -25,7 +25,7 @@ class ClientConnection;
 struct ClientRequest {
     std::string method = "GET";
     /// Path and query. HttpClient::send() fills it in from its Url.
-    std::string target;
+    std::string target = "/";
     /// Host, Content-Length, Transfer-Encoding and Connection are added where missing.
     Headers headers;
     std::string body;
