@@ -99,8 +99,8 @@ std::string converse(Handler handler, std::string bytes, ServerOptions options) 
     return converse_with(std::move(handler), std::move(bytes), std::move(options), false);
 }
 
-std::string converse_slowly(Handler handler, std::string bytes) {
-    return converse_with(std::move(handler), std::move(bytes), {}, true);
+std::string converse_slowly(Handler handler, std::string bytes, ServerOptions options) {
+    return converse_with(std::move(handler), std::move(bytes), std::move(options), true);
 }
 
 std::size_t count_of(std::string_view text, std::string_view part) {

@@ -26,7 +26,7 @@ Result<void> with_server(Handler handler, ServerOptions options, ClientBody clie
 std::string converse(Handler handler, std::string bytes, ServerOptions options = {});
 
 /// As converse(), one byte at a time.
-std::string converse_slowly(Handler handler, std::string bytes);
+std::string converse_slowly(Handler handler, std::string bytes, ServerOptions options = {});
 
 std::size_t count_of(std::string_view text, std::string_view part);
 
