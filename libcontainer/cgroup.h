@@ -28,14 +28,14 @@ enum class CgroupMode : std::uint8_t { v1, v2, hybrid };
 
 struct CgroupLayout {
     struct Hierarchy {
-        std::string mount_point;  // "/sys/fs/cgroup/memory"
-        std::vector<std::string>
-            controllers;  // v1: "cpu", "cpuacct"; v2: what cgroup.controllers says.
+        std::string mount_point = {};  // "/sys/fs/cgroup/memory"
+        /// v1: "cpu", "cpuacct"; v2: what cgroup.controllers says.
+        std::vector<std::string> controllers = {};
         bool unified = false;
     };
 
     CgroupMode mode = CgroupMode::v2;
-    std::vector<Hierarchy> hierarchies;
+    std::vector<Hierarchy> hierarchies = {};
 
     /// The running host's. Errors: unsupported (no cgroups mounted).
     static Result<CgroupLayout> detect();

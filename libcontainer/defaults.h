@@ -26,9 +26,9 @@ struct DefaultsRequest {
     bool system_paths_unconfined = false;
     std::uint64_t shm_bytes = shm_bytes_default;
     /// Which namespaces are shared decides about /dev/mqueue, /dev/shm and the hostname.
-    Namespaces namespaces;
+    Namespaces namespaces = {};
     /// Capabilities after CapAdd and CapDrop; the seccomp profile follows them.
-    std::optional<CapabilitySet> capabilities;
+    std::optional<CapabilitySet> capabilities = {};
     /// seccomp=unconfined.
     bool seccomp_unconfined = false;
 };

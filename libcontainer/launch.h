@@ -27,7 +27,7 @@ struct LaunchRequest {
     int plan_fd = -1;
     std::uint64_t clone_flags = 0;  // LaunchPlan::clone_flags
     /// As LaunchPlan::registers lists them.
-    std::span<const int> registers;
+    std::span<const int> registers = {};
     /// Standard input, output, error; -1 is /dev/null.
     std::array<int, 3> stdio = {-1, -1, -1};
     /// An open directory of the v2 hierarchy to be born in (CLONE_INTO_CGROUP); -1: none.
@@ -61,9 +61,9 @@ struct InitEvent {
     };
 
     Kind kind = Kind::closed;
-    std::string text;
+    std::string text = {};
     Fd console;
-    std::optional<Error> error;
+    std::optional<Error> error = {};
 };
 
 /// The next event, nothing if none is there yet. Errors: corrupt; any of recvmsg(2).

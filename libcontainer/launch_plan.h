@@ -21,9 +21,9 @@ enum class RegisterKind : std::uint8_t {
 };
 
 struct LaunchPlan {
-    std::string bytes;
-    std::vector<RegisterKind> registers;  // The rootfs is always the first.
-    std::uint64_t clone_flags = 0;        // CLONE_NEW* for launch().
+    std::string bytes = {};
+    std::vector<RegisterKind> registers = {};  // The rootfs is always the first.
+    std::uint64_t clone_flags = 0;             // CLONE_NEW* for launch().
 };
 
 struct PlanOptions {
@@ -39,9 +39,9 @@ Result<LaunchPlan> plan_compile(const ContainerSpec& spec, PlanOptions options =
 
 /// One decoded operation, for tests and tools.
 struct PlanStep {
-    std::string name;                  // "mount", "exec", ...
-    std::uint16_t kind = 0;            // plan::Kind
-    std::vector<std::string> strings;  // Empty for raw data.
+    std::string name = {};                  // "mount", "exec", ...
+    std::uint16_t kind = 0;                 // plan::Kind
+    std::vector<std::string> strings = {};  // Empty for raw data.
 };
 
 /// Validate a buffer exactly as davit-init does. Total: any bytes give a value or an error.

@@ -44,10 +44,10 @@ struct SeccompArgument {
 /// One rule; all of its conditions must hold. Names the kernel or libseccomp do not know are left
 /// out, as runc does: they do not exist here.
 struct SeccompRule {
-    std::vector<std::string> names;
+    std::vector<std::string> names = {};
     SeccompAction action = SeccompAction::allow;
     int errno_value = 0;  // With SeccompAction::fail.
-    std::vector<SeccompArgument> arguments;
+    std::vector<SeccompArgument> arguments = {};
     CapabilitySet needs_any =
         0;  // Only for containers that hold one of these capabilities; 0: for all.
     CapabilitySet excludes_any = 0;  // Not for containers that hold one of these.
@@ -56,7 +56,7 @@ struct SeccompRule {
 struct SeccompProfile {
     SeccompAction default_action = SeccompAction::fail;
     int default_errno = 1;  // EPERM
-    std::vector<SeccompRule> rules;
+    std::vector<SeccompRule> rules = {};
 };
 
 /// moby's default profile (engine 28) for this architecture.

@@ -45,10 +45,12 @@ enum class MountKind : std::uint8_t {
 
 struct Mount {
     MountKind kind = MountKind::filesystem;
-    std::string target;  // Absolute, in the container.
-    std::string fstype;  // filesystem only.
-    std::string source;  // bind: the path; filesystem: the name shown as its device, "" for fstype.
-    std::vector<std::pair<std::string, std::string>> options;  // filesystem only; "" value: a flag.
+    std::string target = {};  // Absolute, in the container.
+    std::string fstype = {};  // filesystem only.
+    /// bind: the path; filesystem: the name shown as its device, "" for fstype.
+    std::string source = {};
+    /// filesystem only; a "" value makes the key a flag.
+    std::vector<std::pair<std::string, std::string>> options = {};
     std::uint64_t attributes = 0;   // MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC, ...
     std::uint64_t propagation = 0;  // MS_PRIVATE (also 0), MS_SLAVE, MS_SHARED.
     bool recursive = true;          // bind: with the mounts below it, attributes included.
@@ -59,7 +61,7 @@ struct Mount {
 };
 
 struct Device {
-    std::string path;
+    std::string path = {};
     mode_t mode = S_IFCHR | 0666;  // With S_IFCHR, S_IFBLK or S_IFIFO.
     unsigned major = 0;
     unsigned minor = 0;
@@ -68,7 +70,7 @@ struct Device {
 };
 
 struct ResourceLimit {
-    std::string name;  // "nofile": for messages.
+    std::string name = {};  // "nofile": for messages.
     int resource = RLIMIT_NOFILE;
     std::uint64_t soft = RLIM_INFINITY;
     std::uint64_t hard = RLIM_INFINITY;
@@ -86,22 +88,22 @@ struct Capabilities {
 };
 
 struct ProcessSpec {
-    std::vector<std::string> arguments;  // At least one.
-    std::vector<std::string>
-        environment;  // "NAME=value"; PATH is searched for a command without a slash.
+    std::vector<std::string> arguments = {};  // At least one.
+    /// "NAME=value"; PATH is searched for a command without a slash.
+    std::vector<std::string> environment = {};
     std::string working_directory = "/";  // Created if missing.
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::vector<std::uint32_t> additional_gids;
-    std::optional<mode_t> umask;  // Unset: 0022.
-    std::vector<ResourceLimit> resource_limits;
-    Capabilities capabilities;
+    std::vector<std::uint32_t> additional_gids = {};
+    std::optional<mode_t> umask = {};  // Unset: 0022.
+    std::vector<ResourceLimit> resource_limits = {};
+    Capabilities capabilities = {};
     bool no_new_privileges = false;
-    std::string seccomp_filter;  // struct sock_filter bytes (seccomp.h); empty: unconfined.
-    unsigned seccomp_flags = 0;  // SECCOMP_FILTER_FLAG_*.
-    std::optional<int> oom_score_adjust;
-    bool terminal =
-        false;  // A pseudo terminal of the container's own; its master comes back on the channel.
+    std::string seccomp_filter = {};  // struct sock_filter bytes (seccomp.h); empty: unconfined.
+    unsigned seccomp_flags = 0;       // SECCOMP_FILTER_FLAG_*.
+    std::optional<int> oom_score_adjust = {};
+    /// A pseudo terminal of the container's own; its master comes back on the channel.
+    bool terminal = false;
     std::uint16_t terminal_width = 0;
     std::uint16_t terminal_height = 0;
 };
@@ -109,49 +111,50 @@ struct ProcessSpec {
 /// Where the container's cgroups are (Cgroup::placement() fills it). Paths are the host's.
 struct CgroupPlacement {
     struct Hierarchy {
-        std::string directory;  // "/sys/fs/cgroup/memory/davit/<id>"
-        std::string
-            mount_name;  // Its folder below /sys/fs/cgroup: "memory", "cpu,cpuacct", "unified".
-        std::vector<std::string>
-            aliases;  // Symlinks to mount_name: "cpu", "cpuacct" of "cpu,cpuacct".
+        std::string directory = {};  // "/sys/fs/cgroup/memory/davit/<id>"
+        /// Its folder below /sys/fs/cgroup: "memory", "cpu,cpuacct", "unified".
+        std::string mount_name = {};
+        /// Symlinks to mount_name: "cpu", "cpuacct" of "cpu,cpuacct".
+        std::vector<std::string> aliases = {};
         bool unified = false;
     };
 
-    std::vector<Hierarchy> hierarchies;
+    std::vector<Hierarchy> hierarchies = {};
     bool pure_v2 = false;  // One hierarchy, to be mounted at /sys/fs/cgroup itself.
 };
 
 struct ContainerSpec {
-    std::string id;  // Names the session keyring.
-    std::string hostname;
-    std::string domainname;
-    Namespaces namespaces;
+    std::string id = {};  // Names the session keyring.
+    std::string hostname = {};
+    std::string domainname = {};
+    Namespaces namespaces = {};
     bool rootfs_readonly = false;
-    std::vector<Mount> mounts;  // In order.
-    std::vector<Device> devices;
-    std::vector<std::pair<std::string, std::string>> symlinks;  // (target, path)
-    std::vector<std::string> masked_paths;
-    std::vector<std::string> readonly_paths;
-    std::vector<std::pair<std::string, std::string>> sysctls;  // ("net.ipv4.ip_forward", "1")
+    std::vector<Mount> mounts = {};  // In order.
+    std::vector<Device> devices = {};
+    std::vector<std::pair<std::string, std::string>> symlinks = {};  // (target, path)
+    std::vector<std::string> masked_paths = {};
+    std::vector<std::string> readonly_paths = {};
+    std::vector<std::pair<std::string, std::string>> sysctls = {};  // ("net.ipv4.ip_forward", "1")
     bool new_session_keyring = true;
-    CgroupPlacement cgroup;
-    ProcessSpec process;
+    CgroupPlacement cgroup = {};
+    ProcessSpec process = {};
 };
 
 /// Limits of a container's cgroups; only what is set is written.
 struct Resources {
-    std::optional<std::int64_t> memory_bytes;       // -1: unlimited.
-    std::optional<std::int64_t> memory_swap_bytes;  // Memory plus swap, as the API; -1: unlimited.
-    std::optional<std::int64_t> memory_reservation_bytes;  // Soft limit.
-    std::optional<std::uint64_t> cpu_shares;   // v1 scale: 2 to 262144, 1024 is one share.
-    std::optional<std::int64_t> cpu_quota_us;  // -1: unlimited.
-    std::optional<std::uint64_t> cpu_period_us;
-    std::optional<std::string> cpuset_cpus;  // "0-1"
-    std::optional<std::string> cpuset_mems;
-    std::optional<std::int64_t> pids_max;       // -1: unlimited.
-    std::optional<std::uint16_t> blkio_weight;  // 10 to 1000.
+    std::optional<std::int64_t> memory_bytes = {};  // -1: unlimited.
+    std::optional<std::int64_t> memory_swap_bytes =
+        {};  // Memory plus swap, as the API; -1: unlimited.
+    std::optional<std::int64_t> memory_reservation_bytes = {};  // Soft limit.
+    std::optional<std::uint64_t> cpu_shares = {};   // v1 scale: 2 to 262144, 1024 is one share.
+    std::optional<std::int64_t> cpu_quota_us = {};  // -1: unlimited.
+    std::optional<std::uint64_t> cpu_period_us = {};
+    std::optional<std::string> cpuset_cpus = {};  // "0-1"
+    std::optional<std::string> cpuset_mems = {};
+    std::optional<std::int64_t> pids_max = {};       // -1: unlimited.
+    std::optional<std::uint16_t> blkio_weight = {};  // 10 to 1000.
     /// v1 devices.allow lines after everything was denied ("c 1:3 rwm"); unset: no device filter.
-    std::optional<std::vector<std::string>> device_rules;
+    std::optional<std::vector<std::string>> device_rules = {};
 };
 
 }  // namespace davit

@@ -16,7 +16,7 @@ namespace davit {
 struct ResolvedUser {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::vector<std::uint32_t> additional_gids;  // Sorted, without duplicates.
+    std::vector<std::uint32_t> additional_gids = {};  // Sorted, without duplicates.
     std::string home = "/";
 };
 

@@ -41,11 +41,15 @@ long fail(State& state, const char* call, const char* subject, long error);
 /// followed.
 long path_open(State& state, const char* path, uint64_t flags, bool no_symlink);
 
-/// As path_open, creating missing directories (mode 0755).
+/// As path_open, creating missing directories (mode 0755); a symlink that leads nowhere is created
+/// at its far end, which is inside the root as well.
 long directory_ensure(State& state, const char* path, bool no_symlink);
 
 /// As path_open, creating a missing empty file and the directories above it.
 long file_ensure(State& state, const char* path);
+
+/// Open a file inside the root for use (path_open only names it).
+long file_open(State& state, const char* path, uint64_t flags);
 
 /// The directory that holds path's last component (created if missing), and that component in
 /// `last`.

@@ -17,6 +17,18 @@ constexpr long detach_flags = 2;                   // MNT_DETACH
 constexpr uint64_t propagation_private = 1 << 18;  // MS_PRIVATE
 constexpr uint64_t mode_type_mask = 0170000;
 constexpr uint64_t mode_directory = 0040000;
+constexpr uint32_t memory_major = 1;
+constexpr uint32_t null_minor = 3;
+constexpr uint32_t terminal_major = 5;
+constexpr uint32_t ptmx_minor = 2;
+
+/// Whether an open file is this character device, and not something an image put in its place.
+bool is_device(int fd, uint32_t major, uint32_t minor) {
+    constexpr uint64_t mode_character = 0020000;
+    struct statx info = {};
+    return descriptor_stat(fd, info) == 0 && (info.stx_mode & mode_type_mask) == mode_character &&
+           info.stx_rdev_major == major && info.stx_rdev_minor == minor;
+}
 
 /// Attach a detached mount exactly at an open directory or file.
 long attach_at(State& state, int mount, int target, const char* path) {
@@ -329,9 +341,14 @@ long mask_path(State& state, const plan::Operation& operation) {
         mount = filesystem_make(
             state, "tmpfs", MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NODEV, strings, 0);
     } else {
-        const long null = path_open(state, "/dev/null", 0, true);
-        mount = null < 0 ? null : clone_at(state, static_cast<int>(null), "/dev/null", 0, false);
-        descriptor_close(null);
+        const long null = path_open(state, "/dev/null", 0, false);
+        mount = null;
+        if (null >= 0) {
+            mount = is_device(static_cast<int>(null), memory_major, null_minor)
+                        ? clone_at(state, static_cast<int>(null), "/dev/null", 0, false)
+                        : fail(state, "statx", "/dev/null", -ENODEV);
+            descriptor_close(null);
+        }
     }
     if (mount >= 0) {
         const long done = attach_at(state, static_cast<int>(mount), static_cast<int>(target), path);
@@ -366,17 +383,12 @@ namespace {
 
 /// The slave of a new pseudo terminal in the container's own devpts, its master in `master`.
 long terminal_open(State& state, const plan::OperationHeader& header, long& master) {
-    const long ptmx = path_open(state, "/dev/pts/ptmx", 0, true);
-    if (ptmx < 0) {
-        return ptmx;
-    }
-    // An O_PATH descriptor is opened for real through its magic link only where /proc is mounted;
-    // the name was just checked to hold no symlink, and nothing else runs in this container yet.
-    descriptor_close(ptmx);
-    master = raw::call(
-        __NR_openat, state.root, "dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW, 0);
+    master = file_open(state, "/dev/pts/ptmx", O_RDWR | O_NOCTTY);
     if (master < 0) {
-        return fail(state, "openat", "/dev/pts/ptmx", master);
+        return master;
+    }
+    if (!is_device(static_cast<int>(master), terminal_major, ptmx_minor)) {
+        return fail(state, "statx", "/dev/pts/ptmx", -ENODEV);
     }
     int unlock = 0;
     long done = raw::call(__NR_ioctl, master, TIOCSPTLCK, &unlock);

@@ -1,7 +1,9 @@
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 
 #include <asm/errno.h>
 #include <asm/fcntl.h>
+#include <asm/statfs.h>
 
 #include "libcontainer/init/init.h"
 
@@ -43,37 +45,114 @@ bool is_dots(const char* name) {
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-/// Create what is missing of path, whose first `exists` bytes are known to exist.
-long tail_make(State& state, char* path, size_t exists) {
-    char first = path[exists];
-    path[exists] = '\0';
-    long dir = path_open(state, exists == 0 ? "/" : path, O_DIRECTORY, false);
-    path[exists] = first;
-    char* name = path + exists;
-    while (dir >= 0) {
-        while (*name == '/') {
-            ++name;
+/// Put the target of the symlink `name`, which leads nowhere yet, into the path in its place: what
+/// the link names is then created inside the root, as Docker does for an image's /etc/resolv.conf
+/// -> /run/....
+long link_expand(long dir, char* path, size_t name_begin, size_t name_end) {
+    // procfs' links are magic: their text is a path of wherever the descriptor came from.
+    struct statfs filesystem = {};
+    if (raw::call(__NR_fstatfs, dir, &filesystem) < 0 || filesystem.f_type == PROC_SUPER_MAGIC) {
+        return -ELOOP;
+    }
+    char target[path_bytes_max];
+    const char stop = path[name_end];
+    path[name_end] = '\0';
+    const long got = raw::call(__NR_readlinkat, dir, path + name_begin, target, sizeof(target));
+    path[name_end] = stop;
+    if (got < 0) {
+        return got == -EINVAL ? -ENOTDIR
+                              : got;  // Not a symlink: a file where a directory should be.
+    }
+    const size_t rest = length(path + name_end);
+    const size_t kept = target[0] == '/' ? 0 : name_begin;
+    const auto size = static_cast<size_t>(got);
+    if (kept + size + rest + 1 > path_bytes_max) {
+        return -ENAMETOOLONG;
+    }
+    // The rest first: the two overlap, in either direction.
+    char* to = path + kept + size;
+    const char* from = path + name_end;
+    if (to < from) {
+        for (size_t i = 0; i <= rest; ++i) {
+            to[i] = from[i];
         }
-        if (*name == '\0') {
+    } else {
+        for (size_t i = rest + 1; i > 0; --i) {
+            to[i - 1] = from[i - 1];
+        }
+    }
+    for (size_t i = 0; i < size; ++i) {
+        path[kept + i] = target[i];
+    }
+    return 0;
+}
+
+/// What tail_make says when it put a symlink's target into the path, which is to be looked at anew.
+constexpr long again = 1L << 40;
+
+/// Create what is missing of path, whose first `exists` bytes are known to exist.
+long tail_make(State& state, char* path, size_t exists, bool no_symlink) {
+    const char first = path[exists];
+    path[exists] = '\0';
+    long dir = path_open(state, exists == 0 ? "/" : path, O_DIRECTORY, no_symlink);
+    path[exists] = first;
+    size_t begin = exists;
+    while (dir >= 0) {
+        while (path[begin] == '/') {
+            ++begin;
+        }
+        if (path[begin] == '\0') {
             return dir;
         }
-        char* end = name;
-        while (*end != '\0' && *end != '/') {
+        size_t end = begin;
+        while (path[end] != '\0' && path[end] != '/') {
             ++end;
         }
-        const char stop = *end;
-        *end = '\0';
-        const long next = is_dots(name) ? -EINVAL : component_make(static_cast<int>(dir), name);
-        *end = stop;
+        const char stop = path[end];
+        path[end] = '\0';
+        long next =
+            is_dots(path + begin) ? -EINVAL : component_make(static_cast<int>(dir), path + begin);
+        path[end] = stop;
+        if (next == -ELOOP && !no_symlink) {
+            const long expanded = link_expand(dir, path, begin, end);
+            next = expanded < 0 ? expanded : again;
+        }
         descriptor_close(dir);
         if (next < 0) {
             return fail(state, "mkdirat", path, next);
         }
         dir = next;
-        name = end;
+        begin = end;
+        if (next == again) {
+            break;
+        }
     }
     return dir;
 }
+
+/// The length of the longest prefix that exists, from the back: usually all but the last component.
+long prefix_find(State& state, char* path, bool no_symlink) {
+    size_t exists = length(path);
+    while (exists > 0) {
+        --exists;
+        if (path[exists] != '/') {
+            continue;
+        }
+        path[exists] = '\0';
+        const long prefix = path_open(state, exists == 0 ? "/" : path, O_DIRECTORY, no_symlink);
+        path[exists] = '/';
+        if (prefix >= 0) {
+            descriptor_close(prefix);
+            break;
+        }
+        if (prefix != -ENOENT) {
+            return prefix;
+        }
+    }
+    return static_cast<long>(exists);
+}
+
+constexpr int links_max = 40;  // As the kernel's own bound on symlinks in a path.
 
 }  // namespace
 
@@ -85,36 +164,26 @@ long path_open(State& state, const char* path, uint64_t flags, bool no_symlink) 
 }
 
 long directory_ensure(State& state, const char* path, bool no_symlink) {
-    const long fd = path_open(state, path, O_DIRECTORY, no_symlink);
+    long fd = path_open(state, path, O_DIRECTORY, no_symlink);
     if (fd != -ENOENT) {
         return fd;
     }
-    const size_t size = length(path);
-    if (size + 1 > path_bytes_max) {
+    if (length(path) + 1 > path_bytes_max) {
         return fail(state, "openat2", path, -ENAMETOOLONG);
     }
     char buffer[path_bytes_max];
     copy_text(buffer, sizeof(buffer), path);
-    // Backwards to the longest prefix that exists: usually all but the last component.
-    size_t exists = size;
-    while (exists > 0) {
-        --exists;
-        if (buffer[exists] != '/') {
-            continue;
+    for (int links = 0; links < links_max; ++links) {
+        const long exists = prefix_find(state, buffer, no_symlink);
+        if (exists < 0) {
+            return exists;
         }
-        buffer[exists] = '\0';
-        const long prefix = exists == 0 ? path_open(state, "/", O_DIRECTORY, false)
-                                        : path_open(state, buffer, O_DIRECTORY, no_symlink);
-        buffer[exists] = '/';
-        if (prefix >= 0) {
-            descriptor_close(prefix);
-            break;
-        }
-        if (prefix != -ENOENT) {
-            return prefix;
+        fd = tail_make(state, buffer, static_cast<size_t>(exists), no_symlink);
+        if (fd != again) {
+            return fd;
         }
     }
-    return tail_make(state, buffer, exists);
+    return fail(state, "openat2", path, -ELOOP);
 }
 
 long parent_ensure(State& state, const char* path, const char*& last) {
@@ -133,22 +202,46 @@ long parent_ensure(State& state, const char* path, const char*& last) {
 }
 
 long file_ensure(State& state, const char* path) {
-    const long fd = path_open(state, path, 0, false);
-    if (fd != -ENOENT) {
-        return fd;
+    char buffer[path_bytes_max];
+    if (length(path) + 1 > path_bytes_max) {
+        return fail(state, "openat2", path, -ENAMETOOLONG);
     }
-    const char* last = nullptr;
-    const long dir = parent_ensure(state, path, last);
-    if (dir < 0) {
-        return dir;
+    copy_text(buffer, sizeof(buffer), path);
+    for (int links = 0; links < links_max; ++links) {
+        const long fd = path_open(state, buffer, 0, false);
+        if (fd != -ENOENT) {
+            return fd;
+        }
+        const char* last = nullptr;
+        const long dir = parent_ensure(state, buffer, last);
+        if (dir < 0) {
+            return dir;
+        }
+        long made = openat2_call(static_cast<int>(dir),
+                                 last,
+                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                                 0644,
+                                 RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+        const bool is_link = made == -EEXIST || made == -ELOOP;
+        if (is_link) {
+            const auto begin = static_cast<size_t>(last - buffer);
+            made = link_expand(dir, buffer, begin, begin + length(last));
+        }
+        descriptor_close(dir);
+        if (made < 0) {
+            return fail(state, "openat2", path, made);
+        }
+        if (!is_link) {
+            return made;
+        }
     }
-    const long made = openat2_call(static_cast<int>(dir),
-                                   last,
-                                   O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                                   0644,
-                                   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-    descriptor_close(dir);
-    return made < 0 ? fail(state, "openat2", path, made) : made;
+    return fail(state, "openat2", path, -ELOOP);
+}
+
+long file_open(State& state, const char* path, uint64_t flags) {
+    const long fd =
+        openat2_call(state.root, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    return fd < 0 ? fail(state, "openat2", path, fd) : fd;
 }
 
 long descriptor_stat(int fd, struct statx& info) {

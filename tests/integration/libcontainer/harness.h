@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "libcontainer/cgroup.h"
 #include "libcontainer/defaults.h"
 #include "libcontainer/init_binary.h"
 #include "libcontainer/launch.h"

@@ -37,7 +37,7 @@ ContainerSpec sample() {
     bind.attributes = MOUNT_ATTR_RDONLY;
     spec->mounts.push_back(bind);
     spec->cgroup.hierarchies.push_back(
-        {.directory = "/sys/fs/cgroup/memory/davit/abc", .mount_name = "memory", .aliases = {}});
+        {.directory = "/sys/fs/cgroup/memory/davit/abc", .mount_name = "memory"});
     return *std::move(spec);
 }
 

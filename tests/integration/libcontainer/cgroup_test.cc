@@ -1,0 +1,221 @@
+/// Goal: a container's cgroups limit it, count it, freeze it, kill it, and go away. Method: below a
+/// parent of this test's own, on whatever layout the host has.
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "tests/integration/libcontainer/harness.h"
+#include "tests/support/catch.h"
+
+namespace davit::test {
+
+namespace {
+
+using Catch::Matchers::Contains;
+
+constexpr std::int64_t mebibyte = 1024 * 1024;
+
+CgroupLayout host_layout() {
+    require_root();
+    auto layout = CgroupLayout::detect();
+    REQUIRE(layout);
+    return *std::move(layout);
+}
+
+/// Below "/davit-test-<pid>"; that parent is removed with it.
+class Fixture {
+  public:
+    explicit Fixture(const Resources& resources = {})
+        : layout(host_layout()), parent("/davit-test-" + std::to_string(::getpid())) {
+        auto made = Cgroup::create(layout, parent + "/one", resources, warnings);
+        if (!made) {
+            FAIL(made.error().message());
+        }
+        cgroup.emplace(*std::move(made));
+    }
+
+    ~Fixture() {
+        CHECK(cgroup->remove());
+        for (const auto& hierarchy : layout.hierarchies) {
+            ::rmdir((hierarchy.mount_point + parent).c_str());
+            CHECK(::access((hierarchy.mount_point + parent).c_str(), F_OK) != 0);
+        }
+    }
+
+    Fixture(const Fixture&) = delete;
+    Fixture& operator=(const Fixture&) = delete;
+
+    ContainerSpec shell(const std::string& script) const {
+        ContainerSpec spec = spec_for_shell(script);
+        spec.cgroup = cgroup->placement();
+        return spec;
+    }
+
+    std::string read(const char* controller, const char* file) const {
+        const auto text = file_read(cgroup->controller_fd(controller), file);
+        REQUIRE(text);
+        return *text;
+    }
+
+    bool is_v2(const char* controller) const {
+        return cgroup->controller_fd(controller) == cgroup->unified_fd();
+    }
+
+    CgroupLayout layout;
+    std::string parent;
+    std::vector<std::string> warnings;
+    std::optional<Cgroup> cgroup;
+};
+
+/// A container that sleeps, and what is needed to end it.
+struct Sleeper {
+    Fd init;
+    Fd plan;
+    Launched launched;
+};
+
+Sleeper sleeper(const Fixture& fixture, const Rootfs& rootfs, const std::string& script) {
+    auto init = init_binary_open();
+    auto compiled = plan_compile(fixture.shell(script));
+    REQUIRE(compiled);
+    auto plan = plan_memory_file(*compiled);
+    const Fd root = rootfs.mount();
+    const std::vector<int> registers = {root.get()};
+    LaunchRequest request;
+    request.init_fd = init->get();
+    request.plan_fd = plan->get();
+    request.clone_flags = compiled->clone_flags;
+    request.registers = registers;
+    request.cgroup_fd = fixture.cgroup->unified_fd();
+    auto launched = launch(request);
+    REQUIRE(launched);
+    REQUIRE(next_event(launched->channel.get()).kind == InitEvent::Kind::closed);
+    return {*std::move(init), *std::move(plan), *std::move(launched)};
+}
+
+}  // namespace
+
+TEST_CASE("limits are written and processes are inside") {
+    const Rootfs rootfs;
+    const Fixture fixture({.memory_bytes = 64 * mebibyte,
+                           .cpu_quota_us = 50'000,
+                           .cpu_period_us = 100'000,
+                           .pids_max = 20});
+    if (fixture.is_v2("memory")) {
+        CHECK(fixture.read("memory", "memory.max") == "67108864\n");
+        CHECK(fixture.read("cpu", "cpu.max") == "50000 100000\n");
+    } else {
+        CHECK(fixture.read("memory", "memory.limit_in_bytes") == "67108864\n");
+        CHECK(fixture.read("cpu", "cpu.cfs_quota_us") == "50000\n");
+    }
+    CHECK(fixture.read("pids", "pids.max") == "20\n");
+    const Outcome outcome = run(fixture.shell("cat /proc/self/cgroup; ls /sys/fs/cgroup; "
+                                              "cat /sys/fs/cgroup/memory/memory.limit_in_bytes "
+                                              "/sys/fs/cgroup/memory.max 2>/dev/null; true"),
+                                rootfs,
+                                fixture.cgroup->unified_fd());
+    INFO((outcome.error ? outcome.error->message() : outcome.output));
+    REQUIRE_FALSE(outcome.error);
+    // The root of its cgroup namespace is its own cgroup: no path of the host shows.
+    CHECK_THAT(outcome.output, !Contains("davit-test"));
+    CHECK_THAT(outcome.output, Contains("memory:/\n") || Contains("0::/\n"));
+    CHECK_THAT(outcome.output, Contains("67108864\n"));
+}
+
+TEST_CASE("the memory limit kills, and the kill is counted") {
+    const Rootfs rootfs;
+    const Fixture fixture({.memory_bytes = 16 * mebibyte, .memory_swap_bytes = 16 * mebibyte});
+    const Outcome outcome = run(fixture.shell("exec dd if=/dev/zero of=/dev/null bs=64M count=1"),
+                                rootfs,
+                                fixture.cgroup->unified_fd());
+    CHECK_FALSE(outcome.error);
+    CHECK(outcome.status.signaled);
+    CHECK(outcome.status.shell_code() == 137);
+    const auto count = fixture.cgroup->oom_kill_count();
+    REQUIRE(count);
+    CHECK(*count >= 1);
+}
+
+TEST_CASE("the pids limit stops forks") {
+    const Rootfs rootfs;
+    const Fixture fixture({.pids_max = 3});
+    const Outcome outcome =
+        run(fixture.shell("sleep 0 & sleep 0 & sleep 0 & sleep 0 & sleep 0 & sleep 0 & wait"),
+            rootfs,
+            fixture.cgroup->unified_fd());
+    CHECK_THAT(outcome.output, Contains("can't fork"));
+}
+
+TEST_CASE("everything inside is listed, frozen, and killed") {
+    const Rootfs rootfs;
+    Fixture fixture;
+    const Sleeper process = sleeper(fixture, rootfs, "sleep 1000 & sleep 1000 & wait");
+    auto pids = fixture.cgroup->pids();
+    REQUIRE(pids);
+    CHECK(std::find(pids->begin(), pids->end(), process.launched.init.pid()) != pids->end());
+    CHECK_FALSE(fixture.cgroup->remove());  // Busy.
+    const auto reopened = Cgroup::open(fixture.layout, fixture.parent + "/one");
+    REQUIRE(reopened);
+    CHECK(reopened->pids()->size() == fixture.cgroup->pids()->size());
+
+    REQUIRE(fixture.cgroup->freeze());
+    REQUIRE(fixture.cgroup->kill());  // Frozen processes die, too.
+    const ExitStatus status = reap(process.launched.init);
+    CHECK(status.signaled);
+    CHECK(status.value == SIGKILL);
+    CHECK(fixture.cgroup->pids()->empty());
+}
+
+TEST_CASE("a cgroup that exists is not taken over") {
+    const Fixture fixture;
+    std::vector<std::string> warnings;
+    const auto second = Cgroup::create(fixture.layout, fixture.parent + "/one", {}, warnings);
+    REQUIRE_FALSE(second);
+    CHECK(second.error().kind() == ErrorKind::conflict);
+    CHECK(fixture.cgroup->pids());  // Still there.
+}
+
+TEST_CASE("a refused limit undoes the directories") {
+    const CgroupLayout layout = host_layout();
+    std::vector<std::string> warnings;
+    const std::string path = "/davit-test-refused-" + std::to_string(::getpid());
+    const auto cgroup = Cgroup::create(layout, path, {.pids_max = 1LL << 40}, warnings);
+    REQUIRE_FALSE(cgroup);
+    CHECK(cgroup.error().kind() == ErrorKind::invalid_argument);
+    for (const auto& hierarchy : layout.hierarchies) {
+        CHECK(::access((hierarchy.mount_point + path).c_str(), F_OK) != 0);
+    }
+}
+
+TEST_CASE("updating moves memory limits both ways") {
+    Fixture fixture({.memory_bytes = 64 * mebibyte, .memory_swap_bytes = 64 * mebibyte});
+    std::vector<std::string> warnings;
+    CHECK(fixture.cgroup->update(
+        {.memory_bytes = 128 * mebibyte, .memory_swap_bytes = 128 * mebibyte}, warnings));
+    CHECK(fixture.cgroup->update(
+        {.memory_bytes = 32 * mebibyte, .memory_swap_bytes = 48 * mebibyte}, warnings));
+    CHECK(fixture.cgroup->update({.memory_bytes = -1, .memory_swap_bytes = -1}, warnings));
+}
+
+TEST_CASE("device rules apply where there is a devices cgroup") {
+    const Rootfs rootfs;
+    const Fixture fixture({.device_rules = device_rules_default()});
+    if (fixture.cgroup->controller_fd("devices") < 0) {
+        CHECK(fixture.warnings.size() == 1);
+        return;
+    }
+    rootfs.symlink("busybox", "bin/mknod");
+    const Outcome outcome =
+        run(fixture.shell("mknod /dev/vda b 254 0; (cat /dev/vda) 2>&1 | head -c 200; "
+                          "head -c 1 /dev/zero | wc -c; mknod /dev/kmsg2 c 1 11; "
+                          "(echo > /dev/kmsg2) 2>&1"),
+            rootfs,
+            fixture.cgroup->unified_fd());
+    CHECK_THAT(outcome.output, Contains("can't open '/dev/vda': Operation not permitted"));
+    CHECK_THAT(outcome.output, Contains("can't create /dev/kmsg2: Operation not permitted"));
+    CHECK_THAT(outcome.output, Contains("1\n"));
+}
+
+}  // namespace davit::test
