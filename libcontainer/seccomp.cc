@@ -237,26 +237,72 @@ struct Run {
     Code code;
 };
 
-/// A search by halves over the runs [begin, end).
-Code search(const std::vector<Run>& runs, std::size_t begin, std::size_t end) {
-    if (end - begin == 1) {
-        return runs[begin].code;
+/// A search by halves over runs, written from its end to its beginning, so that a jump's target is
+/// known when the jump is written and all runs can share the few different returns.
+class Search {
+  public:
+    explicit Search(const std::vector<Run>& runs) : runs_(runs) {}
+
+    Code write() {
+        [[maybe_unused]] const std::size_t entry = write(0, runs_.size());
+        assert(entry == reversed_.size());  // The first of a program is written last.
+        return Code(reversed_.rbegin(), reversed_.rend());
     }
-    const std::size_t middle = begin + (end - begin) / 2;
-    const Code left = search(runs, begin, middle);
-    const Code right = search(runs, middle, end);
-    Code code;
-    if (left.size() <= jump_max) {
-        code.push_back(
-            {op_greater_equal, static_cast<std::uint8_t>(left.size()), 0, runs[middle].first});
-    } else {
-        code.push_back({op_greater_equal, 0, 1, runs[middle].first});
-        code.push_back(statement(op_jump, static_cast<std::uint32_t>(left.size())));
+
+  private:
+    /// An instruction's place is its number counted from the end, from one.
+    std::size_t write(std::size_t begin, std::size_t end) {
+        if (end - begin == 1) {
+            return leaf(runs_[begin].code);
+        }
+        const std::size_t middle = begin + (end - begin) / 2;
+        std::size_t right = write(middle, end);
+        std::size_t left = write(begin, middle);
+        right = reachable(right);
+        left = reachable(left);
+        reversed_.push_back({op_greater_equal, offset(right), offset(left), runs_[middle].first});
+        return reversed_.size();
     }
-    code.insert(code.end(), left.begin(), left.end());
-    code.insert(code.end(), right.begin(), right.end());
-    return code;
-}
+
+    std::size_t leaf(const Code& code) {
+        if (code.size() == 1) {
+            const auto found = returns_.find(code[0].k);
+            if (found != returns_.end() && reversed_.size() - found->second < jump_max / 2) {
+                return found->second;
+            }
+        }
+        reversed_.insert(reversed_.end(), code.rbegin(), code.rend());
+        if (code.size() == 1) {
+            returns_[code[0].k] = reversed_.size();
+        }
+        return reversed_.size();
+    }
+
+    /// The place itself, or that of a jump to it if it is too far for a conditional jump written
+    /// soon.
+    std::size_t reachable(std::size_t place) {
+        if (reversed_.size() - place < jump_max - 2) {
+            return place;
+        }
+        jump_push(place);
+        return reversed_.size();
+    }
+
+    void jump_push(std::size_t place) {
+        reversed_.push_back(
+            statement(op_jump, static_cast<std::uint32_t>(reversed_.size() - place)));
+    }
+
+    /// From the instruction that is written next.
+    std::uint8_t offset(std::size_t place) const {
+        assert(reversed_.size() - place <= jump_max);
+        return static_cast<std::uint8_t>(reversed_.size() - place);
+    }
+
+    const std::vector<Run>& runs_;
+    Code reversed_;
+    std::map<std::uint32_t, std::size_t> returns_;  // Where the last one with this value is.
+};
 
 class ArchitectureCompiler {
   public:
@@ -367,7 +413,7 @@ Code ArchitectureCompiler::run() {
         code.push_back(statement(op_return, SECCOMP_RET_ERRNO | ENOSYS));
     }
     const std::vector<Run> all = runs();
-    const Code found = search(all, 0, all.size());
+    const Code found = Search(all).write();
     code.insert(code.end(), found.begin(), found.end());
     return code;
 }

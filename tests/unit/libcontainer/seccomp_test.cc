@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -17,6 +18,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <map>
 
 #include "tests/support/catch.h"
 
@@ -178,6 +180,36 @@ TEST_CASE("every comparison, in 64 bits") {
         for (const std::uint64_t value : {pivot + 1, pivot + (std::uint64_t{1} << 32) - 5}) {
             CHECK((decide(*filter, SYS_getpid, value) == allowed) == expected.above);
         }
+    }
+}
+
+TEST_CASE("a profile in which every call has an action of its own") {
+    // Nothing can be shared, so the search needs its long jumps.
+    SeccompProfile profile;
+    std::map<int, int> expected;
+    for (const SeccompRule& known : seccomp_profile_default().rules) {
+        for (const std::string& name : known.names) {
+            const int number = ::seccomp_syscall_resolve_name(name.c_str());
+            const int error = static_cast<int>(expected.size()) + 2;
+            if (number >= 0 && expected.emplace(number, error).second) {
+                SeccompRule rule;
+                rule.names = {name};
+                rule.action = SeccompAction::fail;
+                rule.errno_value = error;
+                profile.rules.push_back(rule);
+            }
+        }
+    }
+    REQUIRE(expected.size() > 300);
+    const auto filter = seccomp_compile(profile, 0);
+    REQUIRE(filter);
+    const int number_max = expected.rbegin()->first;
+    for (int number = 0; number <= number_max; ++number) {
+        const auto found = expected.find(number);
+        const auto error =
+            static_cast<std::uint32_t>(found == expected.end() ? EPERM : found->second);
+        INFO(number);
+        REQUIRE(decide(*filter, number) == (SECCOMP_RET_ERRNO | error));
     }
 }
 
