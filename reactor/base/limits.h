@@ -99,6 +99,8 @@ inline constexpr std::size_t resumes_per_turn_max = 1024;
 inline constexpr std::size_t jobs_finished_kept_max = 100;
 /// Events kept for `since` readers; Docker keeps 256 and loses the rest.
 inline constexpr std::size_t events_kept_max = 65536;
+/// A regular expression in a list's filter; it is compiled on the loop.
+inline constexpr std::size_t filter_expression_bytes_max = 256;
 /// One json-file log record's payload; longer lines are split and rejoined by readers (as Docker).
 inline constexpr std::size_t log_line_bytes_max = 16 * 1024;
 /// Bytes that one attached reader may lag behind before it is paused or dropped.

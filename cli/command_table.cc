@@ -1,0 +1,42 @@
+#include "cli/commands/commands.h"
+
+namespace davit::cli {
+
+namespace {
+
+constexpr const Command* table[] = {
+    &run_command,
+    &create_command,
+    &start_command,
+    &stop_command,
+    &kill_command,
+    &rm_command,
+    &ps_command,
+    &logs_command,
+    &attach_command,
+    &wait_command,
+    &container_inspect_command,
+    &pull_command,
+    &import_command,
+    &images_command,
+    &image_inspect_command,
+    &tag_command,
+    &rmi_command,
+    &inspect_command,
+    &events_command,
+    &jobs_command,
+    &trace_command,
+    &info_command,
+    &version_command,
+#ifdef DAVIT_HAS_DAEMON
+    &daemon_command,
+#endif
+};
+
+}  // namespace
+
+std::span<const Command* const> command_table() {
+    return table;
+}
+
+}  // namespace davit::cli

@@ -1,0 +1,32 @@
+#pragma once
+/// The commands, one per file of this folder; command_table.cc lists them.
+#include "cli/command.h"
+
+namespace davit::cli {
+
+extern const Command attach_command;
+extern const Command container_inspect_command;
+extern const Command create_command;
+extern const Command daemon_command;
+extern const Command events_command;
+extern const Command image_inspect_command;
+extern const Command images_command;
+extern const Command import_command;
+extern const Command info_command;
+extern const Command inspect_command;
+extern const Command jobs_command;
+extern const Command kill_command;
+extern const Command logs_command;
+extern const Command ps_command;
+extern const Command pull_command;
+extern const Command rm_command;
+extern const Command rmi_command;
+extern const Command run_command;
+extern const Command start_command;
+extern const Command stop_command;
+extern const Command tag_command;
+extern const Command trace_command;
+extern const Command version_command;
+extern const Command wait_command;
+
+}  // namespace davit::cli

@@ -1,0 +1,165 @@
+// davit inspect: containers, then images.
+#include <fmt/format.h>
+
+#include "cli/commands/commands.h"
+#include "cli/container_api.h"
+#include "cli/format_template.h"
+#include "cli/json_text.h"
+
+namespace davit::cli {
+
+namespace {
+
+struct InspectOptions {
+    std::string format;
+    bool size = false;
+    std::string type;
+};
+
+constexpr Flag inspect_flags[] = {
+    flag<InspectOptions, &InspectOptions::format>(
+        "format", 'f', "string", "json, or a template like '{{.State.Status}}'"),
+    flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of containers"),
+    flag<InspectOptions, &InspectOptions::type>(
+        "type", 0, "string", "Only container, or only image"),
+};
+
+constexpr Flag image_inspect_flags[] = {
+    flag<InspectOptions, &InspectOptions::format>(
+        "format", 'f', "string", "json, or a template like '{{.Config.Cmd}}'"),
+};
+
+constexpr Flag container_inspect_flags[] = {
+    flag<InspectOptions, &InspectOptions::format>(
+        "format", 'f', "string", "json, or a template like '{{.State.Status}}'"),
+    flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of files"),
+};
+
+Task<std::string> inspect_as(ApiClient& api,
+                             std::string_view type,
+                             std::string name,
+                             const InspectOptions& options) {
+    ApiCall call{"GET",
+                 type == "container" ? container_path(name, "json")
+                                     : "/images/" + percent_encode(name, true) + "/json"};
+    if (type == "container" && options.size) {
+        call.query.add("size", "1");
+    }
+    return api.call(std::move(call));
+}
+
+/// The JSON of what has this name. Errors: not_found if nothing has.
+Task<std::string> inspect_one(ApiClient& api, std::string name, const InspectOptions& options) {
+    for (const std::string_view type : {"container", "image"}) {
+        if (!options.type.empty() && options.type != type) {
+            continue;
+        }
+        Result<std::string> found = co_await inspect_as(api, type, name, options);
+        if (found || found.error().kind() != ErrorKind::not_found || options.type == type) {
+            co_return std::move(found);
+        }
+    }
+    co_return Error(ErrorKind::not_found, "error: no such object: " + name);
+}
+
+/// Documents in the form asked for: an array with indentation, or a line each.
+Result<std::string> documents_text(const std::vector<std::string>& documents,
+                                   std::string_view format) {
+    std::string text;
+    if (format.empty()) {
+        for (const std::string& document : documents) {
+            text += text.empty() ? "[\n    " : ",\n    ";
+            text += json_indented(document, "    ");
+        }
+        return documents.empty() ? std::string("[]\n") : text + "\n]\n";
+    }
+    if (format == "json") {
+        for (const std::string& document : documents) {
+            TRY(const JsonDocument parsed, JsonDocument::parse(document));
+            text += parsed.root().to_json() + "\n";
+        }
+        return text;
+    }
+    TRY(const FormatTemplate parsed_format, FormatTemplate::parse(format));
+    for (const std::string& document : documents) {
+        TRY(const JsonDocument parsed, JsonDocument::parse(document));
+        TRY(const std::string line, parsed_format.run(parsed.root()));
+        text += line + "\n";
+    }
+    return text;
+}
+
+Task<int> inspect(Context& context, InspectOptions options, Arguments arguments) {
+    if (!options.type.empty() && options.type != "container" && options.type != "image") {
+        co_return Error(ErrorKind::invalid_argument,
+                        fmt::format("unknown type: \"{}\": must be one of \"container\", \"image\"",
+                                    options.type));
+    }
+    if (!options.format.empty() && options.format != "json") {
+        // A template that cannot work is known before anything is asked for.
+        CO_TRY(const FormatTemplate checked, FormatTemplate::parse(options.format));
+    }
+    CO_TRY(ApiClient * api, context.api());
+    std::vector<std::string> documents;
+    std::string failures;
+    for (const std::string& name : arguments) {
+        Result<std::string> document = co_await inspect_one(*api, name, options);
+        if (document) {
+            CO_TRY(const JsonDocument checked, JsonDocument::parse(*document));
+            documents.push_back(*std::move(document));
+        } else {
+            failures += (failures.empty() ? "" : "\n") + document.error().message();
+        }
+    }
+    CO_TRY(const std::string text, documents_text(documents, options.format));
+    context.out.write(text);
+    context.out.flush();
+    if (!failures.empty()) {
+        context.err.line(failures);
+        co_return exit_failure;
+    }
+    co_return 0;
+}
+
+Task<int> container_inspect(Context& context, InspectOptions options, Arguments arguments) {
+    options.type = "container";
+    return inspect(context, std::move(options), std::move(arguments));
+}
+
+Task<int> image_inspect(Context& context, InspectOptions options, Arguments arguments) {
+    options.type = "image";
+    return inspect(context, std::move(options), std::move(arguments));
+}
+
+}  // namespace
+
+constexpr Command inspect_command{
+    .name = "inspect",
+    .usage = "[OPTIONS] NAME|ID [NAME|ID...]",
+    .summary = "Show containers and images in detail",
+    .count = {.min = 1},
+    .flags = inspect_flags,
+    .body = command_body<InspectOptions, inspect>,
+};
+
+constexpr Command container_inspect_command{
+    .group = "container",
+    .group_names = "inspect",
+    .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+    .summary = "Show containers in detail",
+    .count = {.min = 1},
+    .flags = container_inspect_flags,
+    .body = command_body<InspectOptions, container_inspect>,
+};
+
+constexpr Command image_inspect_command{
+    .group = "image",
+    .group_names = "inspect",
+    .usage = "[OPTIONS] IMAGE [IMAGE...]",
+    .summary = "Show images in detail",
+    .count = {.min = 1},
+    .flags = image_inspect_flags,
+    .body = command_body<InspectOptions, image_inspect>,
+};
+
+}  // namespace davit::cli

@@ -1,0 +1,27 @@
+// davit: the command line, and with its command `daemon` the daemon.
+#include <signal.h>
+
+#include <span>
+#include <string_view>
+
+#include "cli/command.h"
+#include "reactor/loop.h"
+
+#ifdef DAVIT_HAS_DAEMON
+#include "http/api/daemon_main.h"
+#endif
+
+int main(int argc, char** argv) {
+#ifdef DAVIT_HAS_DAEMON
+    if (argc > 1 && std::string_view(argv[1]) == "daemon") {
+        return davit::daemon_main(argc - 1, argv + 1);
+    }
+#endif
+    // A reader that is gone is an error of write(2) to whoever writes: see Output and
+    // AttachSession.
+    ::signal(SIGPIPE, SIG_IGN);
+    davit::Loop loop;
+    const std::span<const char* const> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    const davit::Result<int> code = loop.run(davit::cli::command_line_run({}, words));
+    return code ? *code : davit::cli::exit_failure;
+}
