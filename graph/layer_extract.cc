@@ -94,23 +94,17 @@ Result<void> backend_open(ExtractTree& tree,
                           ExtractBackend wanted,
                           std::unique_ptr<ExtractFiles>& files,
                           ExtractBackend& backend) {
-    if (wanted == ExtractBackend::automatic) {
+    backend = ExtractBackend::sync;
+    if (wanted == ExtractBackend::uring) {
+        // Files in flight rely on knowing which directories and links there are.
         TRY(const bool empty, is_empty(tree.root_fd()));
-        wanted = empty ? ExtractBackend::automatic : ExtractBackend::sync;
-    }
-    if (wanted != ExtractBackend::sync) {
-        auto uring = extract_files_uring(tree);
-        if (uring) {
-            files = *std::move(uring);
+        if (empty) {
             backend = ExtractBackend::uring;
+            TRY(files, extract_files_uring(tree));
             return ok;
-        }
-        if (wanted == ExtractBackend::uring) {
-            return std::move(uring).error().context("extract with io_uring");
         }
     }
     files = extract_files_sync(tree);
-    backend = ExtractBackend::sync;
     return ok;
 }
 

@@ -24,10 +24,16 @@
 namespace davit {
 
 /// Who creates the small files, which is nearly all of the work.
+///
+/// Measured with 60,000 files of 0.7 to 14 KB (two cores, ext4 in a loop-mounted file, medians):
+/// sync 1.72 s with 1.74 s of CPU, uring 1.58 s with 2.5 s of CPU, since its workers contend for
+/// the directories' locks; with the cores busy sync is 20 % faster, and in a pull they are busy.
+/// tar -x takes 2.2 to 2.9 s.
 enum class ExtractBackend : std::uint8_t {
-    automatic,  ///< uring where the kernel allows it and the root is empty, else sync.
+    automatic,  ///< sync.
     sync,       ///< One system call after the other.
-    uring,      ///< Linked io_uring chains (open, write, close), run by the kernel's workers.
+    uring,      ///< Linked io_uring chains (open, write, close), run by the kernel's workers. Into
+                ///< a root that is not empty the files go as with sync.
 };
 
 /// What becomes of `.wh.` names.

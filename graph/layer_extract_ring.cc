@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cerrno>
@@ -32,7 +33,11 @@ constexpr unsigned slot_count = limits::extract_files_in_flight_max;
 constexpr unsigned chunk_count = limits::extract_chunks_in_flight_max;
 
 /// Chains queued before they are handed to the kernel, so that its workers do not starve.
-constexpr unsigned queued_max = 16;
+constexpr unsigned queued_max = 48;
+
+/// Completions waited for when every slot is taken: waking up for each file would cost more than
+/// the file, so wait for a quarter of them.
+constexpr unsigned wait_completions_max = 3 * slot_count / 4;
 
 /// The step of a chain that a completion is of, in the low bits of its user data.
 enum Step : std::uint64_t { step_open = 0, step_write = 1, step_close = 2, step_chunk = 3 };
@@ -426,11 +431,12 @@ Result<void> RingFiles::finished_take() {
     return ok;
 }
 
-/// Hand out what is queued and wait until something completes.
+/// Hand out what is queued and wait until something completes, or much of it.
 Result<void> RingFiles::wait() {
     if (pending_ != 0) {
         queued_ = 0;
-        const int code = ::io_uring_submit_and_wait(&ring_.ring, 1);
+        const int code =
+            ::io_uring_submit_and_wait(&ring_.ring, std::min(wait_completions_max, pending_));
         if (code < 0 && code != -EINTR && code != -EAGAIN && code != -EBUSY) {
             return Error::from_errno(-code, "io_uring_enter");
         }

@@ -292,7 +292,7 @@ TEST_CASE("extract: a root that is not empty takes the archive in its order") {
     const LayerDir layer;
     REQUIRE(::mkdir((layer.root() + "/was-dir").c_str(), 0755) == 0);
     REQUIRE(file_replace(AT_FDCWD, layer.root() + "/was-file", "old"));
-    auto opened = LayerExtract::open(layer.root_fd());
+    auto opened = LayerExtract::open(layer.root_fd(), with(ExtractBackend::uring));
     REQUIRE(opened);
     CHECK(opened->backend() == ExtractBackend::sync);
     CHECK(opened->ring_fd() == -1);
