@@ -8,6 +8,7 @@
 #include <deque>
 #include <list>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -101,11 +102,11 @@ class Engine {
 
     /// Run body as a job, under the awaiter's cancellation and the job's own.
     /// Errors: the body's; cancelled.
-    template <typename T, typename... Parameters, typename... Arguments>
+    template <typename T, typename... Parameters>
     Task<T> run(std::string_view name,
                 std::vector<std::string> shown,
                 Task<T> (*body)(Job&, Parameters...),
-                Arguments... arguments) {
+                std::type_identity_t<Parameters>... arguments) {
         Job job(next_id_++, job_name_checked(name), std::move(shown), co_await current_scope());
         running_.emplace(job.id(), &job);
         Task<T> task = body(job, std::forward<Parameters>(arguments)...);

@@ -23,9 +23,10 @@ std::string_view stream_name(OutputStream stream) {
 
 }  // namespace
 
-Result<JsonFileWriter> JsonFileWriter::open(const std::string& path) {
-    TRY(Fd fd, Fd::open(path, O_WRONLY | O_CREAT | O_APPEND, 0640));
-    return JsonFileWriter(std::move(fd));
+Result<void> JsonFileWriter::create() {
+    TRY_VOID(make_directories(path_.substr(0, path_.rfind('/')), 0710));
+    TRY(fd_, Fd::open(path_, O_WRONLY | O_CREAT | O_APPEND, 0640));
+    return ok;
 }
 
 void JsonFileWriter::add_record(OutputStream stream, std::string_view text, std::string_view time) {
@@ -72,7 +73,10 @@ Result<void> JsonFileWriter::flush() {
     if (records_.empty()) {
         return ok;
     }
-    Result<void> written = write_all(fd_.get(), records_);
+    Result<void> written = fd_ ? Result<void>(ok) : create();
+    if (written) {
+        written = write_all(fd_.get(), records_);
+    }
     records_.clear();
     return written;
 }

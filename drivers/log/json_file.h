@@ -19,8 +19,11 @@ enum class OutputStream : std::uint8_t { standard_output = 1, standard_error = 2
 /// Turns the bytes of a container's output into records of one file.
 class JsonFileWriter {
   public:
-    /// Append to path, made if missing.
-    static Result<JsonFileWriter> open(const std::string& path);
+    /// Append to path; the file and its directory are made with the first record.
+    static JsonFileWriter make(std::string path) { return JsonFileWriter(std::move(path)); }
+
+    /// Make them now.
+    Result<void> create();
 
     /// Take bytes as they arrive: complete lines are written at once, in one write(2).
     /// Errors: of write(2) (resource_exhausted on a full disk); the records of this call are then
@@ -31,7 +34,7 @@ class JsonFileWriter {
     Result<void> end(OutputStream stream);
 
   private:
-    explicit JsonFileWriter(Fd fd) : fd_(std::move(fd)) {}
+    explicit JsonFileWriter(std::string path) : path_(std::move(path)) {}
 
     void add_record(OutputStream stream, std::string_view text, std::string_view time);
     Result<void> flush();
@@ -40,6 +43,7 @@ class JsonFileWriter {
         return partial_[stream == OutputStream::standard_output ? 0 : 1];
     }
 
+    std::string path_;
     Fd fd_;
     std::string partial_[2];
     std::string records_;

@@ -1,11 +1,10 @@
 #pragma once
-/// ApiContext: one API call, as its handler sees it. ApiVersion: what the client speaks.
-#include <compare>
-#include <optional>
+/// ApiContext: one API call, as its handler sees it.
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "http/api/api_version.h"
 #include "http/message.h"
 #include "http/router.h"
 #include "http/server.h"
@@ -14,22 +13,6 @@
 namespace davit {
 
 class Daemon;
-
-/// The API versions that davit speaks. Follows: Docker Engine API, "Versioning".
-struct ApiVersion {
-    int major = 1;
-    int minor = 50;
-
-    auto operator<=>(const ApiVersion&) const = default;
-
-    std::string text() const;
-};
-
-inline constexpr ApiVersion api_version_max{1, 50};
-inline constexpr ApiVersion api_version_min{1, 24};
-
-/// "1.44"; nothing if it is not two numbers.
-std::optional<ApiVersion> api_version_parse(std::string_view text);
 
 struct ApiContext {
     Daemon& daemon;

@@ -1,8 +1,11 @@
 // Endpoints about the daemon itself: ping, version, info, jobs, metrics.
+#include <charconv>
+
 #include "http/api/handlers.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 #include "jobs/version.h"
+#include "reactor/base/log.h"
 
 namespace davit::api {
 
@@ -73,14 +76,16 @@ void write_host(JsonWriter& json, const SystemInfo& host) {
 }
 
 void write_abilities(JsonWriter& json, const Daemon& daemon) {
-    const CgroupAbilities able = daemon.cgroup_abilities();
-    json.key("MemoryLimit").boolean(able.memory).key("SwapLimit").boolean(able.swap);
-    json.key("CpuCfsPeriod").boolean(able.cpu).key("CpuCfsQuota").boolean(able.cpu);
-    json.key("CPUShares").boolean(able.cpu).key("CPUSet").boolean(able.cpuset);
-    json.key("PidsLimit").boolean(able.pids).key("OomKillDisable").boolean(able.oom_kill_disable);
+    const auto able = [&](std::string_view controller) {
+        return daemon.cgroups.find(controller) != nullptr;
+    };
+    json.key("MemoryLimit").boolean(able("memory")).key("SwapLimit").boolean(able("memory"));
+    json.key("CpuCfsPeriod").boolean(able("cpu")).key("CpuCfsQuota").boolean(able("cpu"));
+    json.key("CPUShares").boolean(able("cpu")).key("CPUSet").boolean(able("cpuset"));
+    json.key("PidsLimit").boolean(able("pids")).key("OomKillDisable").boolean(false);
     json.key("IPv4Forwarding").boolean(false);
     json.key("CgroupDriver").string("cgroupfs");
-    json.key("CgroupVersion").string(able.version_2 ? "2" : "1");
+    json.key("CgroupVersion").string(daemon.cgroups.mode == CgroupMode::v2 ? "2" : "1");
     json.key("SecurityOptions");
     json.strings(std::array<std::string_view, 2>{"name=seccomp,profile=builtin", "name=cgroupns"});
 }
@@ -117,7 +122,7 @@ Task<void> info(ApiContext& context) {
     JsonWriter json(body);
     json.begin_object().key("ID").string(daemon.id);
     write_counts(json, daemon);
-    json.key("Driver").string(daemon.graph_driver_name());
+    json.key("Driver").string(daemon.graph_driver->name());
     json.key("DriverStatus").begin_array().end_array();
     json.key("SystemStatus").null();
     write_plugins(json);

@@ -8,6 +8,7 @@
 
 #include "jobs/container/output_hub.h"
 #include "jobs/container/record.h"
+#include "libcontainer/cgroup.h"
 #include "reactor/async_event.h"
 #include "reactor/base/pid_ref.h"
 #include "reactor/stream.h"
@@ -23,6 +24,7 @@ struct ContainerRun {
     std::unique_ptr<FdStream> output;
     std::unique_ptr<FdStream> error;
     bool tty = false;
+    std::shared_ptr<Cgroup> cgroup;
     /// Attached clients that still may write to `input`.
     std::size_t input_writers = 0;
 };

@@ -63,6 +63,11 @@ void OutputHub::log_result(Result<void> written) {
     if (!written && !log_error_) {
         log_error_ = std::move(written).error();
     }
+    log_wake();
+}
+
+void OutputHub::log_wake() {
+    ++log_version_;
     log_waiters_.wake_all();
 }
 
@@ -73,7 +78,7 @@ void OutputHub::run_ended() {
     }
     log_.reset();
     log_error_.reset();
-    log_waiters_.wake_all();
+    log_wake();
     room_.wake_all();
 }
 

@@ -56,8 +56,16 @@ class OutputHub {
     /// The run ended: readers get what is queued and then the end; followers of the log are woken.
     void run_ended();
 
-    /// Await more log records or the end of the run, whichever is first.
-    WaitList::Awaiter log_changed() { return log_waiters_.wait(); }
+    /// Await more log records or the end of the run, whichever is first, unless log_version() has
+    /// moved on from what the caller saw before it read.
+    Task<void> log_changed(std::uint64_t seen) {
+        if (seen == log_version_) {
+            co_return co_await log_waiters_.wait();
+        }
+        co_return ok;
+    }
+
+    std::uint64_t log_version() const { return log_version_; }
 
     /// The first error of writing the log in this run.
     const std::optional<Error>& log_error() const { return log_error_; }
@@ -66,12 +74,14 @@ class OutputHub {
     friend class Reader;
 
     void log_result(Result<void> written);
+    void log_wake();
 
     std::optional<JsonFileWriter> log_;
     std::optional<Error> log_error_;
     std::list<Reader*> readers_;
     WaitList room_;  // The pump, waiting for a slow reader.
     WaitList log_waiters_;
+    std::uint64_t log_version_ = 0;
 };
 
 }  // namespace davit

@@ -63,6 +63,11 @@ std::vector<std::shared_ptr<Container>> ContainerTable::list() const {
     return all;
 }
 
+bool ContainerTable::has_rw_name(std::string_view name) const {
+    return std::ranges::any_of(
+        by_id_, [&](const auto& entry) { return entry.second->record.rw_name == name; });
+}
+
 ContainerCounts ContainerTable::counts() const {
     ContainerCounts counts;
     counts.total = by_id_.size();

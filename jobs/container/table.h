@@ -34,6 +34,9 @@ class ContainerTable {
 
     ContainerCounts counts() const;
 
+    /// Whether a writable directory of the graph driver belongs to a container.
+    bool has_rw_name(std::string_view name) const;
+
     bool empty() const { return by_id_.empty(); }
 
   private:

@@ -48,8 +48,9 @@ constexpr auto err = OutputStream::standard_error;
 
 TEST_CASE("lines become records, whatever pieces they come in", "[log]") {
     const LogFile file;
-    auto writer = JsonFileWriter::open(file.path);
-    REQUIRE(writer);
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.create());
+    JsonFileWriter* const writer = &log;
     REQUIRE(writer->append(out, "one\ntw"));
     REQUIRE(writer->append(err, "warn\n"));
     REQUIRE(writer->append(out, "o\n\nlast"));
@@ -67,8 +68,9 @@ TEST_CASE("lines become records, whatever pieces they come in", "[log]") {
 
 TEST_CASE("long lines are split and can be joined again", "[log]") {
     const LogFile file;
-    auto writer = JsonFileWriter::open(file.path);
-    REQUIRE(writer);
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.create());
+    JsonFileWriter* const writer = &log;
     std::string sent(limits::log_line_bytes_max * 3 + 17, 'x');
     sent += '\n';
     for (std::size_t i = 0; i < sent.size(); i += 5000) {
@@ -84,8 +86,9 @@ TEST_CASE("long lines are split and can be joined again", "[log]") {
 
 TEST_CASE("the tail is counted in records", "[log]") {
     const LogFile file;
-    auto writer = JsonFileWriter::open(file.path);
-    REQUIRE(writer);
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.create());
+    JsonFileWriter* const writer = &log;
     CHECK(file.read(3).empty());
     std::string all;
     for (int i = 0; i < 20'000; ++i) {
@@ -100,8 +103,9 @@ TEST_CASE("the tail is counted in records", "[log]") {
 
 TEST_CASE("a reader sees what is appended later, and survives a bad line", "[log]") {
     const LogFile file;
-    auto writer = JsonFileWriter::open(file.path);
-    REQUIRE(writer);
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.create());
+    JsonFileWriter* const writer = &log;
     auto reader = JsonFileReader::open(file.path);
     REQUIRE(reader);
     CHECK(!**reader->next());

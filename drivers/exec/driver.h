@@ -1,0 +1,56 @@
+#pragma once
+/// ExecDriver: turns a compiled container into a running process. native drives libcontainer
+/// directly.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "libcontainer/launch_plan.h"
+#include "reactor/base/pid_ref.h"
+#include "reactor/stream.h"
+
+namespace davit {
+
+/// What one start needs; everything was decided before.
+struct ExecRequest {
+    LaunchPlan plan;
+    /// As plan.registers lists them: the root mount first.
+    std::vector<Fd> registers;
+    /// Directory of the v2 hierarchy to be born in; none: -1.
+    int cgroup_fd = -1;
+    bool open_stdin = false;
+    bool terminal = false;
+};
+
+/// A process that executes the container's program. The streams are the daemon's ends.
+struct ExecProcess {
+    PidRef init;
+    /// Write end of its standard input, or the terminal; null without either.
+    std::unique_ptr<FdStream> input;
+    /// Read ends; with a terminal only output.
+    std::unique_ptr<FdStream> output;
+    std::unique_ptr<FdStream> error;
+    /// What was degraded, for people.
+    std::vector<std::string> warnings;
+};
+
+class ExecDriver {
+  public:
+    ExecDriver() = default;
+    ExecDriver(const ExecDriver&) = delete;
+    ExecDriver& operator=(const ExecDriver&) = delete;
+    virtual ~ExecDriver() = default;
+
+    virtual std::string_view name() const = 0;
+
+    /// Start, and wait until the program itself runs. After an error no process is left.
+    /// Errors: not_found and permission_denied for the program, in the words that clients look for;
+    ///         what the kernel refused, with the step; cancelled.
+    virtual Task<ExecProcess> start(ExecRequest request) = 0;
+};
+
+/// Errors: unsupported where the kernel lacks what davit-init needs.
+Result<std::unique_ptr<ExecDriver>> native_exec_driver_make();
+
+}  // namespace davit

@@ -1,0 +1,28 @@
+#pragma once
+/// A container as the API shows it: inspect and list items.
+#include <string>
+
+#include "http/api/api_version.h"
+#include "http/json_writer.h"
+#include "jobs/container/record.h"
+
+namespace davit {
+
+/// What a record does not hold.
+struct ContainerView {
+    const ContainerRecord& record;
+    /// As the list shows it: the name it was made from, or the id if that name is another image's now.
+    std::string image_name;
+    WallTime now;
+};
+
+/// GET /containers/{id}/json. Follows: Docker Engine API, ContainerInspectResponse.
+void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVersion version);
+
+/// One item of GET /containers/json. Follows: Docker Engine API, ContainerSummary.
+void container_summary_write(JsonWriter& json, const ContainerView& view, ApiVersion version);
+
+/// "Up 5 minutes", "Exited (0) 2 hours ago", "Created".
+std::string container_status_text(const ContainerRecord& record, WallTime now);
+
+}  // namespace davit

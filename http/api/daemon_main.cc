@@ -1,0 +1,257 @@
+#include "http/api/daemon_main.h"
+
+#include <getopt.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+
+#include "http/api/api_server.h"
+#include "jobs/daemon.h"
+#include "jobs/version.h"
+#include "reactor/base/log.h"
+#include "reactor/listener.h"
+#include "reactor/loop.h"
+#include "reactor/signal.h"
+#include "reactor/task_group.h"
+
+namespace davit {
+
+namespace {
+
+constexpr const char* usage =
+    "Usage: davit daemon [OPTIONS]\n"
+    "\n"
+    "Run the container engine.\n"
+    "\n"
+    "  -H, --host ADDRESS           unix://PATH or tcp://ADDRESS:PORT; may be repeated\n"
+    "                               (default unix://RUN-DIR/davit.sock)\n"
+    "      --data-root DIR          images and containers (default /var/lib/davit)\n"
+    "      --run-dir DIR            what ends with the boot (default /run/davit)\n"
+    "      --storage-driver NAME    overlay2\n"
+    "      --insecure-registry HOST may be spoken to without TLS; may be repeated\n"
+    "      --registry-mirror URL    asked before Docker Hub; may be repeated\n"
+    "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
+    "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
+    "  -D, --debug                  the same as --log-level debug\n"
+    "      --help                   this text\n";
+
+enum LongOption : int {
+    option_data_root = 256,
+    option_run_dir,
+    option_storage_driver,
+    option_insecure_registry,
+    option_registry_mirror,
+    option_cgroup_parent,
+    option_help,
+};
+
+struct Arguments {
+    DaemonConfig config;
+    bool help = false;
+};
+
+Result<LogLevel> log_level_parse(std::string_view name) {
+    if (name == "debug") {
+        return LogLevel::debug;
+    }
+    if (name == "info") {
+        return LogLevel::info;
+    }
+    if (name == "warn") {
+        return LogLevel::warn;
+    }
+    if (name == "error") {
+        return LogLevel::error;
+    }
+    return Error(ErrorKind::invalid_argument, "unknown log level: " + std::string(name));
+}
+
+Result<void> storage_driver_check(const std::string& name) {
+    if (name == "overlay2" || name == "overlay") {
+        return ok;
+    }
+    if (name == "aufs" || name == "devicemapper") {
+        return Error(ErrorKind::unsupported,
+                     "storage driver " + name +
+                         " has left the kernels and engines in use: use "
+                         "overlay2");
+    }
+    return Error(ErrorKind::unsupported, "storage driver " + name + " is unknown: use overlay2");
+}
+
+Result<void> argument_take(Arguments& arguments, int option, const char* value) {
+    DaemonConfig& config = arguments.config;
+    switch (option) {
+        case 'H':
+            config.hosts.emplace_back(value);
+            break;
+        case option_data_root:
+            config.data_root = value;
+            break;
+        case option_run_dir:
+            config.run_dir = value;
+            break;
+        case option_storage_driver:
+            TRY_VOID(storage_driver_check(value));
+            break;
+        case option_insecure_registry:
+            config.insecure_registries.emplace_back(value);
+            break;
+        case option_registry_mirror:
+            config.registry_mirrors.emplace_back(value);
+            break;
+        case option_cgroup_parent:
+            config.cgroup_parent = value;
+            break;
+        case 'D':
+            log_level_set(LogLevel::debug);
+            break;
+        case 'l': {
+            TRY(const LogLevel level, log_level_parse(value));
+            log_level_set(level);
+            break;
+        }
+        case option_help:
+            arguments.help = true;
+            break;
+        default:
+            return Error(ErrorKind::invalid_argument, "see davit daemon --help");
+    }
+    return ok;
+}
+
+Result<std::string> absolute(const std::string& path) {
+    if (path.starts_with('/')) {
+        return path;
+    }
+    char buffer[4096];
+    if (::getcwd(buffer, sizeof(buffer)) == nullptr) {
+        return Error::from_errno(errno, "getcwd");
+    }
+    return std::string(buffer) + "/" + path;
+}
+
+Result<Arguments> arguments_parse(int argc, char** argv) {
+    static const option options[] = {
+        {"host", required_argument, nullptr, 'H'},
+        {"data-root", required_argument, nullptr, option_data_root},
+        {"run-dir", required_argument, nullptr, option_run_dir},
+        {"storage-driver", required_argument, nullptr, option_storage_driver},
+        {"insecure-registry", required_argument, nullptr, option_insecure_registry},
+        {"registry-mirror", required_argument, nullptr, option_registry_mirror},
+        {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
+        {"log-level", required_argument, nullptr, 'l'},
+        {"debug", no_argument, nullptr, 'D'},
+        {"help", no_argument, nullptr, option_help},
+        {nullptr, 0, nullptr, 0}};
+    Arguments arguments;
+    int chosen = 0;
+    while ((chosen = ::getopt_long(argc, argv, "H:Dl:", options, nullptr)) != -1) {
+        TRY_VOID(argument_take(arguments, chosen, optarg));
+    }
+    if (optind != argc) {
+        return Error(ErrorKind::invalid_argument,
+                     std::string("unexpected argument: ") + argv[optind]);
+    }
+    DaemonConfig& config = arguments.config;
+    TRY(config.data_root, absolute(config.data_root));
+    TRY(config.run_dir, absolute(config.run_dir));
+    if (config.hosts.empty()) {
+        config.hosts.push_back("unix://" + config.run_dir + "/davit.sock");
+    }
+    return arguments;
+}
+
+Result<Listener> listen(const std::string& host) {
+    if (host.starts_with("unix://")) {
+        return Listener::unix_socket(host.substr(7));
+    }
+    const std::size_t colon = host.rfind(':');
+    if (host.starts_with("tcp://") && colon > 5) {
+        std::uint16_t port = 0;
+        const char* end = host.data() + host.size();
+        const auto [last, error] = std::from_chars(host.data() + colon + 1, end, port);
+        std::string address = host.substr(6, colon - 6);
+        if (address.starts_with('[') && address.ends_with(']')) {
+            address = address.substr(1, address.size() - 2);
+        }
+        if (error == std::errc{} && last == end) {
+            return Listener::tcp(address, port);
+        }
+    }
+    return Error(ErrorKind::invalid_argument,
+                 "invalid host \"" + host + "\": expected unix://PATH or tcp://ADDRESS:PORT");
+}
+
+Task<void> wait_for_end() {
+    CO_TRY(SignalSource terminate, SignalSource::make(SIGTERM));
+    CO_TRY(SignalSource interrupt, SignalSource::make(SIGINT));
+    AsyncEvent ended;
+    auto watch = [](SignalSource& source, AsyncEvent& event) -> Task<void> {
+        CO_CHECK(co_await source.next());
+        event.set();
+        co_return ok;
+    };
+    TaskGroup watchers;
+    watchers.spawn(watch(terminate, ended));
+    watchers.spawn(watch(interrupt, ended));
+    static_cast<void>(co_await ended.wait());
+    watchers.cancel();
+    static_cast<void>(co_await watchers.join());
+    co_return ok;
+}
+
+Task<void> daemon_run(DaemonConfig config) {
+    CO_TRY(const std::unique_ptr<Daemon> daemon, co_await Daemon::open(std::move(config)));
+    std::vector<Listener> listeners;
+    for (const std::string& host : daemon->config.hosts) {
+        CO_TRY(Listener listener, listen(host));
+        listeners.push_back(std::move(listener));
+    }
+    ApiServer server(*daemon);
+    TaskGroup serving;
+    serving.spawn(daemon->run_background());
+    for (Listener& listener : listeners) {
+        serving.spawn(server.serve(listener));
+    }
+    ::malloc_trim(0);  // What opening the databases and drivers needed for a moment.
+    LOG_INFO("davit {} is ready on {}", engine_version, daemon->config.hosts.front());
+    const Result<void> waited = co_await wait_for_end();
+    LOG_INFO("stopping");
+    serving.cancel();
+    static_cast<void>(co_await serving.join());
+    CO_CHECK(co_await daemon->shutdown());
+    for (const std::string& host : daemon->config.hosts) {
+        if (host.starts_with("unix://")) {
+            ::unlink(host.c_str() + 7);
+        }
+    }
+    co_return waited;
+}
+
+}  // namespace
+
+int daemon_main(int argc, char** argv) {
+    Result<Arguments> arguments = arguments_parse(argc, argv);
+    if (!arguments) {
+        std::fprintf(stderr, "davit daemon: %s\n", arguments.error().message().c_str());
+        return 2;
+    }
+    if (arguments->help) {
+        std::fputs(usage, stdout);
+        return 0;
+    }
+    std::signal(SIGPIPE, SIG_IGN);
+    Loop loop;
+    const Result<void> ended = loop.run(daemon_run(std::move(arguments->config)));
+    if (!ended) {
+        LOG_ERROR("{}", ended.error().message());
+        return 1;
+    }
+    return 0;
+}
+
+}  // namespace davit

@@ -1,0 +1,249 @@
+#include "http/api/image_json.h"
+
+#include <algorithm>
+#include <array>
+
+#include "graph/image_config.h"
+#include "graph/image_store.h"
+#include "graph/layer_store.h"
+#include "graph/tag_store.h"
+#include "http/api/duration.h"
+#include "http/api/filters.h"
+#include "http/json_writer.h"
+#include "jobs/daemon.h"
+
+namespace davit::api {
+
+namespace {
+
+/// An image with everything that is shown of it, from one snapshot.
+struct ImageView {
+    ImageRecord record;
+    ImageConfig config;
+    std::vector<std::string> tags;
+    std::vector<std::string> digests;
+    std::string name;  // What the client asked for, or the first tag.
+};
+
+Result<ImageView> view_make(const ReadTxn& txn, ImageRecord record) {
+    ImageView view;
+    TRY(const std::string bytes, image_config_bytes(txn, record.id));
+    TRY(view.config, image_config_parse(bytes));
+    TRY(const std::vector<Reference> names, image_references(txn, record.id));
+    for (const Reference& name : names) {
+        (name.has_digest() ? view.digests : view.tags).push_back(name.familiar());
+    }
+    view.record = std::move(record);
+    return view;
+}
+
+Result<ImageView> view_find(const ReadTxn& txn, const std::string& name) {
+    TRY(const ImageMatch match, image_resolve(txn, name));
+    TRY(auto record, image_get(txn, match.id));
+    if (!record) {
+        return Error(ErrorKind::not_found, "No such image: " + name);
+    }
+    TRY(ImageView view, view_make(txn, *std::move(record)));
+    view.name = name;
+    return view;
+}
+
+Result<std::vector<ImageView>> view_all(const ReadTxn& txn) {
+    TRY(std::vector<ImageRecord> records, davit::image_list(txn));
+    std::vector<ImageView> views;
+    for (ImageRecord& record : records) {
+        TRY(ImageView view, view_make(txn, std::move(record)));
+        views.push_back(std::move(view));
+    }
+    std::ranges::sort(views, [](const ImageView& a, const ImageView& b) {
+        return a.record.stored > b.record.stored;
+    });
+    return views;
+}
+
+std::int64_t created_seconds(const ImageView& view) {
+    const auto time = rfc3339_parse(view.record.created);
+    return time ? unix_nanoseconds(*time) / 1'000'000'000 : 0;
+}
+
+constexpr std::array<std::string_view, 5> list_filters{
+    "dangling", "label", "before", "since", "reference"};
+
+/// "alpine", "alpine:3.*", "docker.io/library/alpine": against the name with and without its tag.
+/// Follows: path(3) patterns as Go's path.Match: "*" stops at a slash.
+bool pattern_matches(std::string_view pattern, std::string_view text) {
+    if (pattern.empty()) {
+        return text.empty();
+    }
+    if (pattern.front() == '*') {
+        for (std::size_t taken = 0;; ++taken) {
+            if (pattern_matches(pattern.substr(1), text.substr(taken))) {
+                return true;
+            }
+            if (taken == text.size() || text[taken] == '/') {
+                return false;
+            }
+        }
+    }
+    return !text.empty() &&
+           (pattern.front() == '?' ? text.front() != '/' : pattern.front() == text.front()) &&
+           pattern_matches(pattern.substr(1), text.substr(1));
+}
+
+bool reference_admitted(const Filters& filters, const ImageView& view) {
+    if (!filters.has("reference")) {
+        return true;
+    }
+    for (const std::string& pattern : filters.all("reference")) {
+        for (const std::string& tag : view.tags) {
+            const std::string bare = tag.substr(0, tag.rfind(':'));
+            if (pattern_matches(pattern, tag) || pattern_matches(pattern, bare)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/// The creation time of the image that a before or since filter names.
+Result<std::optional<std::int64_t>> bound_of(const ApiContext& context,
+                                             const Filters& filters,
+                                             std::string_view key) {
+    if (!filters.has(key)) {
+        return std::optional<std::int64_t>{};
+    }
+    TRY(const ImageView view, context.daemon.graph->view([&](const ReadTxn& txn) {
+        return view_find(txn, filters.all(key).front());
+    }));
+    return std::optional(created_seconds(view));
+}
+
+void write_summary(JsonWriter& json,
+                   const ImageView& view,
+                   std::int64_t users,
+                   ApiVersion version) {
+    const bool old_names = version < ApiVersion{1, 43} && view.tags.empty();
+    json.begin_object().key("Id").string(view.record.id.str());
+    json.key("ParentId").string(view.record.parent.str()).key("RepoTags");
+    json.strings(old_names ? std::vector<std::string>{"<none>:<none>"} : view.tags);
+    json.key("RepoDigests").strings(view.digests);
+    json.key("Created").number(created_seconds(view)).key("Size").number(view.record.size);
+    json.key("SharedSize").number(-1);
+    if (version < ApiVersion{1, 44}) {
+        json.key("VirtualSize").number(view.record.size);
+    }
+    json.key("Labels").string_map(view.config.config.labels);
+    json.key("Containers").number(users).end_object();
+}
+
+void write_rootfs(JsonWriter& json, const ImageConfig& config) {
+    json.key("RootFS").begin_object().key("Type").string("layers").key("Layers").begin_array();
+    for (const Digest& diff_id : config.diff_ids) {
+        json.string(diff_id.str());
+    }
+    json.end_array().end_object();
+}
+
+}  // namespace
+
+Result<std::string> image_list_json(const ApiContext& context) {
+    TRY(const Filters filters, Filters::parse(context.query.get("filters"), list_filters));
+    TRY(const auto dangling, filters.boolean("dangling"));
+    TRY(const auto before, bound_of(context, filters, "before"));
+    TRY(const auto since, bound_of(context, filters, "since"));
+    TRY(const std::vector<ImageView> views,
+        context.daemon.graph->view([](const ReadTxn& txn) { return view_all(txn); }));
+    std::map<Digest, std::int64_t> users;
+    for (const auto& container : context.daemon.containers.list()) {
+        ++users[container->record.image_id];
+    }
+    std::string body;
+    JsonWriter json(body);
+    json.begin_array();
+    for (const ImageView& view : views) {
+        const std::int64_t created = created_seconds(view);
+        const bool untagged = view.tags.empty();
+        if ((dangling && *dangling != untagged) || (before && created >= *before) ||
+            (since && created <= *since) ||
+            !filters.admits_labels("label", view.config.config.labels) ||
+            !reference_admitted(filters, view)) {
+            continue;
+        }
+        write_summary(json, view, users[view.record.id], context.version);
+    }
+    json.end_array();
+    return body;
+}
+
+Result<std::string> image_inspect_json(const ApiContext& context) {
+    TRY(const ImageView view, context.daemon.graph->view([&](const ReadTxn& txn) {
+        return view_find(txn, context.params.get("name"));
+    }));
+    const Platform& platform = view.config.platform;
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().key("Id").string(view.record.id.str());
+    json.key("RepoTags").strings(view.tags).key("RepoDigests").strings(view.digests);
+    json.key("Parent").string(view.record.parent.str());
+    json.key("Comment").string(view.config.history.empty() ? std::string()
+                                                           : view.config.history.back().comment);
+    json.key("Created").string(view.record.created);
+    json.key("DockerVersion").string("").key("Author").string(view.config.author);
+    json.key("Config");
+    run_config_write(json, view.config.config);
+    json.key("Architecture").string(platform.architecture);
+    if (!platform.variant.empty()) {
+        json.key("Variant").string(platform.variant);
+    }
+    json.key("Os").string(platform.os).key("Size").number(view.record.size);
+    if (context.version < ApiVersion{1, 44}) {
+        json.key("VirtualSize").number(view.record.size);
+    }
+    json.key("GraphDriver").begin_object().key("Data").null().key("Name");
+    json.string(context.daemon.graph_driver->name()).end_object();
+    write_rootfs(json, view.config);
+    json.key("Metadata").begin_object().key("LastTagTime");
+    json.string(rfc3339_nano(view.record.stored)).end_object().end_object();
+    return body;
+}
+
+Result<std::string> image_history_json(const ApiContext& context) {
+    struct Sized {
+        ImageView view;
+        std::vector<std::uint64_t> bytes;  // Of each layer, lowest first.
+    };
+
+    TRY(const Sized image, context.daemon.graph->view([&](const ReadTxn& txn) -> Result<Sized> {
+        Sized sized;
+        TRY(sized.view, view_find(txn, context.params.get("name")));
+        for (const LayerPlace& place : layer_places(sized.view.config.diff_ids)) {
+            TRY(const auto layer, layer_find(txn, place));
+            sized.bytes.push_back(layer ? layer->unpacked_bytes : 0);
+        }
+        return sized;
+    }));
+    const std::vector<HistoryEntry>& history = image.view.config.history;
+    std::size_t layer = image.bytes.size();
+    std::string body;
+    JsonWriter json(body);
+    json.begin_array();
+    for (std::size_t i = history.size(); i-- > 0;) {
+        const HistoryEntry& entry = history[i];
+        const std::uint64_t size = entry.empty_layer || layer == 0 ? 0 : image.bytes[--layer];
+        const bool top = i + 1 == history.size();
+        const auto created = rfc3339_parse(entry.created);
+        json.begin_object().key("Id").string(top ? image.view.record.id.str() : "<missing>");
+        json.key("Created").number(created ? unix_nanoseconds(*created) / 1'000'000'000 : 0);
+        json.key("CreatedBy").string(entry.created_by).key("Tags");
+        if (top && !image.view.tags.empty()) {
+            json.strings(image.view.tags);
+        } else {
+            json.null();
+        }
+        json.key("Size").number(size).key("Comment").string(entry.comment).end_object();
+    }
+    json.end_array();
+    return body;
+}
+
+}  // namespace davit::api

@@ -1,0 +1,148 @@
+// Endpoints that carry a container's streams: attach, logs, resize.
+#include <sys/ioctl.h>
+
+#include "http/api/duration.h"
+#include "http/api/handlers.h"
+#include "jobs/container_jobs.h"
+#include "jobs/container_streams.h"
+#include "jobs/daemon.h"
+
+namespace davit::api {
+
+namespace {
+
+constexpr std::string_view raw_stream = "application/vnd.docker.raw-stream";
+constexpr std::string_view multiplexed_stream = "application/vnd.docker.multiplexed-stream";
+constexpr std::string_view default_detach_keys = "ctrl-p,ctrl-q";
+
+std::string_view stream_type(const ApiContext& context, bool framed) {
+    return framed && context.version >= ApiVersion{1, 42} ? multiplexed_stream : raw_stream;
+}
+
+Result<AttachRequest> attach_request(const ApiContext& context, const Container& container) {
+    const bool tty = container.record.config.tty;
+    AttachRequest request;
+    request.input = context.query.boolean("stdin");
+    request.output = context.query.boolean("stdout");
+    request.error = context.query.boolean("stderr");
+    request.logs = context.query.boolean("logs");
+    request.stream = context.query.boolean("stream");
+    request.framed = !tty;
+    if (!request.stream && !request.logs) {
+        return Error(ErrorKind::invalid_argument,
+                     "attach needs stream=1 or logs=1: nothing would be sent");
+    }
+    if (tty) {
+        const std::string_view keys = context.query.get("detachKeys");
+        TRY(request.detach_keys, detach_keys_parse(keys.empty() ? default_detach_keys : keys));
+    }
+    return request;
+}
+
+Result<std::optional<WallTime>> log_time(const ApiContext& context, std::string_view key) {
+    const std::string_view text = context.query.get(key);
+    if (text.empty() || text == "0") {
+        return std::optional<WallTime>{};
+    }
+    TRY(const WallTime time, timestamp_parse(text, wall_now()));
+    return std::optional<WallTime>(time);
+}
+
+Result<LogsRequest> logs_request(const ApiContext& context, const Container& container) {
+    LogsRequest request;
+    request.output = context.query.boolean("stdout");
+    request.error = context.query.boolean("stderr");
+    if (!request.output && !request.error) {
+        return Error(ErrorKind::invalid_argument,
+                     "Bad parameters: you must choose at least one stream");
+    }
+    if (context.query.boolean("details")) {
+        return Error(ErrorKind::unsupported,
+                     "logs: details is not supported yet: leave out --details");
+    }
+    request.follow = context.query.boolean("follow");
+    request.timestamps = context.query.boolean("timestamps");
+    request.framed = !container.record.config.tty;
+    TRY(request.since, log_time(context, "since"));
+    TRY(request.until, log_time(context, "until"));
+    // Docker reads a tail that is no number as "all".
+    if (const auto tail = context.query.integer("tail"); tail && *tail && **tail >= 0) {
+        request.tail = static_cast<std::uint64_t>(**tail);
+    }
+    return request;
+}
+
+}  // namespace
+
+Task<void> container_attach(ApiContext& context) {
+    CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
+    CO_TRY(AttachRequest request, attach_request(context, *container));
+    auto reader = std::make_unique<OutputHub::Reader>(container->output);
+    const std::string_view type = stream_type(context, request.framed);
+    CO_TRY(Hijacked connection, co_await context.response.hijack(type));
+    auto client = std::make_shared<AttachedClient>(
+        AttachedClient{std::move(connection.stream), std::move(connection.buffered)});
+    container_event(context.daemon, *container, "attach");
+    std::vector<std::string> shown{container->id().short_id()};
+    auto attached = co_await context.daemon.engine.run("container_attach",
+                                                       std::move(shown),
+                                                       davit::container_attach,
+                                                       container,
+                                                       std::move(request),
+                                                       std::move(reader),
+                                                       std::move(client));
+    if (attached && *attached) {
+        container_event(context.daemon, *container, "detach");
+    }
+    co_return ok;
+}
+
+Task<void> container_logs(ApiContext& context) {
+    CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
+    CO_TRY(const LogsRequest request, logs_request(context, *container));
+    if (container->record.host_config.log_config.type == "none") {
+        co_return Error(ErrorKind::unsupported,
+                        "configured logging driver does not support reading");
+    }
+    CO_CHECK(co_await context.response.begin(200, stream_type(context, request.framed)));
+    ByteSink sink = [&response = context.response](std::string_view bytes) {
+        return response.write(bytes);
+    };
+    std::vector<std::string> shown{container->id().short_id()};
+    CO_CHECK(co_await context.daemon.engine.run("container_logs",
+                                                std::move(shown),
+                                                davit::container_logs,
+                                                container,
+                                                request,
+                                                std::move(sink)));
+    co_return co_await context.response.end();
+}
+
+Task<void> container_resize(ApiContext& context) {
+    CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
+    CO_TRY(const auto height, context.query.integer("h"));
+    CO_TRY(const auto width, context.query.integer("w"));
+    constexpr std::int64_t cells_max = 65535;
+    if (!height || !width || *height < 0 || *width < 0 || *height > cells_max ||
+        *width > cells_max) {
+        co_return Error(ErrorKind::invalid_argument, "resize needs h and w, each 0 to 65535");
+    }
+    if (!container->run || !container->run->tty) {
+        co_return Error(ErrorKind::conflict,
+                        "container " + container->id().str() + " is not running with a terminal");
+    }
+    const winsize size{.ws_row = static_cast<unsigned short>(*height),
+                       .ws_col = static_cast<unsigned short>(*width),
+                       .ws_xpixel = 0,
+                       .ws_ypixel = 0};
+    if (::ioctl(container->run->output->fd(), TIOCSWINSZ, &size) != 0) {
+        co_return Error::from_errno(errno, "ioctl(TIOCSWINSZ)");
+    }
+    container_event(context.daemon,
+                    *container,
+                    "resize",
+                    {{"height", std::to_string(*height)}, {"width", std::to_string(*width)}});
+    co_return co_await context.send_empty(200);
+}
+
+}  // namespace davit::api

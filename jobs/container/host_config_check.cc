@@ -1,0 +1,366 @@
+// What a HostConfig may ask for: Docker's own checks, and what davit cannot do yet, by name.
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "jobs/container/cpu_list.h"
+#include "jobs/container/host_config.h"
+#include "libcontainer/capabilities.h"
+#include "libcontainer/spec.h"
+
+namespace davit {
+
+namespace {
+
+using Words = std::span<const std::string_view>;
+
+constexpr std::int64_t memory_bytes_min = 6LL * 1024 * 1024;
+constexpr std::int64_t nano_cpu = 1'000'000'000;
+
+Error bad(std::string message) {
+    return Error(ErrorKind::invalid_argument, std::move(message));
+}
+
+Error not_yet(std::string_view option, std::string_view value, std::string_view instead) {
+    constexpr std::size_t shown_max = 80;
+    std::string message(option);
+    if (!value.empty()) {
+        message.append(" \"").append(value.substr(0, shown_max));
+        message.append(value.size() > shown_max ? "...\"" : "\"");
+    }
+    message.append(" is not supported by davit yet: ").append(instead);
+    return Error(ErrorKind::unsupported, std::move(message));
+}
+
+bool is_one_of(std::string_view word, Words known) {
+    return std::ranges::find(known, word) != known.end();
+}
+
+bool is_address(const std::string& text) {
+    std::array<unsigned char, sizeof(in6_addr)> address{};
+    return ::inet_pton(AF_INET, text.c_str(), address.data()) == 1 ||
+           ::inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
+}
+
+Result<void> check_memory(const HostConfig& config) {
+    if (config.memory != 0 && config.memory < memory_bytes_min) {
+        return bad("Minimum memory limit allowed is 6MB");
+    }
+    if (config.memory > 0 && config.memory_swap > 0 && config.memory_swap < config.memory) {
+        return bad("Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if (config.memory == 0 && config.memory_swap > 0) {
+        return bad("You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    if (config.memory_swap < -1) {
+        return bad("Invalid value " + std::to_string(config.memory_swap) +
+                   " for memory swap: -1 means unlimited");
+    }
+    const std::int64_t swappiness = config.memory_swappiness.value_or(-1);
+    if (swappiness < -1 || swappiness > 100) {
+        return bad("Invalid value: " + std::to_string(swappiness) +
+                   ", valid memory swappiness range is 0-100");
+    }
+    if (swappiness >= 0) {  // The docker CLI sends -1 where nothing was asked for.
+        return not_yet("MemorySwappiness", std::to_string(swappiness),
+                       "leave --memory-swappiness out");
+    }
+    if (config.memory_reservation != 0 && config.memory_reservation < memory_bytes_min) {
+        return bad("Minimum memory reservation allowed is 6MB");
+    }
+    if (config.memory > 0 && config.memory_reservation > config.memory) {
+        return bad("Minimum memory limit can not be less than memory reservation limit, see usage");
+    }
+    if (config.oom_kill_disable.value_or(false)) {
+        return not_yet("OomKillDisable", "true", "leave --oom-kill-disable out");
+    }
+    if (config.oom_score_adj < -1000 || config.oom_score_adj > 1000) {
+        return bad("Invalid value " + std::to_string(config.oom_score_adj) +
+                   ", range for oom score adj is [-1000, 1000]");
+    }
+    return ok;
+}
+
+Result<void> check_cpuset(const HostConfig& config, int cpu_count) {
+    const auto cpus = cpu_list_parse(config.cpuset_cpus);
+    if (!cpus) {
+        return bad("Invalid value " + config.cpuset_cpus + " for cpuset cpus");
+    }
+    if (cpu_count > 0 && !cpus->empty() && *cpus->rbegin() >= static_cast<unsigned>(cpu_count)) {
+        return bad("Requested CPUs are not available - requested " + config.cpuset_cpus +
+                   ", available: 0-" + std::to_string(cpu_count - 1));
+    }
+    if (!cpu_list_parse(config.cpuset_mems)) {
+        return bad("Invalid value " + config.cpuset_mems + " for cpuset mems");
+    }
+    return ok;
+}
+
+Result<void> check_cpu(const HostConfig& config, int cpu_count) {
+    if (config.nano_cpus > 0 && config.cpu_period > 0) {
+        return bad("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+    }
+    if (config.nano_cpus > 0 && config.cpu_quota > 0) {
+        return bad("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+    }
+    const std::string count = std::to_string(cpu_count);
+    if (cpu_count > 0 && (config.nano_cpus < 0 || config.nano_cpus > cpu_count * nano_cpu)) {
+        return bad("range of CPUs is from 0.01 to " + count + ".00, as there are only " + count +
+                   " CPUs available");
+    }
+    if (config.nano_cpus < 0 || config.cpu_shares < 0) {
+        return bad("CPUs and CPU shares can not be less than 0");
+    }
+    if (config.cpu_period != 0 && (config.cpu_period < 1000 || config.cpu_period > 1'000'000)) {
+        return bad(
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+    }
+    if (config.cpu_quota > 0 && config.cpu_quota < 1000) {
+        return bad("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    }
+    if (config.cpu_realtime_period != 0 || config.cpu_realtime_runtime != 0) {
+        return not_yet("CpuRealtimePeriod", std::to_string(config.cpu_realtime_period),
+                       "leave the --cpu-rt options out");
+    }
+    if (config.blkio_weight != 0 && (config.blkio_weight < 10 || config.blkio_weight > 1000)) {
+        return bad("Range of blkio weight is from 10 to 1000");
+    }
+    return check_cpuset(config, cpu_count);
+}
+
+Result<void> check_names(const HostConfig& config) {
+    for (const std::string& extra : config.extra_hosts) {
+        const std::size_t split = extra.find_first_of(":=");
+        if (split == std::string::npos || split == 0) {
+            return bad("bad format for add-host: \"" + extra + "\"");
+        }
+        const std::string address = extra.substr(split + 1);
+        if (address == "host-gateway") {
+            return not_yet("ExtraHosts", extra, "give an address instead of host-gateway");
+        }
+        if (!is_address(address)) {
+            return bad("invalid IP address in add-host: \"" + address + "\"");
+        }
+    }
+    for (const std::string& server : config.dns) {
+        if (!is_address(server)) {
+            return bad(server + " is not an ip address");
+        }
+    }
+    return ok;
+}
+
+Result<void> check_network(const HostConfig& config, std::vector<std::string>& warnings) {
+    const std::string& mode = config.network_mode;
+    const bool publishes = !config.port_bindings.empty() || config.publish_all_ports;
+    if (mode == "host" && !config.links.empty()) {
+        return bad(
+            "conflicting options: host type networking can't be used with links. This would result "
+            "in undefined behavior");
+    }
+    if (mode == "host" && publishes) {
+        warnings.emplace_back("Published ports are discarded when using host network mode");
+    } else if (publishes) {
+        const std::string ports =
+            config.port_bindings.empty() ? "" : config.port_bindings.begin()->first;
+        return not_yet(ports.empty() ? "PublishAllPorts" : "PortBindings", ports,
+                       "leave -p and -P out, or use --network host");
+    }
+    if (!config.links.empty()) {
+        return not_yet("Links", config.links.front(), "leave --link out");
+    }
+    if (mode.empty() || mode == "default" || mode == "bridge") {
+        warnings.emplace_back(
+            "bridge networking is not supported by davit yet: the container has a network of its "
+            "own with loopback only");
+    } else if (mode != "none" && mode != "host") {
+        return not_yet("NetworkMode", mode, "use none or host");
+    }
+    return check_names(config);
+}
+
+Result<void> check_mode(std::string_view option,
+                        std::string_view shown,
+                        const std::string& value,
+                        Words known) {
+    if (value.empty() || is_one_of(value, known)) {
+        return ok;
+    }
+    if (value.starts_with("container:")) {
+        return not_yet(option, value, "give the container a namespace of its own, or the host's");
+    }
+    return bad("invalid " + std::string(shown) + " mode: " + value);
+}
+
+Result<void> check_namespaces(const HostConfig& config) {
+    static constexpr std::array<std::string_view, 2> modes{"host", "private"};
+    static constexpr std::array<std::string_view, 1> users{"host"};
+    static constexpr std::array<std::string_view, 4> ipc{"host", "private", "shareable", "none"};
+    TRY_VOID(check_mode("PidMode", "PID", config.pid_mode, modes));
+    TRY_VOID(check_mode("IpcMode", "IPC", config.ipc_mode, ipc));
+    TRY_VOID(check_mode("UTSMode", "UTS", config.uts_mode, modes));
+    TRY_VOID(check_mode("UsernsMode", "user namespace", config.userns_mode, users));
+    return check_mode("CgroupnsMode", "cgroup namespace", config.cgroupns_mode, modes);
+}
+
+Result<void> check_ulimits(const HostConfig& config) {
+    for (const Ulimit& limit : config.ulimits) {
+        TRY([[maybe_unused]] const int number, resource_limit_number(limit.name));
+        if (limit.soft < -1 || limit.hard < -1) {
+            return bad("invalid ulimit for " + limit.name + ": -1 means unlimited");
+        }
+        if (limit.hard >= 0 && (limit.soft > limit.hard || limit.soft < 0)) {
+            return bad("ulimit soft limit must be less than or equal to hard limit: " +
+                       std::to_string(limit.soft) + " > " + std::to_string(limit.hard));
+        }
+    }
+    return ok;
+}
+
+Result<void> check_security(const HostConfig& config) {
+    static constexpr auto known = std::to_array<std::string_view>({
+        "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true",
+        "no-new-privileges:false", "no-new-privileges=false", "seccomp=unconfined",
+        "seccomp:unconfined", "seccomp=builtin", "seccomp:builtin", "apparmor=unconfined",
+        "apparmor:unconfined", "label=disable", "label:disable", "systempaths=unconfined",
+        "systempaths:unconfined",
+    });
+    for (const std::string& option : config.security_opt) {
+        if (!is_one_of(option, known)) {
+            return not_yet("SecurityOpt", option,
+                           "known are no-new-privileges, seccomp=unconfined, apparmor=unconfined, "
+                           "label=disable and systempaths=unconfined");
+        }
+    }
+    TRY([[maybe_unused]] const CapabilitySet capabilities,
+        capabilities_merge(capabilities_default(), config.cap_add, config.cap_drop));
+    return check_ulimits(config);
+}
+
+/// Only what the container's own namespaces hold may be set. Follows: docker-run(1) --sysctl; runc's
+/// words.
+Result<void> check_sysctls(const HostConfig& config) {
+    static constexpr auto of_ipc = std::to_array<std::string_view>({
+        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+        "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+    });
+    for (const auto& [name, value] : config.sysctls) {
+        const bool is_ipc = is_one_of(name, of_ipc) || name.starts_with("fs.mqueue.");
+        const bool is_network = name.starts_with("net.");
+        // sysctl(8) reads "/" as a dot within a name, so "net.//.kernel.x" would be /proc/sys/kernel/x.
+        const bool climbs = std::ranges::any_of(
+            std::array<std::string_view, 4>{"..", "//", "./", "/."},
+            [&](std::string_view part) { return name.find(part) != std::string::npos; });
+        if ((!is_ipc && !is_network) || climbs) {
+            return bad("sysctl \"" + name + "\" is not in a separate kernel namespace");
+        }
+        if (is_network && config.network_mode == "host") {
+            return bad("sysctl \"" + name + "\" not allowed in host network namespace");
+        }
+        if (is_ipc && config.ipc_mode == "host") {
+            return bad("sysctl \"" + name + "\" is not allowed in the hosts ipc namespace");
+        }
+    }
+    return ok;
+}
+
+Result<void> check_storage(const HostConfig& config) {
+    if (!config.volumes_from.empty()) {
+        return not_yet("VolumesFrom", config.volumes_from.front(), "mount the directories with -v");
+    }
+    if (!config.volume_driver.empty() && config.volume_driver != "local") {
+        return not_yet("VolumeDriver", config.volume_driver, "leave it out");
+    }
+    if (!config.storage_opt.empty()) {
+        const auto& [name, value] = *config.storage_opt.begin();
+        return not_yet("StorageOpt", name + "=" + value, "leave --storage-opt out");
+    }
+    if (config.shm_size < 0) {
+        return bad("SHM size can not be less than 0");
+    }
+    for (const auto& paths : {config.masked_paths, config.readonly_paths}) {
+        for (const std::string& path : paths.value_or(std::vector<std::string>{})) {
+            if (path.empty() || path.front() != '/') {
+                return bad("masked and read-only paths must be absolute: \"" + path + "\"");
+            }
+        }
+    }
+    return ok;
+}
+
+Result<void> check_restart(const HostConfig& config) {
+    const RestartPolicy& policy = config.restart_policy;
+    static constexpr std::array<std::string_view, 3> later{"always", "on-failure",
+                                                           "unless-stopped"};
+    const bool restarts = is_one_of(policy.name, later);
+    if (config.auto_remove && restarts) {
+        return bad("can't create 'AutoRemove' container with restart policy");
+    }
+    if (!restarts && !policy.name.empty() && policy.name != "no") {
+        return bad("invalid restart policy: unknown policy '" + policy.name +
+                   "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
+    }
+    if (policy.maximum_retry_count < 0 && !policy.name.empty()) {
+        return bad("invalid restart policy: maximum retry count cannot be negative");
+    }
+    if (policy.maximum_retry_count > 0 && !policy.name.empty() && policy.name != "on-failure") {
+        return bad(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+    }
+    if (restarts) {
+        return not_yet("RestartPolicy", policy.name, "leave --restart out");
+    }
+    return ok;
+}
+
+Result<void> check_policies(const HostConfig& config) {
+    TRY_VOID(check_restart(config));
+    const std::string& log = config.log_config.type;
+    if (!log.empty() && log != "json-file" && log != "none") {
+        return not_yet("LogConfig.Type", log, "use json-file or none");
+    }
+    if (!config.log_config.config.empty()) {
+        const auto& [name, value] = *config.log_config.config.begin();
+        return not_yet("LogConfig.Config", name + "=" + value, "leave --log-opt out");
+    }
+    if (config.init.value_or(false)) {
+        return not_yet("Init", "true", "leave --init out, or use an init of the image's");
+    }
+    if (!config.runtime.empty() && config.runtime != "davit") {
+        return bad("unknown or invalid runtime name: " + config.runtime);
+    }
+    if (!config.isolation.empty() && config.isolation != "default") {
+        return bad("invalid isolation '" + config.isolation + "' on linux");
+    }
+    if (!config.cgroup.empty()) {
+        return not_yet("Cgroup", config.cgroup, "leave it out");
+    }
+    if (config.annotations.contains("")) {
+        return bad(
+            "invalid Annotations: the empty string is not permitted as an annotation key");
+    }
+    return ok;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count) {
+    std::vector<std::string> warnings;
+    if (!config.unsupported.empty()) {
+        const UnsupportedOption& option = config.unsupported.front();
+        return not_yet(option.key, option.value, "leave the option out");
+    }
+    TRY_VOID(check_memory(config));
+    TRY_VOID(check_cpu(config, cpu_count));
+    TRY_VOID(check_network(config, warnings));
+    TRY_VOID(check_namespaces(config));
+    TRY_VOID(check_security(config));
+    TRY_VOID(check_sysctls(config));
+    TRY_VOID(check_storage(config));
+    TRY_VOID(check_policies(config));
+    return warnings;
+}
+
+}  // namespace davit

@@ -1,0 +1,34 @@
+#pragma once
+/// What a container gets from its request, its image and Docker's defaults together.
+#include <string>
+#include <vector>
+
+#include "graph/image_config.h"
+#include "jobs/container/mount_points.h"
+#include "jobs/container/name_generator.h"
+#include "jobs/container/record.h"
+
+namespace davit {
+
+/// What of the host decides about a container's configuration.
+struct HostFacts {
+    std::string hostname;  ///< What a container on the host's network or UTS namespace is called.
+    int cpu_count = 0;     ///< 0: nobody knows, so requests for more are not refused here.
+};
+
+/// Complete record.config from the image, choose the program, resolve the mounts, check everything.
+/// record.id must be set (the default hostname comes from it).
+/// Follows: Docker's daemon/commit.go merge(), daemon/container.go verifyContainerSettings().
+/// Gives:  warnings for the client, appended.
+/// Errors: invalid_argument ("no command specified", "Duplicate mount point: /x", ...); unsupported.
+Result<void> container_merge(ContainerRecord& record,
+                             const RunConfig& image,
+                             std::vector<std::string>& warnings,
+                             const HostFacts& host = {});
+
+/// What the program gets to see: PATH, HOSTNAME and TERM, then the configured variables in place of or
+/// after them; an entry without "=" takes its variable away.
+/// Follows: Docker's container.CreateDaemonEnvironment().
+std::vector<std::string> container_environment(const ContainerConfig& config);
+
+}  // namespace davit

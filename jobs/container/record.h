@@ -1,0 +1,90 @@
+#pragma once
+/// ContainerRecord: everything about a container that outlives the daemon's process.
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/container/config.h"
+#include "jobs/container/host_config.h"
+#include "jobs/container/state.h"
+#include "reactor/base/clock.h"
+#include "reactor/base/digest.h"
+#include "reactor/base/ids.h"
+
+namespace davit {
+
+/// One mount as inspect shows it, resolved from binds, mounts and tmpfs.
+struct MountPoint {
+    std::string type;  // "bind", "tmpfs"
+    std::string source;
+    std::string destination;
+    std::string mode;  // As given: "ro,z".
+    bool read_write = true;
+    std::string propagation;
+    bool recursive = true;
+    /// Make the source directory if it is missing (binds given by -v).
+    bool create_source = false;
+    /// tmpfs: mount options, "size=64m,mode=1777".
+    std::string options;
+    /// Whether inspect shows it: what --tmpfs gives is in HostConfig.Tmpfs alone, as with Docker.
+    bool listed = true;
+
+    bool operator==(const MountPoint&) const = default;
+};
+
+/// One named stretch of a start, relative to its beginning.
+struct StartPhase {
+    std::string name;
+    std::int64_t start_ns = 0;
+    std::int64_t duration_ns = 0;
+
+    bool operator==(const StartPhase&) const = default;
+};
+
+struct ContainerStateRecord {
+    ContainerState status = ContainerState::created;
+    int pid = 0;
+    int exit_code = 0;
+    std::string error;
+    bool oom_killed = false;
+    std::optional<WallTime> started_at;
+    std::optional<WallTime> finished_at;
+
+    bool operator==(const ContainerStateRecord&) const = default;
+};
+
+struct ContainerRecord {
+    ContainerId id;
+    std::string name;  // With its slash.
+    WallTime created{};
+    Digest image_id;
+    std::string driver;  // "overlay2"
+    std::string path;    // The program, and its arguments: entrypoint and command joined.
+    std::vector<std::string> args;
+    ContainerConfig config;  // Merged with the image's.
+    HostConfig host_config;
+    ContainerStateRecord state;
+    std::vector<MountPoint> mounts;
+    std::string log_path;
+    /// Where hostname, hosts and resolv.conf are written at start.
+    std::string files_directory;
+    /// The image's layers.
+    Digest chain_id;
+    /// Name of the writable directory in the graph driver.
+    std::string rw_name;
+    /// Below each hierarchy's root: "/davit/<id>".
+    std::string cgroup_path;
+    std::vector<StartPhase> start_phases;
+    int restart_count = 0;
+    bool manually_stopped = false;
+
+    bool operator==(const ContainerRecord&) const = default;
+};
+
+/// Versioned JSON, for the store.
+std::string container_record_write(const ContainerRecord& record);
+
+/// Errors: corrupt (not what the above writes); unsupported (of a later version of davit).
+Result<ContainerRecord> container_record_read(std::string_view text);
+
+}  // namespace davit

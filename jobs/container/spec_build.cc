@@ -1,0 +1,191 @@
+#include "jobs/container/spec_build.h"
+
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "jobs/container/merge.h"
+#include "jobs/container/mount_points.h"
+#include "libcontainer/defaults.h"
+
+namespace davit {
+
+namespace {
+
+bool security_has(const ContainerRecord& record, std::string_view name, std::string_view value) {
+    return std::ranges::any_of(record.host_config.security_opt, [&](const std::string& option) {
+        return option.size() == name.size() + 1 + value.size() && option.starts_with(name) &&
+               (option[name.size()] == '=' || option[name.size()] == ':') &&
+               option.ends_with(value);
+    });
+}
+
+Namespaces namespaces_of(const ContainerRecord& record) {
+    const HostConfig& host = record.host_config;
+    const auto mode = [](bool shared) {
+        return shared ? NamespaceMode::host : NamespaceMode::own;
+    };
+    Namespaces namespaces;
+    namespaces.pid = mode(host.pid_mode == "host");
+    namespaces.network = mode(host.network_mode == "host");
+    namespaces.ipc = mode(host.ipc_mode == "host");
+    namespaces.uts = mode(host.uts_mode == "host");
+    namespaces.cgroup = mode(host.cgroupns_mode == "host");
+    return namespaces;
+}
+
+Mount bind_mount(std::string source, std::string target) {
+    Mount mount;
+    mount.kind = MountKind::bind;
+    mount.source = std::move(source);
+    mount.target = std::move(target);
+    return mount;
+}
+
+/// The user's own, and in a network of the container's Docker's defaults: any user may ping and listen
+/// on low ports, since both end at the container's own network.
+void sysctls_add(ContainerSpec& spec, const ContainerRecord& record) {
+    std::map<std::string, std::string> sysctls = record.host_config.sysctls;
+    if (spec.namespaces.network == NamespaceMode::own) {
+        sysctls.emplace("net.ipv4.ip_unprivileged_port_start", "0");
+        sysctls.emplace("net.ipv4.ping_group_range", "0 2147483647");
+    }
+    spec.sysctls.assign(sysctls.begin(), sysctls.end());
+}
+
+Result<void> limits_add(ContainerSpec& spec, const ContainerRecord& record) {
+    for (const Ulimit& limit : record.host_config.ulimits) {
+        ResourceLimit resource;
+        resource.name = limit.name;
+        TRY(resource.resource, resource_limit_number(limit.name));
+        resource.soft = limit.soft < 0 ? RLIM_INFINITY : static_cast<std::uint64_t>(limit.soft);
+        resource.hard = limit.hard < 0 ? RLIM_INFINITY : static_cast<std::uint64_t>(limit.hard);
+        spec.process.resource_limits.push_back(std::move(resource));
+    }
+    return ok;
+}
+
+void process_fill(ContainerSpec& spec, const ContainerRecord& record, const SpecInputs& inputs) {
+    ProcessSpec& process = spec.process;
+    process.arguments.push_back(record.path);
+    process.arguments.insert(process.arguments.end(), record.args.begin(), record.args.end());
+    process.environment = container_environment(record.config);
+    const auto home = [](const std::string& entry) { return entry.starts_with("HOME="); };
+    if (std::ranges::none_of(process.environment, home)) {
+        process.environment.push_back("HOME=" + inputs.user.home);
+    }
+    process.working_directory = record.config.working_dir.empty() ? "/" : record.config.working_dir;
+    process.uid = inputs.user.uid;
+    process.gid = inputs.user.gid;
+    process.additional_gids = inputs.user.additional_gids;
+    if (process.uid != 0) {
+        // execve(2) by another user drops them anyway; the bounding set stays for setuid programs.
+        process.capabilities.effective = 0;
+        process.capabilities.permitted = 0;
+    }
+    process.no_new_privileges =
+        std::ranges::any_of(record.host_config.security_opt, [](const std::string& option) {
+            return option.starts_with("no-new-privileges") && !option.ends_with("false");
+        });
+    if (record.host_config.oom_score_adj != 0) {
+        process.oom_score_adjust = record.host_config.oom_score_adj;
+    }
+    process.terminal = record.config.tty;
+    const auto cells = [](std::uint32_t count) {
+        return static_cast<std::uint16_t>(std::min<std::uint32_t>(count, UINT16_MAX));
+    };
+    process.terminal_height = cells(record.host_config.console_size[0]);
+    process.terminal_width = cells(record.host_config.console_size[1]);
+}
+
+Result<void> mounts_add(ContainerSpec& spec, const ContainerRecord& record) {
+    // davit's files first: a user's mount over /etc/hosts replaces them.
+    for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
+        spec.mounts.push_back(
+            bind_mount(record.files_directory + "/" + name, std::string("/etc/") + name));
+    }
+    if (spec.namespaces.ipc == NamespaceMode::host) {
+        spec.mounts.push_back(bind_mount("/dev/shm", "/dev/shm"));
+        spec.mounts.push_back(bind_mount("/dev/mqueue", "/dev/mqueue"));
+    }
+    if (record.host_config.ipc_mode == "none") {
+        std::erase_if(spec.mounts, [](const Mount& mount) { return mount.target == "/dev/shm"; });
+    }
+    for (const MountPoint& point : record.mounts) {
+        TRY(Mount mount, mount_point_spec(point));
+        // The user's own mount takes the place of a default one, /dev/shm say.
+        std::erase_if(spec.mounts, [&](const Mount& other) { return other.target == mount.target; });
+        spec.mounts.push_back(std::move(mount));
+    }
+    return ok;
+}
+
+}  // namespace
+
+Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs) {
+    const HostConfig& host = record.host_config;
+    DefaultsRequest defaults;
+    defaults.privileged = host.privileged;
+    defaults.shm_bytes =
+        host.shm_size > 0 ? static_cast<std::uint64_t>(host.shm_size) : shm_bytes_default;
+    defaults.namespaces = namespaces_of(record);
+    const CapabilitySet base =
+        host.privileged ? capabilities_available() : capabilities_default();
+    TRY(defaults.capabilities, capabilities_merge(base, host.cap_add, host.cap_drop));
+    defaults.seccomp_unconfined = host.privileged || security_has(record, "seccomp", "unconfined");
+    TRY(ContainerSpec spec, container_spec_default(defaults));
+    spec.id = record.id.str();
+    if (spec.namespaces.uts == NamespaceMode::own) {
+        spec.hostname = record.config.hostname;
+        spec.domainname = record.config.domainname;
+    }
+    spec.rootfs_readonly = host.readonly_rootfs;
+    spec.cgroup = inputs.cgroup;
+    if (host.masked_paths) {
+        spec.masked_paths = *host.masked_paths;
+    }
+    if (host.readonly_paths) {
+        spec.readonly_paths = *host.readonly_paths;
+    }
+    TRY_VOID(mounts_add(spec, record));
+    sysctls_add(spec, record);
+    TRY_VOID(limits_add(spec, record));
+    process_fill(spec, record, inputs);
+    return spec;
+}
+
+Resources resources_build(const ContainerRecord& record) {
+    const HostConfig& host = record.host_config;
+    Resources resources;
+    const auto set_if = [](auto& slot, const auto& value) {
+        if (value != std::decay_t<decltype(value)>{}) {
+            slot = static_cast<typename std::decay_t<decltype(slot)>::value_type>(value);
+        }
+    };
+    set_if(resources.memory_bytes, host.memory);
+    set_if(resources.memory_swap_bytes, host.memory_swap);
+    set_if(resources.memory_reservation_bytes, host.memory_reservation);
+    set_if(resources.cpu_shares, host.cpu_shares);
+    set_if(resources.cpu_period_us, host.cpu_period);
+    set_if(resources.cpu_quota_us, host.cpu_quota);
+    if (host.nano_cpus > 0) {
+        constexpr std::int64_t period_us = 100'000;
+        constexpr std::int64_t quota_us_min = 1000;  // The kernel's.
+        resources.cpu_period_us = period_us;
+        resources.cpu_quota_us =
+            std::max(host.nano_cpus / 1000 * period_us / 1'000'000, quota_us_min);
+    }
+    set_if(resources.cpuset_cpus, host.cpuset_cpus);
+    set_if(resources.cpuset_mems, host.cpuset_mems);
+    if (host.pids_limit.value_or(0) > 0) {
+        resources.pids_max = *host.pids_limit;
+    }
+    set_if(resources.blkio_weight, host.blkio_weight);
+    if (!host.privileged) {
+        resources.device_rules = device_rules_default();
+    }
+    return resources;
+}
+
+}  // namespace davit

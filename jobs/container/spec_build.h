@@ -1,0 +1,21 @@
+#pragma once
+/// From a record to what the kernel is told: the spec and the limits.
+#include "jobs/container/record.h"
+#include "libcontainer/spec.h"
+#include "libcontainer/user.h"
+
+namespace davit {
+
+/// What is known only when the container starts.
+struct SpecInputs {
+    ResolvedUser user;
+    CgroupPlacement cgroup;
+};
+
+/// Errors: invalid_argument (a sysctl that is not namespaced, a bad tmpfs option); unsupported.
+Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs);
+
+/// The limits that were asked for; nothing else is written to the cgroups.
+Resources resources_build(const ContainerRecord& record);
+
+}  // namespace davit

@@ -1,0 +1,248 @@
+#include <algorithm>
+#include <cctype>
+
+#include "jobs/container_streams.h"
+#include "reactor/base/limits.h"
+#include "reactor/base/log.h"
+#include "reactor/task_group.h"
+
+namespace davit {
+
+std::array<char, 8> frame_header(OutputStream stream, std::size_t bytes) {
+    return {static_cast<char>(stream),
+            0,
+            0,
+            0,
+            static_cast<char>(bytes >> 24 & 255),
+            static_cast<char>(bytes >> 16 & 255),
+            static_cast<char>(bytes >> 8 & 255),
+            static_cast<char>(bytes & 255)};
+}
+
+Result<std::string> detach_keys_parse(std::string_view text) {
+    std::string keys;
+    while (!text.empty()) {
+        const std::size_t comma = text.find(',');
+        const std::string_view key = text.substr(0, comma);
+        text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+        if (key.size() == 1) {
+            keys += key;
+            continue;
+        }
+        const bool control = key.size() == 6 && key.starts_with("ctrl-");
+        const char last = control ? static_cast<char>(std::tolower(key.back())) : '\0';
+        if (last >= 'a' && last <= 'z') {
+            keys += static_cast<char>(last - 'a' + 1);
+        } else if (control && std::string_view("@[\\]^_").find(last) != std::string_view::npos) {
+            keys += static_cast<char>(last == '@' ? 0 : last - '[' + 27);
+        } else {
+            return Error(ErrorKind::invalid_argument,
+                         "Invalid detach keys (" + std::string(key) + "): unknown character");
+        }
+    }
+    return keys;
+}
+
+namespace {
+
+/// What of the client's input is passed on, and whether the detach keys came.
+class DetachFilter {
+  public:
+    explicit DetachFilter(std::string keys) : keys_(std::move(keys)) {}
+
+    struct Outcome {
+        std::string pass;
+        bool detached = false;
+    };
+
+    Outcome filter(std::string_view input) {
+        if (keys_.empty()) {
+            return {std::string(input), false};
+        }
+        Outcome outcome;
+        for (const char byte : input) {
+            if (byte == keys_[matched_]) {
+                if (++matched_ == keys_.size()) {
+                    outcome.detached = true;
+                    return outcome;
+                }
+                continue;
+            }
+            // What looked like the keys was typed for the container after all.
+            outcome.pass.append(keys_, 0, matched_);
+            matched_ = byte == keys_[0] ? 1 : 0;
+            if (matched_ == 0) {
+                outcome.pass += byte;
+            }
+        }
+        return outcome;
+    }
+
+  private:
+    std::string keys_;
+    std::size_t matched_ = 0;
+};
+
+/// One attachment. Its tasks end each other: whoever is done first cancels the rest of the group.
+class Attachment {
+  public:
+    Attachment(std::shared_ptr<Container> container,
+               AttachRequest request,
+               std::unique_ptr<OutputHub::Reader> reader,
+               std::shared_ptr<AttachedClient> client)
+        : container_(std::move(container)),
+          request_(std::move(request)),
+          reader_(std::move(reader)),
+          client_(std::move(client)),
+          detach_(request_.detach_keys) {}
+
+    Task<bool> carry() {
+        if (request_.logs) {
+            CO_CHECK(co_await replay_log());
+        }
+        if (request_.stream) {
+            TaskGroup group;
+            group.spawn(output_then_end(group));
+            group.spawn(input_then_watch(group));
+            static_cast<void>(co_await group.join());
+        }
+        // The client reads the end of the stream behind the last byte.
+        static_cast<void>(co_await client_->stream->shutdown_write());
+        co_return detached_;
+    }
+
+  private:
+    bool wanted(OutputStream stream) const {
+        return stream == OutputStream::standard_output ? request_.output : request_.error;
+    }
+
+    Task<void> write(OutputStream stream, std::string_view bytes) {
+        if (!request_.framed) {
+            co_return co_await client_->stream->write(bytes);
+        }
+        const std::array<char, 8> header = frame_header(stream, bytes.size());
+        const std::array<std::string_view, 2> parts{std::string_view(header.data(), header.size()),
+                                                    bytes};
+        co_return co_await client_->stream->write_parts(parts);
+    }
+
+    Task<void> replay_log() {
+        auto log = JsonFileReader::open(container_->record.log_path);
+        if (!log) {
+            co_return ok;  // Nothing was written yet.
+        }
+        for (;;) {
+            const auto record = log->next();
+            if (!record) {
+                continue;  // A damaged line; the reader is past it.
+            }
+            if (!*record) {
+                co_return ok;
+            }
+            if (wanted((*record)->stream)) {
+                CO_CHECK(co_await write((*record)->stream, (*record)->text));
+            }
+        }
+    }
+
+    Task<void> output_then_end(TaskGroup& group) {
+        for (;;) {
+            auto chunk = co_await reader_->next();
+            if (!chunk || !*chunk) {
+                break;
+            }
+            if (!wanted((*chunk)->stream)) {
+                continue;
+            }
+            if (const auto written = co_await write((*chunk)->stream, *(*chunk)->bytes); !written) {
+                break;  // The client went away.
+            }
+        }
+        group.cancel();
+        co_return ok;
+    }
+
+    /// A run that takes input, waiting for the container to be started if need be.
+    Task<std::shared_ptr<ContainerRun>> running() {
+        while (!container_->run && !container_->removed) {
+            CO_CHECK(co_await container_->wait_changed());
+        }
+        co_return container_->run;
+    }
+
+    Task<void> input_then_watch(TaskGroup& group) {
+        if (request_.input && container_->record.config.open_stdin) {
+            const Result<void> ended = co_await carry_input();
+            if (detached_ || (!request_.output && !request_.error)) {
+                group.cancel();
+                co_return ok;
+            }
+            if (!ended && ended.error().kind() == ErrorKind::cancelled) {
+                co_return ok;
+            }
+        }
+        if (co_await client_->stream->hung_up()) {
+            group.cancel();
+        }
+        co_return ok;
+    }
+
+    Task<void> carry_input() {
+        CO_TRY(const std::shared_ptr<ContainerRun> run, co_await running());
+        if (!run || !run->input) {
+            co_return ok;
+        }
+        ++run->input_writers;
+        Result<void> ended = co_await copy_input(*run);
+        --run->input_writers;
+        if (!run->tty && container_->record.config.stdin_once && run->input_writers == 0 &&
+            !detached_ && (ended || ended.error().kind() != ErrorKind::cancelled)) {
+            run->input.reset();
+        }
+        co_return ended;
+    }
+
+    Task<void> copy_input(ContainerRun& run) {
+        std::string bytes = std::move(client_->buffered);
+        std::vector<char> buffer(limits::attach_input_bytes);
+        for (;;) {
+            DetachFilter::Outcome outcome = detach_.filter(bytes);
+            if (outcome.detached) {
+                detached_ = true;
+                co_return ok;
+            }
+            if (!outcome.pass.empty()) {
+                if (!run.input) {
+                    co_return ok;
+                }
+                CO_CHECK(co_await run.input->write(outcome.pass));
+            }
+            CO_TRY(const std::size_t got, co_await client_->stream->read(buffer));
+            if (got == 0) {
+                co_return ok;
+            }
+            bytes.assign(buffer.data(), got);
+        }
+    }
+
+    std::shared_ptr<Container> container_;
+    AttachRequest request_;
+    std::unique_ptr<OutputHub::Reader> reader_;
+    std::shared_ptr<AttachedClient> client_;
+    DetachFilter detach_;
+    bool detached_ = false;
+};
+
+}  // namespace
+
+Task<bool> container_attach(Job&,
+                            std::shared_ptr<Container> container,
+                            AttachRequest request,
+                            std::unique_ptr<OutputHub::Reader> reader,
+                            std::shared_ptr<AttachedClient> client) {
+    Attachment attachment(
+        std::move(container), std::move(request), std::move(reader), std::move(client));
+    co_return co_await attachment.carry();
+}
+
+}  // namespace davit

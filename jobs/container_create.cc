@@ -1,0 +1,150 @@
+#include "graph/image_config.h"
+#include "graph/image_store.h"
+#include "jobs/container/merge.h"
+#include "jobs/container/name_generator.h"
+#include "jobs/container_jobs.h"
+#include "jobs/daemon.h"
+#include "reactor/undo.h"
+
+namespace davit {
+
+namespace {
+
+struct FoundImage {
+    ImageRecord record;
+    ImageConfig config;
+};
+
+Result<FoundImage> image_find(Daemon& daemon, const std::string& name) {
+    return daemon.graph->view([&](const ReadTxn& txn) -> Result<FoundImage> {
+        TRY(const ImageMatch match, image_resolve(txn, name));
+        TRY(auto record, image_get(txn, match.id));
+        if (!record) {
+            return Error(ErrorKind::not_found, "No such image: " + name);
+        }
+        TRY(const std::string bytes, image_config_bytes(txn, match.id));
+        TRY(ImageConfig config, image_config_parse(bytes));
+        return FoundImage{*std::move(record), std::move(config)};
+    });
+}
+
+Result<void> platform_check(const std::string& wanted, const FoundImage& image) {
+    if (wanted.empty()) {
+        return ok;
+    }
+    TRY(const Platform platform, platform_parse(wanted));
+    if (platform_match(platform, image.config.platform) == 0) {
+        return Error(ErrorKind::not_found,
+                     "image with reference " + image.record.id.str() +
+                         " was found but does not match the specified platform: wanted " + wanted);
+    }
+    return ok;
+}
+
+Result<std::string> name_choose(const Daemon& daemon, std::string wanted) {
+    if (!wanted.empty()) {
+        TRY(std::string name, container_name_check(wanted));
+        TRY_VOID(daemon.containers.name_check(name));
+        return name;
+    }
+    for (int attempt = 0;; ++attempt) {
+        std::string name = "/" + container_name_generate(attempt);
+        if (daemon.containers.name_check(name)) {
+            return name;
+        }
+    }
+}
+
+/// "parent", "/parent/": "/parent". Kept below the hierarchy's root by dropping every "..".
+std::string cgroup_parent_clean(std::string_view parent) {
+    std::string clean;
+    while (!parent.empty()) {
+        const std::string_view part = parent.substr(0, parent.find('/'));
+        parent.remove_prefix(std::min(parent.size(), part.size() + 1));
+        if (!part.empty() && part != "." && part != "..") {
+            clean.append("/").append(part);
+        }
+    }
+    return clean;
+}
+
+/// The record as it will be stored; nothing outside is touched yet.
+Result<ContainerRecord> record_make(Daemon& daemon,
+                                    ContainerCreateRequest request,
+                                    const FoundImage& image,
+                                    std::vector<std::string>& warnings) {
+    ContainerRecord record;
+    record.id = ContainerId::generate();
+    TRY(record.name, name_choose(daemon, std::move(request.name)));
+    record.created = wall_now();
+    record.image_id = image.record.id;
+    record.chain_id = image.record.chain_id;
+    record.driver = daemon.graph_driver->name();
+    record.config = std::move(request.config);
+    record.host_config = std::move(request.host_config);
+    const HostFacts host{daemon.system.host_name, daemon.system.cpu_count};
+    TRY_VOID(container_merge(record, image.config.config, warnings, host));
+    record.rw_name = record.id.short_id();
+    const std::string& parent = record.host_config.cgroup_parent;
+    record.cgroup_path =
+        (parent.empty() ? daemon.config.cgroup_parent : cgroup_parent_clean(parent)) + "/" +
+        record.id.str();
+    record.files_directory = daemon.files_directory(record.id);
+    if (record.host_config.log_config.type != "none") {
+        record.log_path = daemon.log_directory(record.id) + "/" + record.id.str() + "-json.log";
+    }
+    return record;
+}
+
+}  // namespace
+
+Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
+    job.phases().begin("resolve");
+    CO_TRY(const FoundImage image, image_find(daemon, request.config.image));
+    CO_CHECK(platform_check(request.platform, image));
+    ContainerCreated created;
+    CO_TRY(ContainerRecord record,
+           record_make(daemon, std::move(request), image, created.warnings));
+    created.id = record.id;
+    auto container = std::make_shared<Container>(std::move(record));
+    // From here on the name is taken, so two creates that wait for the disk cannot share it.
+    CO_CHECK(daemon.containers.insert(container));
+    Undo undo;
+    undo.add("name", [&daemon, container]() -> Task<void> {
+        daemon.containers.erase(container->id());
+        co_return ok;
+    });
+    job.phases().begin("rootfs");
+    Result<void> done = daemon.graph_driver->rw_create(container->record.rw_name);
+    if (done) {
+        undo.add("writable directory", [&daemon, container]() -> Task<void> {
+            co_return daemon.graph_driver->rw_remove(container->record.rw_name);
+        });
+        job.phases().begin("record");
+        done = co_await daemon.container_insert(*container);
+    }
+    if (!done) {
+        co_await undo.unwind();
+        co_return std::move(done).error();
+    }
+    undo.disarm();
+    container_event(daemon, *container, "create");
+    co_return std::move(created);
+}
+
+void container_event(Daemon& daemon,
+                     const Container& container,
+                     std::string action,
+                     std::vector<std::pair<std::string, std::string>> extra) {
+    const ContainerRecord& record = container.record;
+    std::vector<std::pair<std::string, std::string>> attributes(record.config.labels.begin(),
+                                                                record.config.labels.end());
+    attributes.emplace_back("image", record.config.image);
+    attributes.emplace_back("name", record.name.substr(1));
+    for (auto& pair : extra) {
+        attributes.push_back(std::move(pair));
+    }
+    daemon.events.publish("container", std::move(action), record.id.str(), std::move(attributes));
+}
+
+}  // namespace davit

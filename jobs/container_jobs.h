@@ -1,0 +1,106 @@
+#pragma once
+/// The jobs of a container's life. Each takes the container's operations mutex where it changes it.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jobs/container/container.h"
+#include "jobs/engine.h"
+
+namespace davit {
+
+class Daemon;
+
+struct ContainerCreateRequest {
+    /// As the client gave it; empty: one is made up.
+    std::string name;
+    ContainerConfig config;
+    HostConfig host_config;
+    /// "linux/amd64"; empty: the host's.
+    std::string platform;
+};
+
+struct ContainerCreated {
+    ContainerId id;
+    std::vector<std::string> warnings;
+};
+
+/// POST /containers/create. Follows: Docker Engine API, operation ContainerCreate.
+/// Errors: not_found (no such image); conflict (name taken); invalid_argument; unsupported.
+Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request);
+
+/// POST /containers/{id}/start. Moves created | exited -> running.
+/// Errors: not_modified (already running); invalid_argument (no such command); conflict; any
+/// driver's,
+///         after every step already taken has been undone.
+/// Cancel: honoured until the program runs.
+Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container);
+
+struct ContainerStopRequest {
+    /// First signal; absent: the container's own, else SIGTERM.
+    std::optional<int> signal;
+    /// Seconds until SIGKILL; negative: never; absent: the container's own, else 10.
+    std::optional<int> timeout_seconds;
+};
+
+/// POST /containers/{id}/stop. Errors: not_modified (not running).
+Task<void> container_stop(Job& job,
+                          Daemon& daemon,
+                          std::shared_ptr<Container> container,
+                          ContainerStopRequest request);
+
+/// POST /containers/{id}/restart: stop if it runs, then start.
+Task<void> container_restart(Job& job,
+                             Daemon& daemon,
+                             std::shared_ptr<Container> container,
+                             ContainerStopRequest request);
+
+/// POST /containers/{id}/kill. Errors: conflict (not running).
+Task<void> container_kill(Job& job,
+                          Daemon& daemon,
+                          std::shared_ptr<Container> container,
+                          int signal);
+
+struct ContainerRemoveRequest {
+    /// Kill it if it runs.
+    bool force = false;
+};
+
+/// DELETE /containers/{id}. Errors: conflict (running, or being removed already).
+Task<void> container_remove(Job& job,
+                            Daemon& daemon,
+                            std::shared_ptr<Container> container,
+                            ContainerRemoveRequest request);
+
+enum class WaitCondition { not_running, next_exit, removed };
+
+/// What POST /containers/{id}/wait waits for. Made before the client learns that the waiting began,
+/// so that an exit in between is not missed.
+class ContainerWaiter {
+  public:
+    ContainerWaiter(std::shared_ptr<Container> container, WaitCondition condition)
+        : container_(std::move(container)), condition_(condition), exits_seen_(container_->exits) {}
+
+    /// The exit code. Errors: cancelled.
+    Task<int> wait();
+
+  private:
+    bool fulfilled() const;
+
+    std::shared_ptr<Container> container_;
+    WaitCondition condition_;
+    std::uint64_t exits_seen_;
+};
+
+/// Follow a run to its end: output, exit, cgroup, record, events; then remove the container if it
+/// asked for that. Runs in the daemon's own group, whatever becomes of the client that started it.
+Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> container);
+
+/// Publish a container's event with its labels, image and name. Follows: SystemEvents.
+void container_event(Daemon& daemon,
+                     const Container& container,
+                     std::string action,
+                     std::vector<std::pair<std::string, std::string>> extra = {});
+
+}  // namespace davit

@@ -1,0 +1,92 @@
+#include "jobs/container_streams.h"
+
+namespace davit {
+
+namespace {
+
+/// One record as the client wants it, appended to out.
+void record_append(std::string& out, const LogRecord& record, const LogsRequest& request) {
+    std::string prefix;
+    if (request.timestamps) {
+        prefix = rfc3339_nano_fixed(record.time) + " ";
+    }
+    if (request.framed) {
+        const std::array<char, 8> header =
+            frame_header(record.stream, prefix.size() + record.text.size());
+        out.append(header.data(), header.size());
+    }
+    out += prefix;
+    out += record.text;
+}
+
+bool wanted(const LogRecord& record, const LogsRequest& request) {
+    return (record.stream == OutputStream::standard_output ? request.output : request.error) &&
+           (!request.since || record.time >= *request.since);
+}
+
+/// Write records up to the end of what there is. Gives: true once `until` was passed.
+Task<bool> copy_records(JsonFileReader& reader, const LogsRequest& request, const ByteSink& sink) {
+    constexpr std::size_t batch_bytes = 64 * 1024;
+    std::string batch;
+    bool past_until = false;
+    for (bool more = true; more && !past_until;) {
+        const Result<std::optional<LogRecord>> record = reader.next();
+        if (!record) {
+            if (record.error().kind() != ErrorKind::corrupt) {
+                co_return record.error();
+            }
+            continue;  // One damaged line must not hide the others.
+        }
+        more = record->has_value();
+        if (more) {
+            past_until = request.until && (*record)->time > *request.until;
+            if (!past_until && wanted(**record, request)) {
+                record_append(batch, **record, request);
+            }
+        }
+        if (batch.size() >= batch_bytes || ((!more || past_until) && !batch.empty())) {
+            CO_CHECK(co_await sink(batch));
+            batch.clear();
+        }
+    }
+    co_return past_until;
+}
+
+}  // namespace
+
+Task<void> container_logs(Job&,
+                          std::shared_ptr<Container> container,
+                          LogsRequest request,
+                          ByteSink sink) {
+    if (container->record.host_config.log_config.type == "none") {
+        co_return Error(ErrorKind::unsupported,
+                        "configured logging driver does not support reading");
+    }
+    std::optional<JsonFileReader> reader;
+    for (;;) {
+        // Asked before reading: what is written after this look is seen by the next round.
+        const bool running = container->run != nullptr;
+        const std::uint64_t seen = container->output.log_version();
+        if (!reader) {
+            // The file is made with the first output; there may be none yet, or ever.
+            if (auto opened = JsonFileReader::open(container->record.log_path)) {
+                reader.emplace(*std::move(opened));
+                if (request.tail) {
+                    CO_CHECK(reader->seek_tail(*request.tail));
+                }
+            }
+        }
+        if (reader) {
+            CO_TRY(const bool done, co_await copy_records(*reader, request, sink));
+            if (done) {
+                co_return ok;
+            }
+        }
+        if (!request.follow || !running || container->removed) {
+            co_return ok;
+        }
+        CO_CHECK(co_await container->output.log_changed(seen));
+    }
+}
+
+}  // namespace davit

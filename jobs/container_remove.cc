@@ -1,0 +1,75 @@
+#include <csignal>
+
+#include "jobs/container_jobs.h"
+#include "jobs/daemon.h"
+#include "reactor/base/log.h"
+#include "reactor/offload.h"
+
+namespace davit {
+
+namespace {
+
+Task<void> end_run(Daemon& daemon, std::shared_ptr<Container> container) {
+    const std::shared_ptr<ContainerRun> run = container->run;
+    static_cast<void>(run->init.signal(SIGKILL));
+    container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
+    while (container->run == run) {
+        CO_CHECK(co_await container->wait_changed());
+    }
+    co_return ok;
+}
+
+/// Everything of it goes; each step may find its work done already, so an interrupted removal is
+/// just run again. The record goes last: what has none is deleted at the next start anyway.
+Task<void> remove_steps(Daemon& daemon, Container& container) {
+    const Result<void> rw = daemon.graph_driver->rw_remove(container.record.rw_name);
+    if (!rw && rw.error().kind() != ErrorKind::not_found) {
+        co_return rw.error();
+    }
+    CO_CHECK(remove_tree(AT_FDCWD, daemon.files_directory(container.id())));
+    CO_CHECK(remove_tree(AT_FDCWD, daemon.log_directory(container.id())));
+    co_return co_await daemon.container_erase(container);
+}
+
+}  // namespace
+
+Task<void> container_remove(Job&,
+                            Daemon& daemon,
+                            std::shared_ptr<Container> container,
+                            ContainerRemoveRequest request) {
+    if (container->removing) {
+        co_return Error(
+            ErrorKind::conflict,
+            "removal of container " + container->id().str() + " is already in progress");
+    }
+    if (container->run && !request.force) {
+        co_return Error(ErrorKind::conflict,
+                        "cannot remove container \"" + container->record.name +
+                            "\": container is running: stop the container before removing or "
+                            "force remove");
+    }
+    container->removing = true;
+    auto steps = [](Daemon& all, std::shared_ptr<Container> it) -> Task<void> {
+        CO_TRY(const auto permit, co_await it->operations.lock());
+        if (it->run) {
+            CO_CHECK(co_await end_run(all, it));
+        }
+        it->record.state.status = ContainerState::removing;
+        co_return co_await remove_steps(all, *it);
+    };
+    // Once begun it is carried through, whether or not the client is still there.
+    Result<void> removed = co_await shielded(steps(daemon, container));
+    container->removing = false;
+    if (!removed) {
+        container->record.state.status = ContainerState::dead;
+        co_return std::move(removed).error().context("remove container", container->id().str());
+    }
+    daemon.containers.erase(container->id());
+    container->removed = true;
+    container_event(daemon, *container, "destroy");
+    container->changed();
+    container->output.run_ended();
+    co_return ok;
+}
+
+}  // namespace davit

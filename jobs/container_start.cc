@@ -1,0 +1,250 @@
+#include <unistd.h>
+
+#include "graph/layer_store.h"
+#include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container/sandbox_files.h"
+#include "jobs/container/spec_build.h"
+#include "jobs/container/state.h"
+#include "jobs/container_jobs.h"
+#include "jobs/daemon.h"
+#include "libcontainer/user.h"
+#include "reactor/base/log.h"
+#include "reactor/undo.h"
+
+namespace davit {
+
+namespace {
+
+SandboxFilesRequest sandbox_files_request(const ContainerRecord& record) {
+    SandboxFilesRequest request;
+    request.host_network = record.host_config.network_mode == "host";
+    request.hostname = record.config.hostname;
+    request.domainname = record.config.domainname;
+    request.extra_hosts = record.host_config.extra_hosts;
+    request.dns = record.host_config.dns;
+    request.dns_search = record.host_config.dns_search;
+    request.dns_options = record.host_config.dns_options;
+    return request;
+}
+
+/// Missing sources of bind mounts given by -v are made, as Docker does.
+Result<void> bind_sources_make(const ContainerRecord& record) {
+    for (const MountPoint& mount : record.mounts) {
+        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
+            continue;
+        }
+        if (!mount.create_source) {
+            return Error(ErrorKind::invalid_argument,
+                         "invalid mount config for type \"bind\": bind source path does not "
+                         "exist: " +
+                             mount.source);
+        }
+        TRY_VOID(make_directories(mount.source));
+    }
+    return ok;
+}
+
+/// Everything the new process needs, by step; each that took something tells `undo`.
+class Starter {
+  public:
+    Starter(Daemon& daemon, Container& container, PhaseRecorder& phases, Undo& undo)
+        : daemon_(daemon), container_(container), phases_(phases), undo_(undo) {}
+
+    Task<void> start() {
+        phases_.begin("files");
+        const std::string& files = container_.record.files_directory;
+        CO_CHECK(make_directories(files, 0711));
+        CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record)));
+        CO_CHECK(bind_sources_make(container_.record));
+        CO_CHECK(log_open());
+
+        phases_.begin("rootfs");
+        CO_TRY(Fd rootfs, rootfs_mount());
+
+        phases_.begin("resolve");
+        SpecInputs inputs;
+        CO_TRY(inputs.user,
+               user_resolve_in_root(rootfs.get(),
+                                    container_.record.config.user,
+                                    container_.record.host_config.group_add));
+
+        phases_.begin("cgroup");
+        CO_CHECK(cgroup_make());
+        inputs.cgroup = cgroup_->placement();
+
+        phases_.begin("plan");
+        CO_TRY(const ContainerSpec spec, spec_build(container_.record, inputs));
+        ExecRequest request;
+        CO_TRY(request.plan, plan_compile(spec));
+        request.registers.push_back(std::move(rootfs));
+        request.cgroup_fd = cgroup_->unified_fd();
+        request.open_stdin = container_.record.config.open_stdin;
+        request.terminal = container_.record.config.tty;
+
+        phases_.begin("exec");
+        CO_TRY(ExecProcess process, co_await daemon_.exec_driver->start(std::move(request)));
+        phases_.end();
+        warn(process.warnings);
+        run_take(std::move(process));
+        co_return ok;
+    }
+
+  private:
+    Result<Fd> rootfs_mount() {
+        const ContainerRecord& record = container_.record;
+        RootfsSpec spec;
+        if (!record.chain_id.empty()) {
+            TRY(spec.layers, daemon_.graph->view([&](const ReadTxn& txn) {
+                return chain_directories(txn, record.chain_id);
+            }));
+        }
+        spec.rw_name = record.rw_name;
+        spec.rw_volatile = record.host_config.auto_remove;
+        return daemon_.graph_driver->mount(spec);
+    }
+
+    Result<void> cgroup_make() {
+        std::vector<std::string> warnings;
+        TRY(Cgroup cgroup,
+            Cgroup::create(daemon_.cgroups,
+                           container_.record.cgroup_path,
+                           resources_build(container_.record),
+                           warnings));
+        cgroup_ = std::make_shared<Cgroup>(std::move(cgroup));
+        undo_.add("cgroup", [cgroup = cgroup_, name = container_.id().short_id()]() {
+            return cgroup_clean_up(*cgroup, name);
+        });
+        warn(warnings);
+        return ok;
+    }
+
+    /// The log's file is made now, but with --rm only when there is something to write.
+    Result<void> log_open() {
+        if (container_.record.log_path.empty()) {
+            return ok;
+        }
+        JsonFileWriter log = JsonFileWriter::make(container_.record.log_path);
+        if (!container_.record.host_config.auto_remove) {
+            TRY_VOID(log.create());
+        }
+        container_.output.log_to(std::move(log));
+        return ok;
+    }
+
+    void warn(const std::vector<std::string>& warnings) {
+        for (const std::string& warning : warnings) {
+            LOG_WARN("container={}: {}", container_.id().short_id(), warning);
+        }
+    }
+
+    void run_take(ExecProcess process) {
+        auto run = std::make_shared<ContainerRun>();
+        run->init = std::move(process.init);
+        run->input = std::move(process.input);
+        run->output = std::move(process.output);
+        run->error = std::move(process.error);
+        run->tty = container_.record.config.tty;
+        run->cgroup = cgroup_;
+        container_.run = std::move(run);
+    }
+
+    Daemon& daemon_;
+    Container& container_;
+    PhaseRecorder& phases_;
+    Undo& undo_;
+    std::shared_ptr<Cgroup> cgroup_;
+};
+
+/// What the user asked for cannot be run: a bad request, whatever the errno was.
+Error start_error(Error error) {
+    const ErrorKind kind = error.kind();
+    const bool command = kind == ErrorKind::not_found || kind == ErrorKind::permission_denied;
+    return command ? std::move(error).with_kind(ErrorKind::invalid_argument) : std::move(error);
+}
+
+/// The exit code that a container keeps when it could not be started. Follows: docker-run(1).
+int start_exit_code(const Error& error) {
+    if (error.kind() == ErrorKind::not_found) {
+        return 127;
+    }
+    return error.kind() == ErrorKind::permission_denied ? 126 : 128;
+}
+
+void phases_keep(ContainerRecord& record, const PhaseRecorder& phases) {
+    record.start_phases.clear();
+    for (const Phase& phase : phases.phases()) {
+        record.start_phases.push_back({phase.name, phase.start.count(), phase.duration.count()});
+    }
+}
+
+/// The program runs: say so everywhere, and follow it from now on.
+Task<void> announce(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+    ContainerStateRecord& state = container->record.state;
+    state = ContainerStateRecord{};
+    state.status = ContainerState::running;
+    state.pid = container->run->init.pid();
+    state.started_at = wall_now();
+    container->record.manually_stopped = false;
+    phases_keep(container->record, job.phases());
+    const Result<void> saved = co_await daemon.container_save(*container);
+    if (!saved) {
+        LOG_ERROR("container={}: save its start: {}",
+                  container->id().short_id(),
+                  saved.error().message());
+    }
+    container_event(daemon, *container, "start");
+    container->changed();
+    daemon.supervisors.spawn(container_supervise(daemon, container));
+    co_return ok;
+}
+
+/// Keep what went wrong, for inspect; with --rm the container goes.
+Task<void> start_failed(Job& job,
+                        Daemon& daemon,
+                        std::shared_ptr<Container> container,
+                        Error error) {
+    container->output.run_ended();
+    container->record.state.exit_code = start_exit_code(error);
+    container->record.state.error = error.message();
+    phases_keep(container->record, job.phases());
+    co_return co_await daemon.container_save(*container);
+}
+
+Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+    CO_CHECK([&]() -> Result<void> {
+        TRY([[maybe_unused]] const ContainerState next,
+            container_state_check(
+                container->record.state.status, ContainerEvent::start, container->id().str()));
+        return ok;
+    }());
+    Undo undo;
+    Starter starter(daemon, *container, job.phases(), undo);
+    Result<void> started = co_await starter.start();
+    if (!started) {
+        co_await undo.unwind();
+        Error error = std::move(started).error();
+        Error kept = error;
+        static_cast<void>(co_await shielded(start_failed(job, daemon, container, std::move(kept))));
+        co_return start_error(std::move(error));
+    }
+    undo.disarm();
+    co_return co_await shielded(announce(job, daemon, container));
+}
+
+}  // namespace
+
+Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+    Result<void> started = ok;
+    {
+        CO_TRY(const auto permit, co_await container->operations.lock());
+        started = co_await start_locked(job, daemon, container);
+    }
+    const bool failed = !started && started.error().kind() != ErrorKind::not_modified;
+    if (failed && container->record.host_config.auto_remove && !container->run) {
+        const ContainerRemoveRequest request;
+        static_cast<void>(co_await shielded(container_remove(job, daemon, container, request)));
+    }
+    co_return started;
+}
+
+}  // namespace davit

@@ -1,0 +1,110 @@
+// Signals to containers: kill, stop, restart.
+#include <csignal>
+
+#include "jobs/container_jobs.h"
+#include "jobs/daemon.h"
+#include "jobs/signal_name.h"
+#include "reactor/timer.h"
+
+namespace davit {
+
+namespace {
+
+/// Signal the container's first process. One that has just ended is as good as signalled.
+Result<void> signal_send(const Container& container, int signal) {
+    if (!container.run) {
+        return ok;
+    }
+    Result<void> sent = container.run->init.signal(signal);
+    if (!sent && sent.error().errno_value() == ESRCH) {
+        return ok;
+    }
+    return sent;
+}
+
+Task<void> run_ended(std::shared_ptr<Container> container, std::shared_ptr<ContainerRun> run) {
+    while (container->run == run) {
+        CO_CHECK(co_await container->wait_changed());
+    }
+    co_return ok;
+}
+
+int stop_signal_of(const Container& container) {
+    const std::string& name = container.record.config.stop_signal;
+    const auto parsed = signal_parse(name);
+    return !name.empty() && parsed ? *parsed : SIGTERM;
+}
+
+/// Stop a running container; the caller holds its operations mutex.
+Task<void> stop_locked(Daemon& daemon,
+                       std::shared_ptr<Container> container,
+                       ContainerStopRequest request) {
+    const std::shared_ptr<ContainerRun> run = container->run;
+    if (!run) {
+        co_return Error(ErrorKind::not_modified, "container is already stopped");
+    }
+    container->record.manually_stopped = true;
+    const int signal = request.signal.value_or(stop_signal_of(*container));
+    const int seconds =
+        request.timeout_seconds.value_or(container->record.config.stop_timeout.value_or(10));
+    CO_CHECK(signal_send(*container, signal));
+    container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
+    Result<void> ended = ok;
+    if (seconds < 0) {
+        ended = co_await run_ended(container, run);
+    } else {
+        ended = co_await with_timeout(std::chrono::seconds(seconds), run_ended(container, run));
+    }
+    if (!ended && ended.error().kind() == ErrorKind::timed_out) {
+        CO_CHECK(signal_send(*container, SIGKILL));
+        container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
+        ended = co_await run_ended(container, run);
+    }
+    CO_CHECK(std::move(ended));
+    container_event(daemon, *container, "stop");
+    co_return ok;
+}
+
+}  // namespace
+
+Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> container, int signal) {
+    const std::shared_ptr<ContainerRun> run = container->run;
+    if (!run) {
+        co_return Error(ErrorKind::conflict,
+                        "cannot kill container: " + container->id().str() + ": container " +
+                            container->id().str() + " is not running");
+    }
+    CO_CHECK(signal_send(*container, signal));
+    container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
+    if (signal == SIGKILL) {
+        // Docker answers once the container is gone; scripts remove it right afterwards.
+        co_return co_await run_ended(container, run);
+    }
+    co_return ok;
+}
+
+Task<void> container_stop(Job&,
+                          Daemon& daemon,
+                          std::shared_ptr<Container> container,
+                          ContainerStopRequest request) {
+    CO_TRY(const auto permit, co_await container->operations.lock());
+    co_return co_await stop_locked(daemon, container, request);
+}
+
+Task<void> container_restart(Job& job,
+                             Daemon& daemon,
+                             std::shared_ptr<Container> container,
+                             ContainerStopRequest request) {
+    {
+        CO_TRY(const auto permit, co_await container->operations.lock());
+        Result<void> stopped = co_await stop_locked(daemon, container, request);
+        if (!stopped && stopped.error().kind() != ErrorKind::not_modified) {
+            co_return std::move(stopped).error();
+        }
+    }
+    CO_CHECK(co_await container_start(job, daemon, container));
+    container_event(daemon, *container, "restart");
+    co_return ok;
+}
+
+}  // namespace davit

@@ -1,0 +1,72 @@
+#pragma once
+/// The jobs that carry a container's streams: attach and logs.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "jobs/container/container.h"
+#include "jobs/engine.h"
+
+namespace davit {
+
+/// Multiplexed streams: each piece behind an 8-byte header of stream number and big-endian length.
+/// Follows: Docker Engine API, operation ContainerAttach, "Stream format".
+std::array<char, 8> frame_header(OutputStream stream, std::size_t bytes);
+
+struct AttachRequest {
+    bool input = false;
+    bool output = false;
+    bool error = false;
+    /// Replay the log first.
+    bool logs = false;
+    /// Follow what comes; without it only the log is sent.
+    bool stream = true;
+    /// Frames, unless the container has a terminal.
+    bool framed = true;
+    /// Keys that end the attachment of a terminal; empty: none.
+    std::string detach_keys;
+};
+
+/// The client's end of a hijacked connection.
+struct AttachedClient {
+    std::unique_ptr<FdStream> stream;
+    /// Bytes that the client sent ahead.
+    std::string buffered;
+};
+
+/// Carry streams between a client and a container until the run ends or the client goes.
+/// The reader was made before the client learnt that it is attached, so nothing in between is lost.
+/// Gives: true if the client typed its detach keys.
+Task<bool> container_attach(Job& job,
+                            std::shared_ptr<Container> container,
+                            AttachRequest request,
+                            std::unique_ptr<OutputHub::Reader> reader,
+                            std::shared_ptr<AttachedClient> client);
+
+/// "ctrl-p,ctrl-q" to the bytes they send. Errors: invalid_argument, naming the key.
+Result<std::string> detach_keys_parse(std::string_view text);
+
+struct LogsRequest {
+    bool output = false;
+    bool error = false;
+    bool follow = false;
+    bool timestamps = false;
+    bool framed = true;
+    std::optional<WallTime> since;
+    std::optional<WallTime> until;
+    /// Only the last so many records; all if absent.
+    std::optional<std::uint64_t> tail;
+};
+
+/// Where a job writes its output; back-pressure is the sink's.
+using ByteSink = std::function<Task<void>(std::string_view)>;
+
+/// Write a container's log records; with follow until its run ends, or it is removed.
+/// Errors: unsupported for a log driver that cannot be read; the sink's.
+Task<void> container_logs(Job& job,
+                          std::shared_ptr<Container> container,
+                          LogsRequest request,
+                          ByteSink sink);
+
+}  // namespace davit

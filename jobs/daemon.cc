@@ -1,0 +1,169 @@
+#include "jobs/daemon.h"
+
+#include <unistd.h>
+
+#include <csignal>
+
+#include "drivers/graph/overlay/overlay_driver.h"
+#include "graph/container_store.h"
+#include "graph/image_store.h"
+#include "jobs/container_jobs.h"
+#include "jobs/image/image_service.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+namespace {
+
+ContainerHome home_of(const Container& container) {
+    return container.record.host_config.auto_remove ? ContainerHome::run : ContainerHome::graph;
+}
+
+ContainerEntry entry_of(const Container& container) {
+    ContainerEntry entry;
+    entry.id = container.id();
+    entry.name = container.record.name;
+    entry.image = container.record.image_id;
+    entry.chain_id = container.record.chain_id;
+    entry.record = container_record_write(container.record);
+    return entry;
+}
+
+/// "docker info" shows it; some tools tell hosts apart by it.
+Result<std::string> daemon_id(const std::string& data_root) {
+    const std::string path = data_root + "/engine-id";
+    if (auto kept = file_read(path)) {
+        return *std::move(kept);
+    }
+    const std::string hex = random_hex(16);
+    const std::string id = hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) +
+                           "-" + hex.substr(16, 4) + "-" + hex.substr(20);
+    TRY_VOID(file_replace(AT_FDCWD, path, id));
+    return id;
+}
+
+RegistryOptions registry_options(const DaemonConfig& config) {
+    RegistryOptions options;
+    options.config.insecure_hosts = config.insecure_registries;
+    if (!config.registry_mirrors.empty()) {
+        options.config.mirrors["docker.io"] = config.registry_mirrors;
+    }
+    return options;
+}
+
+}  // namespace
+
+Daemon::Daemon(DaemonConfig given, DataRootLock lock)
+    : config(std::move(given)), lock_(std::move(lock)) {}
+
+Daemon::~Daemon() = default;
+
+Task<std::unique_ptr<Daemon>> Daemon::open(DaemonConfig config) {
+    CO_CHECK(make_directories(config.data_root, 0711));
+    CO_CHECK(make_directories(config.run_dir, 0711));
+    CO_TRY(DataRootLock lock, DataRootLock::acquire(config.data_root));
+    std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(lock)));
+    CO_CHECK(co_await daemon->open_all());
+    co_return std::move(daemon);
+}
+
+Task<void> Daemon::open_all() {
+    CO_TRY(id, daemon_id(config.data_root));
+    CO_TRY(cgroups, CgroupLayout::detect());
+    GraphDbOptions durable;
+    durable.directory = config.data_root + "/graph";
+    CO_TRY(graph, GraphDb::open(std::move(durable)));
+    GraphDbOptions fleeting;
+    fleeting.directory = config.run_dir + "/db";
+    fleeting.durability = Durability::volatile_;
+    CO_TRY(run_db, GraphDb::open(std::move(fleeting)));
+    graph_writer = std::make_unique<GraphWriter>(*graph);
+    CO_TRY(graph_driver, OverlayDriver::open(config.data_root));
+    CO_TRY(exec_driver, native_exec_driver_make());
+    images = std::make_unique<ImageService>(
+        *graph, *graph_writer, *graph_driver, registry_options(config));
+    for (const char* name : {"/containers"}) {
+        CO_CHECK(make_directories(config.data_root + name, 0711));
+        CO_CHECK(make_directories(config.run_dir + name, 0711));
+    }
+    co_return co_await containers_recover();
+}
+
+Task<void> Daemon::run_background() {
+    co_return co_await graph_driver->trash().run();
+}
+
+Task<void> Daemon::shutdown() {
+    TaskGroup stops(GroupPolicy::independent);
+    auto stop = [](Daemon& daemon, std::shared_ptr<Container> container) -> Task<void> {
+        std::vector<std::string> shown{container->id().short_id()};
+        const ContainerStopRequest request;
+        co_return co_await daemon.engine.run(
+            "container_stop", std::move(shown), container_stop, daemon, container, request);
+    };
+    for (const auto& container : containers.list()) {
+        if (container->run) {
+            stops.spawn(stop(*this, container));
+        }
+    }
+    static_cast<void>(co_await stops.join());
+    static_cast<void>(co_await supervisors.join());
+    static_cast<void>(co_await images->close());
+    co_return ok;
+}
+
+Task<void> Daemon::container_insert(const Container& container) {
+    const ContainerHome home = home_of(container);
+    const ContainerEntry entry = entry_of(container);
+    auto insert = [&](WriteTxn& txn) { return container_create(txn, home, entry); };
+    if (home == ContainerHome::run) {
+        co_return run_db->update(insert);
+    }
+    co_return co_await graph_writer->update(insert);
+}
+
+Task<void> Daemon::container_save(const Container& container) {
+    const std::string record = container_record_write(container.record);
+    auto save = [&](WriteTxn& txn) { return container_update(txn, container.id(), record); };
+    if (home_of(container) == ContainerHome::run) {
+        co_return run_db->update(save);
+    }
+    co_return co_await graph_writer->update(save);
+}
+
+Task<void> Daemon::container_erase(const Container& container) {
+    const ContainerHome home = home_of(container);
+    auto erase = [&](WriteTxn& txn) -> Result<void> {
+        TRY([[maybe_unused]] const Digest chain, davit::container_erase(txn, home, container.id()));
+        return ok;
+    };
+    Result<void> erased = ok;
+    if (home == ContainerHome::run) {
+        erased = run_db->update(erase);
+    } else {
+        erased = co_await graph_writer->update(erase);
+    }
+    if (!erased && erased.error().kind() == ErrorKind::not_found) {
+        co_return ok;
+    }
+    co_return erased;
+}
+
+std::string Daemon::files_directory(const ContainerId& container) const {
+    return config.run_dir + "/containers/" + container.str();
+}
+
+std::string Daemon::log_directory(const ContainerId& container) const {
+    return config.data_root + "/containers/" + container.str();
+}
+
+std::uint64_t Daemon::image_count() const {
+    const auto count = graph->view([](const ReadTxn& txn) { return davit::image_count(txn); });
+    return count ? *count : 0;
+}
+
+std::vector<std::string> Daemon::warnings() const {
+    return {"bridge networking is not supported yet: containers have loopback only"};
+}
+
+}  // namespace davit

@@ -1,0 +1,87 @@
+#pragma once
+/// Daemon: what all jobs share. Its members are opened in order and given up in reverse.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/exec/driver.h"
+#include "drivers/graph/driver.h"
+#include "graph/data_root_lock.h"
+#include "graph/graph_db.h"
+#include "graph/graph_writer.h"
+#include "jobs/container/table.h"
+#include "jobs/daemon_config.h"
+#include "jobs/engine.h"
+#include "jobs/event_bus.h"
+#include "jobs/system_info.h"
+#include "libcontainer/cgroup.h"
+
+namespace davit {
+
+class ImageService;
+
+class Daemon {
+  public:
+    /// Take the data root, open the databases and drivers, and bring back what an earlier life
+    /// left: half-done work is rolled back, containers whose processes outlived it are ended.
+    /// Errors: conflict (another daemon owns the data root); unsupported; corrupt.
+    static Task<std::unique_ptr<Daemon>> open(DaemonConfig config);
+
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    /// Background work: emptying the trash. Runs until cancelled.
+    Task<void> run_background();
+
+    /// End every container (stop, then kill) and join what still runs.
+    Task<void> shutdown();
+
+    /// Store a new container's record; its image and layers cannot go from then on.
+    /// Errors: conflict (the name); not_found (the image has gone meanwhile).
+    Task<void> container_insert(const Container& container);
+
+    /// Store a container's record where it belongs: durably, or with --rm for this boot only.
+    Task<void> container_save(const Container& container);
+
+    /// Remove a container's record. Missing is fine.
+    Task<void> container_erase(const Container& container);
+
+    /// Where a container's files of this boot are.
+    std::string files_directory(const ContainerId& id) const;
+
+    /// Where a container's log is.
+    std::string log_directory(const ContainerId& id) const;
+
+    std::uint64_t image_count() const;
+
+    /// For GET /info.
+    std::vector<std::string> warnings() const;
+
+    const DaemonConfig config;
+    const SystemInfo system = system_info_read();
+    /// Random, kept in the data root: `docker info` ID.
+    std::string id;
+    Engine engine;
+    EventBus events;
+    ContainerTable containers;
+    CgroupLayout cgroups;
+    std::unique_ptr<GraphDb> graph;
+    std::unique_ptr<GraphDb> run_db;
+    std::unique_ptr<GraphWriter> graph_writer;
+    std::unique_ptr<GraphDriver> graph_driver;
+    std::unique_ptr<ExecDriver> exec_driver;
+    std::unique_ptr<ImageService> images;
+    /// Container supervisors; they outlive the requests that started them.
+    TaskGroup supervisors{GroupPolicy::independent};
+
+  private:
+    Daemon(DaemonConfig config, DataRootLock lock);
+
+    Task<void> open_all();
+    Task<void> containers_recover();
+
+    DataRootLock lock_;
+};
+
+}  // namespace davit

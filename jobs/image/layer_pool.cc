@@ -1,0 +1,301 @@
+#include "jobs/image/layer_pool.h"
+
+#include "graph/graph_writer.h"
+#include "jobs/image/layer_flight.h"
+#include "reactor/base/log.h"
+#include "reactor/offload.h"
+
+namespace davit {
+
+PooledLayer::~PooledLayer() {
+    pool_->dropped(*this);
+}
+
+Task<LayerHandle> LayerPool::acquire(LayerWanted wanted, ProgressSink& progress) {
+    const Digest key = wanted.place.diff_id;
+    for (;;) {
+        std::shared_ptr<LayerFlight>& place = flights_[key];
+        const bool joined = place != nullptr;
+        if (!joined) {
+            place = std::make_shared<LayerFlight>(wanted, wanted.blob.short_hex());
+        }
+        std::shared_ptr<LayerFlight> flight = place;  // The map changes while we wait.
+        ++flight->interested;
+        flight->progress.watch(progress);
+        if (!joined) {
+            tasks_.spawn(fly(flight));
+        }
+        Result<LayerHandle> layer = co_await wait(flight, progress);
+        // Somebody else's registry or credentials may have failed where ours do not.
+        if (layer || !joined || layer.error().kind() == ErrorKind::cancelled) {
+            co_return std::move(layer);
+        }
+    }
+}
+
+Task<LayerHandle> LayerPool::wait(std::shared_ptr<LayerFlight> flight, ProgressSink& progress) {
+    Result<void> waited = co_await flight->done.wait();
+    flight->progress.unwatch(progress);
+    if (--flight->interested == 0 && !flight->outcome) {
+        // Out of the map at once: whoever comes now must not join what is being cancelled.
+        flights_.erase(flight->wanted.place.diff_id);
+        flight->scope.cancel();
+    }
+    if (!waited) {
+        co_return std::move(waited).error();
+    }
+    co_return *flight->outcome;
+}
+
+Task<void> LayerPool::fly(std::shared_ptr<LayerFlight> flight) {
+    // Close() cancels our own scope, the last one interested the flight's.
+    CancelSubscription closing;
+    CancelScope* own = co_await current_scope();
+    if (own != nullptr && own->cancelled()) {
+        flight->scope.cancel();
+    } else {
+        closing.arm(
+            own,
+            [](void* scope) noexcept { static_cast<CancelScope*>(scope)->cancel(); },
+            &flight->scope);
+    }
+    Result<LayerHandle> layer = co_await bring(*flight).under(&flight->scope);
+    closing.disarm();
+    const auto place = flights_.find(flight->wanted.place.diff_id);
+    if (place != flights_.end() && place->second == flight) {
+        flights_.erase(place);
+    }
+    if (layer) {
+        flight->progress.step((*layer)->staged ? "Pull complete" : "Already exists");
+    }
+    if (flight->interested > 0) {
+        flight->outcome.emplace(std::move(layer));
+    }
+    flight->done.set();
+    co_return ok;
+}
+
+Task<LayerHandle> LayerPool::bring(LayerFlight& flight) {
+    const LayerWanted& wanted = flight.wanted;
+    LayerProgress& progress = flight.progress;
+    progress.step("Pulling fs layer");
+    if (downloads_.free() == 0) {
+        progress.step("Waiting");
+    }
+    const LayerExpected expected{wanted.blob, wanted.place.diff_id};
+    for (bool again = false;; again = true) {
+        CO_TRY(Semaphore::Permit turn, co_await downloads_.acquire());
+        CO_TRY(LayerHandle layer, co_await stage(wanted.place, true));
+        layer->blob_media_type = wanted.blob_media_type;
+        if (layer->recorded) {
+            co_return std::move(layer);
+        }
+        bool downloading = true;
+        LayerWatcher watcher;
+        watcher.received = [&progress](std::uint64_t bytes) {
+            progress.count("Downloading", bytes);
+        };
+        watcher.received_all = [&progress, &turn, &downloading] {
+            progress.step("Verifying Checksum");
+            progress.step("Download complete");
+            downloading = false;
+            turn.reset();
+        };
+        watcher.unpacked = [&progress, &downloading](std::uint64_t bytes) {
+            if (!downloading) {
+                progress.count("Extracting", bytes);
+            }
+        };
+        std::unique_ptr<LayerSource> source = wanted.open();
+        Result<void> filled =
+            co_await fill(layer, *source, expected, wanted.blob_bytes, std::move(watcher));
+        if (filled) {
+            co_return std::move(layer);
+        }
+        // A transfer that was resumed may have mixed two states of the blob: from the beginning.
+        if (again || filled.error().kind() != ErrorKind::corrupt || !source->resumed()) {
+            co_return std::move(filled).error();
+        }
+    }
+}
+
+Task<LayerHandle> LayerPool::unpack(LayerSource& source,
+                                    LayerExpected expected,
+                                    LayerWatcher watcher) {
+    LayerPlace nowhere;
+    CO_TRY(LayerHandle layer, co_await stage(std::move(nowhere), false));
+    CO_CHECK(co_await fill(layer, source, std::move(expected), 0, std::move(watcher)));
+    layer->place.diff_id = layer->unpacked.diff_id;
+    layer->place.chain_id = layer->unpacked.diff_id;
+    co_return std::move(layer);
+}
+
+Task<LayerHandle> LayerPool::stage(LayerPlace place, bool take_existing) {
+    struct Begun {
+        std::string lease;
+        std::string cache_id;
+        std::optional<LayerRecord> existing;
+    };
+
+    auto begin = [place, take_existing](WriteTxn& txn) -> Result<Begun> {
+        Begun begun;
+        TRY(begun.lease, lease_create(txn));
+        if (take_existing) {
+            TRY(begun.existing, lease_hold(txn, begun.lease, place));
+        }
+        if (!begun.existing) {
+            TRY(begun.cache_id, layer_stage(txn));
+        }
+        return begun;
+    };
+    // The record is the intent: from here on a crash leaves a directory that the next start knows.
+    CO_TRY(Begun begun, co_await graph_.update(std::move(begin)));
+    LayerHandle layer = std::make_shared<PooledLayer>(*this);
+    layer->place = std::move(place);
+    layer->lease = std::move(begun.lease);
+    layer->recorded = begun.existing.has_value();
+    if (begun.existing) {
+        layer->cache_id = begun.existing->cache_id;
+        co_return std::move(layer);
+    }
+    layer->cache_id = std::move(begun.cache_id);
+    CO_TRY(StagedLayer staged, driver_.layer_stage(layer->cache_id));
+    layer->staged.emplace(std::move(staged));
+    co_return std::move(layer);
+}
+
+Task<void> LayerPool::fill(LayerHandle layer,
+                           LayerSource& source,
+                           LayerExpected expected,
+                           std::uint64_t blob_bytes,
+                           LayerWatcher watcher) {
+    auto unpack =
+        std::make_shared<LayerUnpack>(std::move(layer->staged->writer), std::move(expected));
+    CO_TRY(layer->unpacked,
+           co_await layer_pipeline(source, std::move(unpack), blob_bytes, std::move(watcher)));
+    co_return ok;
+}
+
+Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
+                              std::function<Result<void>(WriteTxn&)> commit) {
+    CO_TRY(const Semaphore::Permit turn, co_await publishing_.lock());
+    bool written = false;
+    for (const LayerHandle& layer : layers) {
+        if (layer->recorded) {
+            continue;
+        }
+        if (!written) {
+            // Before any record: what the graph says is there must be there after a power cut, too.
+            auto sync = [driver = &driver_] { return driver->sync(); };
+            CO_CHECK(co_await offload(std::move(sync)));
+            written = true;
+        }
+        if (layer->staged) {
+            CO_CHECK(driver_.layer_publish(*layer->staged));
+            layer->staged.reset();
+        }
+    }
+    auto records = std::make_shared<std::vector<LayerRecord>>();
+    auto update = [layers, records, commit = std::move(commit)](WriteTxn& txn) -> Result<void> {
+        records->assign(layers.size(), LayerRecord{});  // It may be run again.
+        for (std::size_t i = 0; i < layers.size(); ++i) {
+            const PooledLayer& layer = *layers[i];
+            if (layer.recorded) {
+                continue;
+            }
+            LayerPublish publish;
+            publish.cache_id = layer.cache_id;
+            publish.lease = layer.lease;
+            publish.place = layer.place;
+            publish.unpacked_bytes = layer.unpacked.contents.bytes;
+            publish.created = wall_now();
+            if (!layer.unpacked.blob.empty()) {
+                publish.blob = LayerBlob{
+                    layer.unpacked.blob, layer.blob_media_type, layer.unpacked.blob_bytes};
+            }
+            TRY((*records)[i], layer_publish(txn, publish));
+        }
+        return commit(txn);
+    };
+    CO_CHECK(co_await graph_.update(std::move(update)));
+    std::vector<std::string> beaten;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+        PooledLayer& layer = *layers[i];
+        if (!layer.recorded && (*records)[i].cache_id != layer.cache_id) {
+            beaten.push_back(std::exchange(layer.cache_id, (*records)[i].cache_id));
+        }
+        layer.recorded = true;
+    }
+    if (!beaten.empty()) {
+        tasks_.spawn(shielded(directories_delete(std::move(beaten))));
+    }
+    co_return ok;
+}
+
+void LayerPool::dropped(PooledLayer& layer) {
+    const bool published = !layer.staged.has_value();
+    std::string unwanted;
+    if (!layer.recorded) {
+        if (published && !layer.cache_id.empty()) {
+            // Renamed, and then the commit failed. The record says `staged`: the next start would
+            // find it, if this fails.
+            (void)driver_.layer_remove(layer.cache_id).has_value();
+        }
+        unwanted = layer.cache_id;
+    }
+    layer.staged.reset();  // Throws the directory away if it is still there.
+    tasks_.spawn(shielded(give_back(std::move(layer.lease), std::move(unwanted))));
+}
+
+Task<void> LayerPool::give_back(std::string lease, std::string staged_cache_id) {
+    auto update = [lease = std::move(lease), staged = std::move(staged_cache_id)](
+                      WriteTxn& txn) -> Result<std::vector<std::string>> {
+        if (!staged.empty()) {
+            TRY_VOID(layer_discard(txn, staged));
+            TRY_VOID(layer_forget(txn, staged));
+        }
+        return lease_release(txn, lease);
+    };
+    Result<std::vector<std::string>> unneeded = co_await graph_.update(std::move(update));
+    if (!unneeded) {
+        // The next start ends all leases and staged layers.
+        LOG_WARN("layers: give back a lease: {}, ignoring", unneeded.error().message());
+        co_return ok;
+    }
+    co_return co_await directories_delete(*std::move(unneeded));
+}
+
+Task<void> LayerPool::directories_delete(std::vector<std::string> cache_ids) {
+    if (cache_ids.empty()) {
+        co_return ok;
+    }
+    std::vector<std::string> gone;
+    for (std::string& cache_id : cache_ids) {
+        Result<void> removed = driver_.layer_remove(cache_id);
+        if (removed || removed.error().kind() == ErrorKind::not_found) {
+            gone.push_back(std::move(cache_id));
+        } else {
+            LOG_WARN("layers: remove {}: {}, ignoring", cache_id, removed.error().message());
+        }
+    }
+    auto forget = [gone = std::move(gone)](WriteTxn& txn) -> Result<void> {
+        for (const std::string& cache_id : gone) {
+            TRY_VOID(layer_forget(txn, cache_id));
+        }
+        return ok;
+    };
+    Result<void> forgotten = co_await graph_.update(std::move(forget));
+    if (!forgotten) {
+        LOG_WARN("layers: forget removed ones: {}, ignoring", forgotten.error().message());
+    }
+    co_return ok;
+}
+
+Task<void> LayerPool::close() {
+    for (const auto& [diff_id, flight] : flights_) {
+        flight->scope.cancel();
+    }
+    co_return co_await tasks_.join();
+}
+
+}  // namespace davit

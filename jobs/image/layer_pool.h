@@ -1,0 +1,122 @@
+#pragma once
+/// LayerPool: the layers that image work is bringing in, each once, however many want it.
+///
+/// A layer that two pulls want is downloaded and unpacked by one flight, which both watch; it runs
+/// as long as anybody wants it. What comes out is a LayerHandle: unpacked, verified, still staged.
+/// The first pull that ends well publishes it (written to disk, renamed, recorded in the graph, in
+/// this order) in the same transaction as its image. Whoever drops the last handle of a layer that
+/// was never published has it thrown away.
+///
+/// In the graph every flight has a lease, which holds its layer until the last handle is gone:
+/// nobody can remove it between two pulls' commits.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "drivers/graph/driver.h"
+#include "graph/layer_store.h"
+#include "jobs/image/layer_pipeline.h"
+#include "jobs/image/progress.h"
+#include "reactor/async_event.h"
+#include "reactor/task_group.h"
+
+namespace davit {
+
+class GraphWriter;
+class LayerPool;
+struct LayerFlight;
+
+/// A layer on disk that no image needs to hold yet. Made and dropped on the loop.
+class PooledLayer {
+  public:
+    explicit PooledLayer(LayerPool& pool) : pool_(&pool) {}
+
+    PooledLayer(const PooledLayer&) = delete;
+    PooledLayer& operator=(const PooledLayer&) = delete;
+    ~PooledLayer();
+
+    LayerPlace place;
+    LayerUnpacked unpacked;
+    std::string blob_media_type;
+    /// Where it is; after publishing, another pull's directory may have won.
+    std::string cache_id;
+    std::string lease;
+    /// Until it is published.
+    std::optional<StagedLayer> staged;
+    /// The graph has it (also if it always had).
+    bool recorded = false;
+
+  private:
+    LayerPool* pool_;
+};
+
+using LayerHandle = std::shared_ptr<PooledLayer>;
+
+struct LayerWanted {
+    LayerPlace place;
+    Digest blob;
+    std::string blob_media_type;
+    std::uint64_t blob_bytes = 0;
+    /// Makes a source from the beginning. May be called after its pull has gone: it owns what it
+    /// needs.
+    std::function<std::unique_ptr<LayerSource>()> open;
+};
+
+class LayerPool {
+  public:
+    LayerPool(GraphWriter& graph, GraphDriver& driver, Semaphore& downloads)
+        : graph_(graph), driver_(driver), downloads_(downloads) {}
+
+    LayerPool(const LayerPool&) = delete;
+    LayerPool& operator=(const LayerPool&) = delete;
+
+    /// Bring in a layer, or join who does so already. Tells progress, under the blob's short
+    /// digest, each step from "Pulling fs layer" to "Pull complete" or "Already exists". Errors:
+    /// those of layer_pipeline(). Cancel: the flight goes on if others want it.
+    Task<LayerHandle> acquire(LayerWanted wanted, ProgressSink& progress);
+
+    /// Unpack a layer whose digests nobody knows beforehand (import, load).
+    Task<LayerHandle> unpack(LayerSource& source, LayerExpected expected, LayerWatcher watcher);
+
+    /// Run commit with every layer in place: write them to disk, rename them, and record them in
+    /// commit's own transaction, before it. One caller at a time.
+    /// Takes: commit(WriteTxn&), which may run more than once and must not be a coroutine.
+    Task<void> publish(std::vector<LayerHandle> layers,
+                       std::function<Result<void>(WriteTxn&)> commit);
+
+    /// Remove directories that the graph calls `deleting`, and forget them there.
+    Task<void> directories_delete(std::vector<std::string> cache_ids);
+
+    /// Cancel all flights and wait for all clean-up. Handles must be gone.
+    Task<void> close();
+
+    std::size_t flights() const { return flights_.size(); }
+
+  private:
+    friend class PooledLayer;
+
+    Task<LayerHandle> wait(std::shared_ptr<LayerFlight> flight, ProgressSink& progress);
+    Task<void> fly(std::shared_ptr<LayerFlight> flight);
+    Task<LayerHandle> bring(LayerFlight& flight);
+    Task<LayerHandle> stage(LayerPlace place, bool take_existing);
+    Task<void> fill(LayerHandle layer,
+                    LayerSource& source,
+                    LayerExpected expected,
+                    std::uint64_t blob_bytes,
+                    LayerWatcher watcher);
+    void dropped(PooledLayer& layer);
+    Task<void> give_back(std::string lease, std::string staged_cache_id);
+
+    GraphWriter& graph_;
+    GraphDriver& driver_;
+    Semaphore& downloads_;
+    AsyncMutex publishing_;
+    std::map<Digest, std::shared_ptr<LayerFlight>> flights_;  ///< By diff id.
+    TaskGroup tasks_{GroupPolicy::independent};
+};
+
+}  // namespace davit

@@ -1,0 +1,273 @@
+#include "jobs/image/pull.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "graph/graph_writer.h"
+#include "graph/tag_store.h"
+#include "http/registry/blob_reader.h"
+#include "jobs/image/image_service.h"
+#include "jobs/image/pull_manifest.h"
+
+namespace davit {
+
+namespace {
+
+/// A blob of a registry as a layer's bytes. Owns its way to the registry: it may outlive its pull.
+class BlobSource final : public LayerSource {
+  public:
+    BlobSource(std::shared_ptr<RegistryRepository> repository, BlobDescriptor blob)
+        : repository_(std::move(repository)), reader_(*repository_, std::move(blob)) {}
+
+    Task<std::size_t> read(std::span<char> buffer) override { return reader_.read(buffer); }
+
+    bool resumed() const override { return reader_.resumed(); }
+
+  private:
+    std::shared_ptr<RegistryRepository> repository_;
+    BlobReader reader_;
+};
+
+void say(ProgressSink& progress, std::string status, std::string id = {}) {
+    ProgressMessage message;
+    message.id = std::move(id);
+    message.status = std::move(status);
+    progress.update(message);
+}
+
+void say_end(ProgressSink& progress, const PullResult& result) {
+    say(progress, "Digest: " + result.manifest.str());
+    say(progress,
+        (result.newer ? "Status: Downloaded newer image for "
+                      : "Status: Image is up to date for ") +
+            result.reference.familiar());
+}
+
+struct Pull {
+    ImageService& images;
+    PullRequest request;
+    ProgressSink& progress;
+    std::shared_ptr<RegistryRepository> repository;
+    /// Of the lease that keeps layers found here; "" while there is none.
+    std::string lease;
+    std::vector<LayerHandle> layers;
+};
+
+Platform wanted_platform(const PullRequest& request) {
+    return request.platform ? *request.platform : platform_host();
+}
+
+/// The image that the reference already names here, if the registry says that it still does.
+Task<std::optional<PullResult>> up_to_date(Pull& pull) {
+    const Reference& reference = pull.request.reference;
+    const auto local = [&reference](const ReadTxn& txn) -> Result<std::optional<ImageRecord>> {
+        TRY(const std::optional<Digest> id, reference_get(txn, reference));
+        return id ? image_get(txn, *id) : std::optional<ImageRecord>();
+    };
+    CO_TRY(const std::optional<ImageRecord> image, pull.images.db().view(local));
+    if (!image || platform_match(wanted_platform(pull.request), image->platform) == 0) {
+        co_return std::optional<PullResult>();
+    }
+    PullResult result;
+    result.image = image->id;
+    result.reference = reference;
+    if (reference.has_digest()) {
+        result.manifest = reference.digest();  // A digest cannot come to mean something else.
+        co_return std::optional<PullResult>(std::move(result));
+    }
+    CO_TRY(const std::optional<ManifestHead> head,
+           co_await pull.repository->manifest_head(reference.tag()));
+    if (!head || std::find(image->manifests.begin(), image->manifests.end(), head->digest) ==
+                     image->manifests.end()) {
+        co_return std::optional<PullResult>();
+    }
+    result.manifest = head->digest;
+    co_return std::optional<PullResult>(std::move(result));
+}
+
+/// Hold the layers that are here already. Gives: whether each one is.
+Task<std::vector<bool>> layers_hold(Pull& pull, std::vector<LayerPlace> places) {
+    using Held = std::pair<std::string, std::vector<bool>>;
+    auto hold = [places = std::move(places)](WriteTxn& txn) -> Result<Held> {
+        Held held;
+        TRY(held.first, lease_create(txn));
+        for (const LayerPlace& place : places) {
+            TRY(const std::optional<LayerRecord> layer, lease_hold(txn, held.first, place));
+            held.second.push_back(layer.has_value());
+        }
+        return held;
+    };
+    CO_TRY(Held held, co_await pull.images.writer().update(std::move(hold)));
+    pull.lease = std::move(held.first);
+    co_return std::move(held.second);
+}
+
+Task<void> layer_bring(Pull& pull, LayerWanted wanted, LayerHandle& handle) {
+    CO_TRY(handle, co_await pull.images.layers().acquire(std::move(wanted), pull.progress));
+    co_return ok;
+}
+
+LayerWanted layer_wanted(const Pull& pull, const Descriptor& layer, const LayerPlace& place) {
+    LayerWanted wanted;
+    wanted.place = place;
+    wanted.blob = layer.digest;
+    wanted.blob_media_type = layer.media_type;
+    wanted.blob_bytes = layer.size;
+    BlobDescriptor blob;
+    blob.digest = layer.digest;
+    blob.bytes = layer.size;
+    blob.urls = layer.urls;
+    wanted.open = [repository = pull.repository, blob]() -> std::unique_ptr<LayerSource> {
+        return std::make_unique<BlobSource>(repository, blob);
+    };
+    return wanted;
+}
+
+/// Bring in what is missing, all at once.
+Task<void> layers_bring(Pull& pull, const ResolvedImage& image) {
+    const std::vector<LayerPlace> places = layer_places(image.config.diff_ids);
+    CO_TRY(const std::vector<bool> here, co_await layers_hold(pull, places));
+    // An image may have the same layer twice.
+    std::map<Digest, std::size_t> missing;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        if (here[i]) {
+            ProgressMessage message;
+            message.id = image.manifest.layers[i].digest.short_hex();
+            message.status = "Already exists";
+            message.step = true;
+            pull.progress.update(message);
+        } else {
+            missing.emplace(places[i].diff_id, i);
+        }
+    }
+    pull.layers.resize(missing.size());
+    TaskGroup group;
+    std::size_t slot = 0;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const auto found = missing.find(places[i].diff_id);
+        if (found != missing.end() && found->second == i) {
+            LayerWanted wanted = layer_wanted(pull, image.manifest.layers[i], places[i]);
+            group.spawn(layer_bring(pull, std::move(wanted), pull.layers[slot++]));
+        }
+    }
+    co_return co_await group.join();
+}
+
+/// The names under which the image is found: the one that was asked for, and the digest's.
+Result<void> names_set(WriteTxn& txn,
+                       const Reference& asked,
+                       const Digest& root,
+                       const Digest& image) {
+    if (!asked.has_digest()) {
+        TRY_VOID(reference_set(txn, asked, image));
+    }
+    const Reference by_digest = asked.with_digest(root);
+    TRY(const std::optional<Digest> named, reference_get(txn, by_digest));
+    if (named && *named != image) {
+        // The same index, for another platform: the newer pull has the name, as with Docker.
+        TRY_VOID(reference_remove(txn, by_digest));
+    }
+    TRY_VOID(reference_set(txn, by_digest, image));
+    return ok;
+}
+
+/// Image, names and layers, in one transaction. Gives: whether the name meant another image before.
+Task<bool> record(Pull& pull, ResolvedImage image) {
+    struct Outcome {
+        bool newer = true;
+        std::vector<std::string> unneeded;
+    };
+
+    auto outcome = std::make_shared<Outcome>();
+    ImagePut put;
+    put.config = std::move(image.config_bytes);
+    put.manifests = std::move(image.documents);
+    put.stored = wall_now();
+    auto commit = [put = std::move(put),
+                   asked = pull.request.reference,
+                   root = image.root,
+                   id = image.image,
+                   lease = pull.lease,
+                   outcome](WriteTxn& txn) -> Result<void> {
+        TRY(const std::optional<Digest> before, reference_get(txn, asked));
+        outcome->newer = before != id;
+        TRY_VOID(image_put(txn, put));
+        TRY_VOID(names_set(txn, asked, root, id));
+        if (!lease.empty()) {
+            TRY(outcome->unneeded, lease_release(txn, lease));
+        }
+        return ok;
+    };
+    CO_CHECK(co_await pull.images.layers().publish(pull.layers, std::move(commit)));
+    pull.lease.clear();
+    CO_CHECK(co_await pull.images.layers().directories_delete(std::move(outcome->unneeded)));
+    co_return outcome->newer;
+}
+
+Task<PullResult> pull_steps(Pull& pull) {
+    const Reference& reference = pull.request.reference;
+    CO_TRY(std::optional<PullResult> present, co_await up_to_date(pull));
+    const std::string wanted = reference.has_digest() ? reference.digest().str() : reference.tag();
+    if (present) {
+        say(pull.progress, "Pulling from " + reference.path(), wanted);
+        co_return *std::move(present);
+    }
+    CO_TRY(ResolvedImage image,
+           co_await manifest_resolve(*pull.repository, wanted, wanted_platform(pull.request)));
+    say(pull.progress, "Pulling from " + reference.path(), wanted);
+    PullResult result;
+    result.image = image.image;
+    result.manifest = image.root;
+    result.reference = reference;
+    // Also for an image that is here already: its layers must stay until the new names hold it.
+    CO_CHECK(co_await layers_bring(pull, image));
+    if (pull.request.platform &&
+        platform_match(*pull.request.platform, image.config.platform) == 0) {
+        say(pull.progress,
+            "WARNING: image with reference " + reference.familiar() +
+                " was found but does not match the specified platform: wanted " +
+                pull.request.platform->str() + ", actual: " + image.config.platform.str());
+    }
+    CO_TRY(result.newer, co_await record(pull, std::move(image)));
+    co_return std::move(result);
+}
+
+Task<void> lease_give_back(ImageService& images, std::string lease) {
+    auto release = [lease = std::move(lease)](WriteTxn& txn) { return lease_release(txn, lease); };
+    CO_TRY(std::vector<std::string> unneeded, co_await images.writer().update(std::move(release)));
+    co_return co_await images.layers().directories_delete(std::move(unneeded));
+}
+
+}  // namespace
+
+Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressSink& progress) {
+    request.reference = request.reference.with_default_tag();
+    const Reference& reference = request.reference;
+    RegistrySubject subject{reference.familiar_name(), reference.familiar()};
+    CO_TRY(RegistryRepository repository,
+           RegistryRepository::make(images.registry(),
+                                    reference.domain(),
+                                    reference.path(),
+                                    std::move(subject),
+                                    request.credentials));
+    Pull pull{images,
+              std::move(request),
+              progress,
+              std::make_shared<RegistryRepository>(std::move(repository)),
+              {},
+              {}};
+    Result<PullResult> result = co_await pull_steps(pull);
+    if (!pull.lease.empty()) {
+        Result<void> released = co_await shielded(lease_give_back(images, pull.lease));
+        if (!released && result) {
+            co_return std::move(released).error();
+        }
+    }
+    if (result) {
+        say_end(progress, *result);
+    }
+    co_return std::move(result);
+}
+
+}  // namespace davit

@@ -1,0 +1,55 @@
+#include "jobs/image/remove.h"
+
+#include <set>
+
+#include "graph/graph_writer.h"
+#include "jobs/image/image_service.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request) {
+    auto remove = [request = std::move(request)](WriteTxn& txn) {
+        return image_remove(txn, request);
+    };
+    CO_TRY(ImageRemoved removed, co_await images.writer().update(std::move(remove)));
+    // The answer is due whether or not the client still waits; so is the clean-up.
+    CO_CHECK(co_await shielded(images.layers().directories_delete(removed.directories)));
+    co_return std::move(removed);
+}
+
+Task<void> image_recover(ImageService& images,
+                         std::function<bool(std::string_view rw_name)> rw_known,
+                         ChainPinned pinned) {
+    auto recover = [pinned = std::move(pinned)](WriteTxn& txn) {
+        return graph_recover(txn, pinned);
+    };
+    CO_TRY(std::vector<std::string> unneeded, co_await images.writer().update(std::move(recover)));
+    if (!unneeded.empty()) {
+        LOG_INFO("images: {} unfinished or unneeded layers are removed", unneeded.size());
+    }
+    CO_CHECK(co_await images.layers().directories_delete(std::move(unneeded)));
+
+    const auto list = [](const ReadTxn& txn) { return layer_directories(txn); };
+    CO_TRY(const std::vector<LayerDirectory> directories, images.db().view(list));
+    std::set<std::string, std::less<>> layers;
+    for (const LayerDirectory& directory : directories) {
+        layers.insert(directory.cache_id);
+        if (directory.state == LayerDirectoryState::ready &&
+            !images.driver().layer_exists(directory.cache_id)) {
+            LOG_ERROR("images: layer {} is recorded, but its directory {} is gone",
+                      directory.layer,
+                      directory.cache_id);
+        }
+    }
+    DriverKnown driver_known;
+    driver_known.layer = [&layers](std::string_view cache_id) { return layers.contains(cache_id); };
+    driver_known.rw = std::move(rw_known);
+    CO_TRY(const std::size_t count, images.driver().recover(driver_known));
+    if (count > 0) {
+        LOG_INFO("images: {} directories that nobody knows are removed", count);
+    }
+    co_return ok;
+}
+
+}  // namespace davit
