@@ -80,6 +80,31 @@ Result<VersionedPath> version_split(std::string_view path) {
     return VersionedPath{end == std::string_view::npos ? "/" : path.substr(end), *version};
 }
 
+/// One call, on its way into its job.
+struct ApiCall {
+    const ApiRoute& route;
+    ServerRequest& request;
+    ServerResponse& response;
+    RouteParams params;
+    ApiVersion version;
+};
+
+Task<void> api_call(Job& job, Daemon& daemon, ApiCall call) {
+    const RequestHead& head = call.request.head();
+    ApiContext context{.daemon = daemon,
+                       .job = job,
+                       .request = call.request,
+                       .response = call.response,
+                       .params = std::move(call.params),
+                       .query = Query::parse(head.query()),
+                       .version = call.version};
+    if (head.headers.get("Content-Type").starts_with("application/x-www-form-urlencoded")) {
+        CO_TRY(const std::string form, co_await call.request.read_body_all());
+        context.query.merge(Query::parse(form));
+    }
+    co_return co_await call.route.handler(context);
+}
+
 }  // namespace
 
 ErrorResponse error_response(const Error& error) {
@@ -136,17 +161,14 @@ Task<void> ApiServer::handle(ServerRequest& request, ServerResponse& response) {
     if (!match) {
         co_return Error(ErrorKind::not_found, "page not found");
     }
-    ApiContext context{.daemon = daemon_,
-                       .request = request,
-                       .response = response,
-                       .params = std::move(match->params),
-                       .query = Query::parse(head.query()),
-                       .version = versioned.version};
-    if (head.headers.get("Content-Type").starts_with("application/x-www-form-urlencoded")) {
-        CO_TRY(const std::string form, co_await request.read_body_all());
-        context.query.merge(Query::parse(form));
+    const ApiRoute& route = api_routes()[match->route];
+    ApiCall call{route, request, response, std::move(match->params), versioned.version};
+    std::vector<std::string> shown{std::string(versioned.path)};
+    if (!head.query().empty()) {
+        shown.emplace_back(head.query());
     }
-    Result<void> handled = co_await api_routes()[match->route].handler(context);
+    Result<void> handled = co_await daemon_.engine.run(
+        route.job, std::move(shown), api_call, daemon_, std::move(call));
     if (!handled && handled.error().kind() == ErrorKind::internal) {
         LOG_ERROR("{} {}: {}", head.method, head.path(), handled.error().message());
     }

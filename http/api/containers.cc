@@ -20,10 +20,6 @@ Result<std::shared_ptr<Container>> container_of(const ApiContext& context) {
     return context.daemon.containers.find(context.params.get("id"));
 }
 
-std::vector<std::string> shown_id(const Container& container) {
-    return {container.id().short_id()};
-}
-
 Result<ContainerCreateRequest> create_request(const ApiContext& context, std::string_view body) {
     if (body.empty()) {
         return Error(ErrorKind::invalid_argument,
@@ -224,13 +220,8 @@ Task<void> container_inspect(ApiContext& context) {
 Task<void> container_create(ApiContext& context) {
     CO_TRY(const std::string body, co_await context.json_body());
     CO_TRY(ContainerCreateRequest request, create_request(context, body));
-    std::vector<std::string> shown{request.config.image};
     CO_TRY(const ContainerCreated created,
-           co_await context.daemon.engine.run("container_create",
-                                              std::move(shown),
-                                              davit::container_create,
-                                              context.daemon,
-                                              std::move(request)));
+           co_await davit::container_create(context.job, context.daemon, std::move(request)));
     std::string answer;
     JsonWriter json(answer);
     json.begin_object().key("Id").string(created.id.str());
@@ -243,35 +234,21 @@ Task<void> container_start(ApiContext& context) {
     if (context.query.contains("checkpoint")) {
         co_return Error(ErrorKind::unsupported, "start: checkpoints are not supported yet");
     }
-    std::vector<std::string> shown = shown_id(*container);
-    CO_CHECK(co_await context.daemon.engine.run(
-        "container_start", std::move(shown), davit::container_start, context.daemon, container));
+    CO_CHECK(co_await davit::container_start(context.job, context.daemon, container));
     co_return co_await context.send_empty(204);
 }
 
 Task<void> container_stop(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
     CO_TRY(const ContainerStopRequest request, stop_request(context));
-    std::vector<std::string> shown = shown_id(*container);
-    CO_CHECK(co_await context.daemon.engine.run("container_stop",
-                                                std::move(shown),
-                                                davit::container_stop,
-                                                context.daemon,
-                                                container,
-                                                request));
+    CO_CHECK(co_await davit::container_stop(context.job, context.daemon, container, request));
     co_return co_await context.send_empty(204);
 }
 
 Task<void> container_restart(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
     CO_TRY(const ContainerStopRequest request, stop_request(context));
-    std::vector<std::string> shown = shown_id(*container);
-    CO_CHECK(co_await context.daemon.engine.run("container_restart",
-                                                std::move(shown),
-                                                davit::container_restart,
-                                                context.daemon,
-                                                container,
-                                                request));
+    CO_CHECK(co_await davit::container_restart(context.job, context.daemon, container, request));
     co_return co_await context.send_empty(204);
 }
 
@@ -279,13 +256,7 @@ Task<void> container_kill(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
     const std::string_view name = context.query.get("signal");
     CO_TRY(const int signal, signal_parse(name.empty() ? "KILL" : name));
-    std::vector<std::string> shown = shown_id(*container);
-    CO_CHECK(co_await context.daemon.engine.run("container_kill",
-                                                std::move(shown),
-                                                davit::container_kill,
-                                                context.daemon,
-                                                container,
-                                                signal));
+    CO_CHECK(co_await davit::container_kill(context.job, context.daemon, container, signal));
     co_return co_await context.send_empty(204);
 }
 
@@ -295,13 +266,7 @@ Task<void> container_remove(ApiContext& context) {
         co_return Error(ErrorKind::unsupported, "remove: links are not supported");
     }
     const ContainerRemoveRequest request{.force = context.query.boolean("force")};
-    std::vector<std::string> shown = shown_id(*container);
-    CO_CHECK(co_await context.daemon.engine.run("container_remove",
-                                                std::move(shown),
-                                                davit::container_remove,
-                                                context.daemon,
-                                                container,
-                                                request));
+    CO_CHECK(co_await davit::container_remove(context.job, context.daemon, container, request));
     co_return co_await context.send_empty(204);
 }
 

@@ -13,9 +13,12 @@
 namespace davit {
 
 class Daemon;
+class Job;
 
 struct ApiContext {
     Daemon& daemon;
+    /// The job that this call is.
+    Job& job;
     ServerRequest& request;
     ServerResponse& response;
     RouteParams params;
@@ -37,6 +40,8 @@ using ApiHandler = Task<void> (*)(ApiContext&);
 struct ApiRoute {
     std::string_view method;
     std::string_view pattern;
+    /// The job that a call runs as: a row of jobs/job_table.cc.
+    std::string_view job;
     ApiHandler handler;
 };
 

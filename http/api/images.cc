@@ -18,15 +18,6 @@ namespace davit::api {
 
 namespace {
 
-Task<PullResult> pull_job(Job&, Daemon& daemon, PullRequest request, ProgressSink& progress) {
-    co_return co_await image_pull(*daemon.images, std::move(request), progress);
-}
-
-Task<Digest> import_job(
-    Job&, Daemon& daemon, ImportRequest request, LayerSource& archive, ProgressSink& progress) {
-    co_return co_await image_import(*daemon.images, std::move(request), archive, progress);
-}
-
 /// An image's event: its labels are the image's, its actor the name people use.
 void image_event(Daemon& daemon, std::string action, const std::string& actor, std::string name) {
     std::vector<std::pair<std::string, std::string>> attributes{{"name", std::move(name)}};
@@ -113,10 +104,8 @@ Task<void> pull(ApiContext& context) {
     CO_TRY(request.platform, platform_of(context));
     ProgressResponse progress(context);
     auto work = [](ApiContext& call, PullRequest wanted, ProgressSink& sink) -> Task<void> {
-        std::vector<std::string> shown{wanted.reference.familiar()};
         CO_TRY(const PullResult pulled,
-               co_await call.daemon.engine.run(
-                   "image_pull", std::move(shown), pull_job, call.daemon, std::move(wanted), sink));
+               co_await image_pull(*call.daemon.images, std::move(wanted), sink));
         image_event(
             call.daemon, "pull", pulled.reference.familiar(), pulled.reference.familiar_name());
         co_return ok;
@@ -156,15 +145,8 @@ Task<void> import(ApiContext& context) {
     ProgressResponse progress(context);
     auto work = [](ApiContext& call, ImportRequest wanted, ProgressSink& sink) -> Task<void> {
         BodySource body(call.request);
-        std::vector<std::string> shown{wanted.reference ? wanted.reference->familiar() : "-"};
         CO_TRY(const Digest image,
-               co_await call.daemon.engine.run("image_import",
-                                               std::move(shown),
-                                               import_job,
-                                               call.daemon,
-                                               std::move(wanted),
-                                               body,
-                                               sink));
+               co_await image_import(*call.daemon.images, std::move(wanted), body, sink));
         image_event(call.daemon, "import", image.str(), image.str());
         co_return ok;
     };
@@ -181,17 +163,13 @@ std::vector<ImageUser> image_users_now(const Daemon& daemon) {
     return users;
 }
 
-Task<void> tag_job(Job&, Daemon& daemon, std::string source, Reference target) {
+Task<void> tag(Daemon& daemon, std::string source, Reference target) {
     auto update = [&](WriteTxn& txn) -> Result<void> {
         TRY(const ImageMatch match, image_resolve(txn, source));
         TRY([[maybe_unused]] const auto before, reference_set(txn, target, match.id));
         return ok;
     };
     co_return co_await daemon.graph_writer->update(update);
-}
-
-Task<ImageRemoved> remove_job(Job&, Daemon& daemon, ImageRemove request) {
-    co_return co_await davit::image_remove(*daemon.images, std::move(request));
 }
 
 }  // namespace
@@ -230,9 +208,7 @@ Task<void> image_tag(ApiContext& context) {
     }
     const Reference target = named.with_default_tag();
     std::string source = context.params.get("name");
-    std::vector<std::string> shown{source, target.familiar()};
-    CO_CHECK(co_await context.daemon.engine.run(
-        "image_tag", std::move(shown), tag_job, context.daemon, std::move(source), target));
+    CO_CHECK(co_await tag(context.daemon, std::move(source), target));
     image_event(context.daemon, "tag", target.familiar(), target.familiar());
     co_return co_await context.send_empty(201);
 }
@@ -248,10 +224,8 @@ Task<void> image_remove(ApiContext& context) {
     request.pinned = [pinned](const Digest& chain) {
         return std::find(pinned.begin(), pinned.end(), chain) != pinned.end();
     };
-    std::vector<std::string> shown{request.text};
     CO_TRY(const ImageRemoved removed,
-           co_await context.daemon.engine.run(
-               "image_remove", std::move(shown), remove_job, context.daemon, std::move(request)));
+           co_await davit::image_remove(*context.daemon.images, std::move(request)));
     std::string body;
     JsonWriter json(body);
     json.begin_array();

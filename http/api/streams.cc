@@ -83,14 +83,8 @@ Task<void> container_attach(ApiContext& context) {
     auto client = std::make_shared<AttachedClient>(
         AttachedClient{std::move(connection.stream), std::move(connection.buffered)});
     container_event(context.daemon, *container, "attach");
-    std::vector<std::string> shown{container->id().short_id()};
-    auto attached = co_await context.daemon.engine.run("container_attach",
-                                                       std::move(shown),
-                                                       davit::container_attach,
-                                                       container,
-                                                       std::move(request),
-                                                       std::move(reader),
-                                                       std::move(client));
+    auto attached = co_await davit::container_attach(
+        context.job, container, std::move(request), std::move(reader), std::move(client));
     if (attached && *attached) {
         container_event(context.daemon, *container, "detach");
     }
@@ -108,13 +102,7 @@ Task<void> container_logs(ApiContext& context) {
     ByteSink sink = [&response = context.response](std::string_view bytes) {
         return response.write(bytes);
     };
-    std::vector<std::string> shown{container->id().short_id()};
-    CO_CHECK(co_await context.daemon.engine.run("container_logs",
-                                                std::move(shown),
-                                                davit::container_logs,
-                                                container,
-                                                request,
-                                                std::move(sink)));
+    CO_CHECK(co_await davit::container_logs(context.job, container, request, std::move(sink)));
     co_return co_await context.response.end();
 }
 

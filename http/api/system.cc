@@ -109,7 +109,7 @@ Task<void> version(ApiContext& context) {
     json.key("Version").string(engine_version);
     json.key("ApiVersion").string(api_version_max.text());
     json.key("MinAPIVersion").string(api_version_min.text());
-    json.key("GitCommit").string("").key("GoVersion").string("");
+    json.key("GitCommit").string(DAVIT_GIT_COMMIT).key("GoVersion").string("");
     json.key("Os").string("linux").key("Arch").string(host.go_architecture);
     json.key("KernelVersion").string(host.kernel_version).key("BuildTime").string("");
     json.end_object();

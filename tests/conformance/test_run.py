@@ -251,7 +251,7 @@ def default_command_and_none(engine):
     equal(done.stdout, "from sh\n", "the image's Cmd")
     engine.docker("import", "-", "empty:latest", stdin=b"\0" * 1024)
     done = engine.docker("run", "--rm", "empty", status=125)
-    contains(done.stderr, "No command specified", "no command")
+    contains(done.stderr, "o command specified", "no command")
     done = engine.docker("run", "--rm", "empty", "/bin/true", status=127)
     engine.docker("rmi", "empty")
 
