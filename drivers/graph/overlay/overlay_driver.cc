@@ -161,10 +161,7 @@ Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) {
         if (spec.rw_volatile) {
             // A volatile mount leaves this mark, which refuses the next one, since a crash of the
             // machine may have lost data. These containers do not outlive the machine.
-            const std::string mark = overlay.work + "/work/incompat/volatile";
-            if (::unlinkat(base_.get(), mark.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-                return Error::from_errno(errno, "unlinkat", mark);
-            }
+            TRY_VOID(remove_tree(base_.get(), overlay.work + "/work/incompat/volatile"));
         }
     }
     const OverlayBase base{base_.get(), path_};

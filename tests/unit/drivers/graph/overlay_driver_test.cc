@@ -116,6 +116,7 @@ TEST_CASE("a volatile root can be mounted again", "[overlay]") {
 TEST_CASE("what is not there cannot be mounted", "[overlay]") {
     TempDir root;
     const auto driver = must(OverlayDriver::open(root.path()));
+    layer_add(*driver, "1", ArchiveBuilder().file("a", "1").build());
     const auto missing = driver->mount(spec_of({"nothing", "1"}));
     REQUIRE_FALSE(missing);
     CHECK(missing.error().kind() == ErrorKind::not_found);

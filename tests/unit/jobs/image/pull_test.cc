@@ -1,6 +1,7 @@
 // Goal: a pull brings in the right image, once, and says what it does in Docker's words. Method: a
 // registry in the test, a real data root and overlay; roots are mounted and looked into.
 #include "graph/tag_store.h"
+#include "reactor/timer.h"
 #include "tests/unit/drivers/graph/driver_support.h"
 #include "tests/unit/jobs/image/image_support.h"
 
