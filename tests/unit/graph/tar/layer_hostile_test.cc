@@ -76,9 +76,12 @@ std::vector<Hostile> through_links(const LayerDir& layer) {
         {"whiteout through a link", started().symlink("l", outside).file("l/.wh.file").build()},
         {"opaque through a link", started().symlink("l", outside).file("l/.wh..wh..opq").build()},
         {"device behind a link",
-         started().symlink("l", "/dev").add(entry_of(TarType::fifo, "l/sda", 0600)).build()},
+         started()
+             .symlink("l", "/dev")
+             .add(entry_of(TarType::fifo, "l/davit-test-evil", 0600))
+             .build()},
         {"proc magic link",
-         started().symlink("l", "/proc/self/root").file("l/tmp/evil", "evil").build()},
+         started().symlink("l", "/proc/self/root").file("l/tmp/davit-test-evil", "evil").build()},
         {"self link", started().symlink("l", "l").file("l/x", "evil").build()},
         {"dangling", started().symlink("l", "nowhere").file("l/x", "evil").build()},
         {"file as parent", started().file("f", "x").file("f/x", "evil").build()},
@@ -115,6 +118,7 @@ TEST_CASE("hostile: nothing outside the root changes, whatever the names") {
     for (auto& more : {through_links(names), hard_links(names)}) {
         cases.insert(cases.end(), more.begin(), more.end());
     }
+    const char* const on_host[] = {"/dev/davit-test-evil", "/tmp/davit-test-evil"};
     for (const Hostile& hostile : cases) {
         Listing trees[2];
         for (const ExtractBackend backend : backends) {
@@ -128,6 +132,10 @@ TEST_CASE("hostile: nothing outside the root changes, whatever the names") {
             const Extraction done = extract(layer.root_fd(), hostile.archive, options, 700);
             CHECK((names.outside() == before));
             CHECK((layer.outside() == beside));
+            for (const char* path : on_host) {
+                CHECK(::access(path, F_OK) != 0);
+                ::unlink(path);
+            }
             CHECK(done.error.has_value() == hostile.refused);
             if (hostile.refused) {
                 CHECK(done.kind() == ErrorKind::corrupt);

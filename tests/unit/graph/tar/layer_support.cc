@@ -104,9 +104,10 @@ Listing listing(const std::string& directory, const ListingOptions& options) {
     return result;
 }
 
-LayerDir::LayerDir() {
-    char pattern[] = "/tmp/davit-layer-test-XXXXXX";
-    path_ = ::mkdtemp(pattern);
+LayerDir::LayerDir(const std::string& base) : path_(base + "/davit-layer-test-XXXXXX") {
+    if (::mkdtemp(path_.data()) == nullptr) {
+        throw std::runtime_error("mkdtemp " + path_);
+    }
     for (const char* name : {"/root", "/outside", "/outside/dir"}) {
         if (::mkdir((path_ + name).c_str(), 0755) != 0) {
             throw std::runtime_error("mkdir");

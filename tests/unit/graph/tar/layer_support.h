@@ -23,7 +23,7 @@ Listing listing(const std::string& directory, const ListingOptions& options = {}
 
 class LayerDir {
   public:
-    LayerDir();
+    explicit LayerDir(const std::string& base = "/tmp");
     LayerDir(const LayerDir&) = delete;
     LayerDir& operator=(const LayerDir&) = delete;
     ~LayerDir();
