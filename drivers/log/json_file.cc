@@ -29,15 +29,15 @@ Result<void> JsonFileWriter::create() {
     return ok;
 }
 
-void JsonFileWriter::add_record(OutputStream stream, std::string_view text, std::string_view time) {
+void JsonFileWriter::add_record(OutputStream stream, std::string_view text) {
+    last_ = std::max(wall_now(), last_ + Nanoseconds(1));
     JsonWriter json(records_);
     json.begin_object().key("log").string(text).key("stream").string(stream_name(stream));
-    json.key("time").string(time).end_object();
+    json.key("time").string(rfc3339_nano(last_)).end_object();
     records_ += '\n';
 }
 
 Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes) {
-    const std::string time = rfc3339_nano(wall_now());
     std::string& held = partial(stream);
     while (!bytes.empty()) {
         const std::size_t newline = bytes.find('\n');
@@ -50,10 +50,10 @@ Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes)
         if (!complete && held.size() + take < limits::log_line_bytes_max) {
             held.append(piece);
         } else if (held.empty()) {
-            add_record(stream, piece, time);
+            add_record(stream, piece);
         } else {
             held.append(piece);
-            add_record(stream, held, time);
+            add_record(stream, held);
             held.clear();
         }
     }
@@ -63,7 +63,7 @@ Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes)
 Result<void> JsonFileWriter::end(OutputStream stream) {
     std::string& held = partial(stream);
     if (!held.empty()) {
-        add_record(stream, held, rfc3339_nano(wall_now()));
+        add_record(stream, held);
         held.clear();
     }
     return flush();

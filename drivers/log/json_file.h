@@ -36,7 +36,7 @@ class JsonFileWriter {
   private:
     explicit JsonFileWriter(std::string path) : path_(std::move(path)) {}
 
-    void add_record(OutputStream stream, std::string_view text, std::string_view time);
+    void add_record(OutputStream stream, std::string_view text);
     Result<void> flush();
 
     std::string& partial(OutputStream stream) {
@@ -45,6 +45,8 @@ class JsonFileWriter {
 
     std::string path_;
     Fd fd_;
+    /// Of the last record: times grow from record to record, so that `since` can name each.
+    WallTime last_{};
     std::string partial_[2];
     std::string records_;
 };

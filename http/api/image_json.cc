@@ -90,19 +90,21 @@ bool pattern_matches(std::string_view pattern, std::string_view text) {
            pattern_matches(pattern.substr(1), text.substr(1));
 }
 
-bool reference_admitted(const Filters& filters, const ImageView& view) {
+bool reference_admitted(const Filters& filters, const std::string& tag) {
+    const std::string bare = tag.substr(0, tag.rfind(':'));
+    return std::ranges::any_of(filters.all("reference"), [&](const std::string& pattern) {
+        return pattern_matches(pattern, tag) || pattern_matches(pattern, bare);
+    });
+}
+
+/// With a reference filter an image is shown under the names that match, or not at all.
+bool references_select(const Filters& filters, ImageView& view) {
     if (!filters.has("reference")) {
         return true;
     }
-    for (const std::string& pattern : filters.all("reference")) {
-        for (const std::string& tag : view.tags) {
-            const std::string bare = tag.substr(0, tag.rfind(':'));
-            if (pattern_matches(pattern, tag) || pattern_matches(pattern, bare)) {
-                return true;
-            }
-        }
-    }
-    return false;
+    std::erase_if(view.tags,
+                  [&](const std::string& tag) { return !reference_admitted(filters, tag); });
+    return !view.tags.empty();
 }
 
 /// The creation time of the image that a before or since filter names.
@@ -151,7 +153,7 @@ Result<std::string> image_list_json(const ApiContext& context) {
     TRY(const auto dangling, filters.boolean("dangling"));
     TRY(const auto before, bound_of(context, filters, "before"));
     TRY(const auto since, bound_of(context, filters, "since"));
-    TRY(const std::vector<ImageView> views,
+    TRY(std::vector<ImageView> views,
         context.daemon.graph->view([](const ReadTxn& txn) { return view_all(txn); }));
     std::map<Digest, std::int64_t> users;
     for (const auto& container : context.daemon.containers.list()) {
@@ -160,13 +162,13 @@ Result<std::string> image_list_json(const ApiContext& context) {
     std::string body;
     JsonWriter json(body);
     json.begin_array();
-    for (const ImageView& view : views) {
+    for (ImageView& view : views) {
         const std::int64_t created = created_seconds(view);
         const bool untagged = view.tags.empty();
         if ((dangling && *dangling != untagged) || (before && created >= *before) ||
             (since && created <= *since) ||
             !filters.admits_labels("label", view.config.config.labels) ||
-            !reference_admitted(filters, view)) {
+            !references_select(filters, view)) {
             continue;
         }
         write_summary(json, view, users[view.record.id], context.version);

@@ -1,5 +1,6 @@
 #include "reactor/base/error.h"
 
+#include <cctype>
 #include <cerrno>
 #include <cstring>
 
@@ -91,7 +92,16 @@ ErrorKind error_kind_from_errno(int errno_value) {
 
 std::string errno_text(int errno_value) {
     const char* text = strerrordesc_np(errno_value);
-    return text != nullptr ? std::string(text) : "errno " + std::to_string(errno_value);
+    if (text == nullptr) {
+        return "errno " + std::to_string(errno_value);
+    }
+    // In lower case, as Go prints them: Docker's clients look for "no such file or directory".
+    // Names such as "RFS specific error" stay.
+    std::string lower(text);
+    if (lower.size() > 1 && lower[1] >= 'a' && lower[1] <= 'z') {
+        lower[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(lower[0])));
+    }
+    return lower;
 }
 
 Error::Error(ErrorKind kind, std::string message, std::source_location where)

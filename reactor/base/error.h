@@ -88,7 +88,7 @@ class [[nodiscard]] Error {
     std::unique_ptr<Detail> detail_;
 };
 
-/// strerror(3) without its static buffer: strerrordesc_np(3), or "errno N" for unknown numbers.
+/// "no such file or directory": strerrordesc_np(3) in lower case, or "errno N" for unknown numbers.
 std::string errno_text(int errno_value);
 
 }  // namespace davit

@@ -28,7 +28,7 @@ def pull_then_run(engine, registry):
     pulled = engine.docker("pull", name)
     lines = pulled.stdout.splitlines()
     equal(lines[0], "Using default tag: latest", "default tag")
-    matches(pulled.stdout, r"\n[0-9a-f]{12}: Pull complete\n", "layers")
+    matches(pulled.stdout, r"\n[0-9a-f]{12}: (Pull complete|Already exists)\n", "layers")
     matches(lines[-3], r"^Digest: sha256:[0-9a-f]{64}$", "digest")
     equal(lines[-2], f"Status: Downloaded newer image for {name}:latest", "status")
     equal(lines[-1], f"{name}:latest", "what was pulled")
@@ -212,7 +212,8 @@ def remove_deletes_layers(engine, registry):
     lines = engine.out("rmi", name).splitlines()
     equal(lines[0], f"Untagged: {name}", "first the name")
     matches(lines[1], f"^Untagged: {re.escape(registry.name('layers'))}@sha256:", "then the digest")
-    check(sum(line.startswith("Deleted: sha256:") for line in lines) >= 2, f"then all else: {lines}")
+    # dockerd with its own graph also names each layer; with containerd's it names the image alone.
+    check(any(line.startswith("Deleted: sha256:") for line in lines), f"then all else: {lines}")
     missing = engine.docker("rmi", name, status=1)
     contains(missing.stderr, f"No such image: {name}", "again")
     equal(engine.api("DELETE", "/images/no-such").status, 404, "status")

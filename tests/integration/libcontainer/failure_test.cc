@@ -82,7 +82,7 @@ TEST_CASE("each step that fails says so") {
         mount.options = {{"size", "rubbish"}};
         spec.mounts.push_back(mount);
     });
-    breaks("open mount source /no/such/source: open_tree: No such file or directory",
+    breaks("open mount source /no/such/source: open_tree: no such file or directory",
            [](ContainerSpec& spec) {
                Mount mount;
                mount.kind = MountKind::bind;

@@ -50,7 +50,7 @@ Result<int> quarter(int value) {
 TEST_CASE("Error tells kind, errno and contexts outermost first", "[base]") {
     Error error =
         Error::from_errno(ENOENT, "openat2", "/x").context("mount", "proc").context("start", "c1");
-    CHECK(error.message() == "start c1: mount proc: openat2 /x: No such file or directory");
+    CHECK(error.message() == "start c1: mount proc: openat2 /x: no such file or directory");
     CHECK(error.kind() == ErrorKind::not_found);
     CHECK(error.errno_value() == ENOENT);
     Error copy = error;
