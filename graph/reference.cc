@@ -204,7 +204,11 @@ std::string Reference::familiar_name() const {
     }
     const bool official = path_.starts_with(official_prefix) &&
                           path_.find('/', official_prefix.size()) == std::string::npos;
-    return official ? path_.substr(official_prefix.size()) : path_;
+    std::string familiar = official ? path_.substr(official_prefix.size()) : path_;
+    // Where the short form would mean something else (docker.io/localhost/x), it is no short form.
+    const Split split = split_domain(familiar);
+    const bool same = split.domain == domain_ && split.remainder == path_ && !is_full_id(familiar);
+    return same ? familiar : name();
 }
 
 std::string Reference::suffix() const {

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <thread>
 
 #include "graph/data_root_lock.h"
@@ -174,6 +176,54 @@ TEST_CASE("graph db map grows under updates, batches and open readers") {
     CHECK(wrong == 0);
     CHECK(db->map_bytes() > 256 * 1024);
     CHECK(keys_from(*db, "k").size() == 600);
+}
+
+TEST_CASE("graph db does not move the map under an open view") {
+    const TempDir dir;
+    GraphDbOptions options = options_in(dir);
+    options.map_bytes = 256 * 1024;
+    const auto db = must(GraphDb::open(options));
+    write(*db, "seen", std::string(1000, 's'));
+
+    std::promise<void> viewing;
+    std::promise<void> ran_once;
+    std::promise<void> ran_again;
+    std::atomic<bool> in_view = true;
+    std::atomic<bool> intact = false;
+    std::thread reader([&] {
+        const auto seen = db->view([&](const ReadTxn& txn) -> Result<bool> {
+            TRY(const auto value, txn.get(Table::images, "seen"));
+            viewing.set_value();
+            ran_once.get_future().wait();
+            // The map is full now. Stay, in case nobody waits for us to leave.
+            ran_again.get_future().wait_for(std::chrono::milliseconds(200));
+            const bool same = value && *value == std::string(1000, 's');
+            in_view = false;
+            return same;
+        });
+        intact = seen && *seen;
+    });
+    viewing.get_future().wait();
+    int runs = 0;
+    bool moved_under_view = false;
+    must(db->update([&](WriteTxn& txn) -> Result<void> {
+        if (++runs == 2) {
+            moved_under_view = in_view;
+            ran_again.set_value();
+        }
+        Result<void> filled;
+        for (int i = 0; i < 40 && filled; ++i) {
+            filled = txn.put(Table::images, "k" + std::to_string(i), std::string(10000, 'v'));
+        }
+        if (runs == 1) {
+            ran_once.set_value();
+        }
+        return filled;
+    }));
+    reader.join();
+    CHECK(runs > 1);
+    CHECK_FALSE(moved_under_view);
+    CHECK(intact);
 }
 
 TEST_CASE("graph db at its largest size refuses and keeps working") {
