@@ -146,7 +146,7 @@ Task<void> AttachSession::pump_output(ClientHijacked& connection) {
         if (got == 0) {
             break;
         }
-        CO_CHECK(co_await write_output({buffer.data(), got}));
+        CO_CHECK(co_await write_output(std::string_view(buffer.data(), got)));
     }
     if (!frames_->at_boundary()) {
         co_return Error(ErrorKind::unavailable, "the daemon's stream ended in the middle");

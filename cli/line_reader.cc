@@ -26,8 +26,8 @@ Task<std::optional<std::string>> LineReader::next() {
             co_return Error(ErrorKind::resource_exhausted, "the daemon sent a line without an end");
         }
         buffer_.resize(searched + limits::stream_read_bytes);
-        Result<std::size_t> got =
-            co_await stream_.read({buffer_.data() + searched, limits::stream_read_bytes});
+        Result<std::size_t> got = co_await stream_.read(
+            std::span<char>(buffer_.data() + searched, limits::stream_read_bytes));
         buffer_.resize(searched + (got ? *got : 0));
         if (!got) {
             co_return std::move(got).error();

@@ -28,7 +28,7 @@ SignalStream::~SignalStream() {
 Task<int> SignalStream::next() {
     signalfd_siginfo info{};
     CO_TRY(const std::size_t got,
-           co_await stream_->read({reinterpret_cast<char*>(&info), sizeof(info)}));
+           co_await stream_->read(std::span<char>(reinterpret_cast<char*>(&info), sizeof(info))));
     assert(got == sizeof(info) && "a signalfd gives whole records");
     co_return static_cast<int>(info.ssi_signo);
 }

@@ -34,14 +34,14 @@ Task<void> ClientConnection::State::exchange(const ClientRequest& request) {
     assert((!begun || reusable()) && "the last response was not read to its end");
     begun = true;
     broken = true;  // Until the head of the response is here.
-    producer_failed = false;
+    request_failed = false;
     parser.next(request.method == "HEAD");
     in.shrink();
     Result<void> written = co_await write_head(request);
     if (written) {
         written = co_await write_body(request);
     }
-    if (!written && (producer_failed || written.error().kind() == ErrorKind::cancelled ||
+    if (!written && (request_failed || written.error().kind() == ErrorKind::cancelled ||
                      written.error().kind() == ErrorKind::timed_out)) {
         co_return written;
     }
@@ -56,6 +56,12 @@ Task<void> ClientConnection::State::exchange(const ClientRequest& request) {
 }
 
 Task<void> ClientConnection::State::write_head(const ClientRequest& request) {
+    const auto breaks_line = [](char c) { return c <= ' ' || c == 0x7f; };
+    if (request.target.empty() ||
+        std::any_of(request.target.begin(), request.target.end(), breaks_line)) {
+        request_failed = true;
+        co_return Error(ErrorKind::invalid_argument, "invalid request target");
+    }
     std::string out = request.method + " " + request.target + " HTTP/1.1\r\n";
     if (!request.headers.contains("Host")) {
         out.append("Host: localhost\r\n");
@@ -93,14 +99,14 @@ Task<void> ClientConnection::State::write_body(const ClientRequest& request) {
         Task<std::size_t> produced = request.producer(buffer);
         Result<std::size_t> got = co_await std::move(produced);
         if (!got) {
-            producer_failed = true;
+            request_failed = true;
             co_return std::move(got).error();
         }
         const std::string_view bytes(buffer.data(), *got);
         total += *got;
         if (request.body_bytes &&
             (total > *request.body_bytes || (*got == 0 && total != *request.body_bytes))) {
-            producer_failed = true;
+            request_failed = true;
             co_return Error(ErrorKind::internal, "the request's body is not as long as was said");
         }
         if (!request.body_bytes) {
@@ -226,7 +232,7 @@ Task<std::string> ClientConnection::State::read_body_all(std::size_t bytes_max) 
     // One byte more than is expected, so that the end is seen without another growth.
     body.resize(std::max<std::size_t>(std::min<std::uint64_t>(stated, bytes_max) + 1, 1024));
     for (;;) {
-        CO_TRY(const std::size_t got, co_await read_body({body.data() + size, body.size() - size}));
+        CO_TRY(const std::size_t got, co_await read_body(std::span<char>(body).subspan(size)));
         size += got;
         if (size > bytes_max || stated > bytes_max) {
             co_return Error(ErrorKind::resource_exhausted,
@@ -274,7 +280,7 @@ Task<ClientResponse> ClientConnection::send(ClientRequest request) {
     CO_CHECK(co_await state_->exchange(request));
     ClientResponse response;
     response.connection_ = this;
-    response.head = state_->parser.response();
+    response.head = std::move(state_->parser.response());
     co_return std::move(response);
 }
 

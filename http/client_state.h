@@ -42,8 +42,8 @@ struct ClientConnection::State {
     Task<std::size_t> fill(std::size_t bytes_min);
     Result<void> advance();
 
-    /// The failure, if any, was the request's own producer's.
-    bool producer_failed = false;
+    /// The failure, if any, was the request's own: its target's or its producer's.
+    bool request_failed = false;
 };
 
 /// Where a ClientResponse of an HttpClient has its connection from.

@@ -317,7 +317,7 @@ Task<ClientResponse> HttpClient::State::send(Url url, ClientRequest request) {
         Result<void> exchanged = co_await connection.exchange(request);
         if (exchanged) {
             ClientResponse response;
-            response.head = connection.parser.response();
+            response.head = std::move(connection.parser.response());
             response.connection_ = lease->connection.get();
             response.lease_ = std::move(lease);
             co_return std::move(response);

@@ -2,11 +2,9 @@
 /// JsonWriter: append one JSON document to a string.
 ///
 ///     JsonWriter json(out);
-///     json.begin_object().key("Id").string(id).key("Names").begin_array();
-///     for (const std::string& name : names) {
-///         json.string(name);
-///     }
-///     json.end_array().end_object();
+///     json.begin_object().key("Id").string(id).key("Names").strings(names);
+///     json.key("State").begin_object().key("Running").boolean(true).end_object();
+///     json.end_object();
 ///
 /// Text is escaped as Go's encoder does with HTML escaping off, since clients compare such bytes:
 /// control characters, quote, backslash, U+2028 and U+2029 are escaped, ill-formed UTF-8 becomes

@@ -156,7 +156,16 @@ void Headers::remove(std::string_view name) {
 
 void Headers::append_to(std::string& out) const {
     for (const HeaderField& field : fields_) {
-        out.append(field.name).append(": ").append(field.value).append("\r\n");
+        out.append(field.name).append(": ");
+        const std::size_t begin = out.size();
+        out.append(field.value);
+        // A value may come from a user (a file's name, say): it must not become another field.
+        std::replace_if(
+            out.begin() + static_cast<std::ptrdiff_t>(begin),
+            out.end(),
+            [](char c) { return c == '\r' || c == '\n' || c == '\0'; },
+            ' ');
+        out.append("\r\n");
     }
 }
 

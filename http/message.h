@@ -53,7 +53,7 @@ class Headers {
 
     HeaderField& back() { return fields_.back(); }
 
-    /// Append "Name: value\r\n" of every field.
+    /// Append "Name: value\r\n" of every field; line ends inside a value become spaces.
     void append_to(std::string& out) const;
 
   private:

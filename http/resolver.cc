@@ -21,7 +21,8 @@ namespace {
 /// instance of their own, and the loop watches that one.
 class Lookup {
   public:
-    explicit Lookup(std::string host) : host_(std::move(host)) {}
+    Lookup(std::string host, std::string servers)
+        : host_(std::move(host)), servers_(std::move(servers)) {}
 
     Lookup(const Lookup&) = delete;
     Lookup& operator=(const Lookup&) = delete;
@@ -44,6 +45,7 @@ class Lookup {
     static void on_socket(void* self, ares_socket_t fd, int readable, int writable);
 
     std::string host_;
+    std::string servers_;
     Fd epoll_;
     Poller poller_;  // Destroyed before epoll_.
     ares_channel channel_ = nullptr;
@@ -81,6 +83,10 @@ Result<void> Lookup::start() {
         status != ARES_SUCCESS) {
         return Error(ErrorKind::unavailable,
                      "look up " + host_ + ": " + std::string(ares_strerror(status)));
+    }
+    if (!servers_.empty() &&
+        ares_set_servers_ports_csv(channel_, servers_.c_str()) != ARES_SUCCESS) {
+        return Error(ErrorKind::invalid_argument, "not a list of name servers: " + servers_);
     }
     ares_addrinfo_hints hints{};
     hints.ai_family = AF_UNSPEC;
@@ -170,12 +176,12 @@ Task<std::vector<std::string>> Lookup::run() {
 
 }  // namespace
 
-Task<std::vector<std::string>> resolve_host(std::string host) {
+Task<std::vector<std::string>> resolve_host(std::string host, std::string servers) {
     if (is_ip_address(host)) {
         std::vector<std::string> itself{std::move(host)};
         co_return std::move(itself);
     }
-    Lookup lookup(std::move(host));
+    Lookup lookup(std::move(host), std::move(servers));
     co_return co_await lookup.run();
 }
 

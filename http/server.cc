@@ -2,8 +2,15 @@
 
 #include "http/server_connection.h"
 #include "reactor/listener.h"
+#include "reactor/timer.h"
 
 namespace davit {
+
+namespace {
+
+constexpr Nanoseconds accept_pause = std::chrono::milliseconds(20);
+
+}  // namespace
 
 ServerShared::ServerShared(Handler answer, ServerOptions with)
     : handler(std::move(answer)), options(std::move(with)), places(options.connections_max) {
@@ -82,8 +89,16 @@ struct HttpServer::State : ServerShared {
     Task<void> accept_all(Listener& listener, TaskGroup& group) {
         for (;;) {
             CO_TRY(auto place, co_await places.acquire());
-            CO_TRY(auto stream, co_await listener.accept());
-            group.spawn(connection(*this, std::move(stream), std::move(place)));
+            auto stream = co_await listener.accept();
+            if (stream) {
+                group.spawn(connection(*this, *std::move(stream), std::move(place)));
+                continue;
+            }
+            if (stream.error().kind() == ErrorKind::cancelled) {
+                co_return std::move(stream).error();
+            }
+            // One connection that could not be set up (epoll's watches ran out): others can.
+            CO_CHECK(co_await sleep_for(accept_pause));
         }
     }
 };

@@ -74,7 +74,7 @@ Task<void> ServerConnection::run() {
             break;
         }
         static_cast<void>(co_await handle());
-        if (hijacked_ || closing_) {
+        if (hijacked_ || closing_ || group_.cancelled()) {
             break;
         }
         const Result<bool> skipped = co_await skip_body();
@@ -143,7 +143,7 @@ Task<bool> ServerConnection::read_head() {
     if (Result<void> checked = head_check(); !checked) {
         co_return fault(400, std::move(checked).error());
     }
-    closing_ = !parser_.keep_alive() || eof_;
+    closing_ = !parser_.keep_alive();
     const RequestHead& head = parser_.request();
     expects_continue_ = parser_.has_body() && piece_.empty() && head.version_minor > 0 &&
                         head.headers.has_token("Expect", "100-continue");
@@ -310,7 +310,7 @@ Task<std::string> ServerConnection::read_body_all(std::size_t bytes_max) {
     // One byte more than is expected, so that the end is seen without another growth.
     body.resize(parser_.has_body() ? std::max<std::size_t>(stated + 1, 1024) : 1);
     for (;;) {
-        CO_TRY(const std::size_t got, co_await read_body({body.data() + size, body.size() - size}));
+        CO_TRY(const std::size_t got, co_await read_body(std::span<char>(body).subspan(size)));
         size += got;
         if (size > bytes_max) {
             co_return fault(413, too_large(bytes_max));

@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t copy_bytes_max = 8192;
 
 /// What a client may take to read the head of a hijacked stream before bytes follow it.
-constexpr Nanoseconds drain_time_max = 50ms;
+constexpr Nanoseconds drain_time_max = 2s;
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT", made once a second. Follows: RFC 9110 section 5.6.7.
 std::string_view date_now() {
@@ -152,7 +152,7 @@ Task<void> ServerConnection::begin(int status, std::string_view content_type) {
     }
     head_end();
     ended_ = head_only;
-    co_return co_await put({});
+    co_return co_await put(std::string_view());
 }
 
 Task<void> ServerConnection::write(std::string_view bytes) {

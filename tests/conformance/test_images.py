@@ -135,7 +135,7 @@ def pull_unknown(engine, registry):
     contains(repository.stderr, "not found", "repository")
     nobody = engine.docker("pull", "127.0.0.1:1/x", status=1)
     contains(nobody.stderr, "connection refused", "no registry there")
-    malformed = engine.docker("pull", "UPPER/case", status=1)
+    malformed = engine.docker("pull", "127.0.0.1:1/CASE", status=1)
     contains(malformed.stderr, "must be lowercase", "not a reference")
 
 

@@ -178,16 +178,16 @@ const FakeRequest& FakeDaemon::request(std::string_view route) const {
 }
 
 Task<void> FakeDaemon::serve() {
-    TaskGroup connections(GroupPolicy::independent);
+    TaskGroup serving(GroupPolicy::independent);
     for (;;) {
         Result<std::unique_ptr<FdStream>> stream = co_await listener_->accept();
         if (!stream) {
             break;
         }
-        connections.spawn(serve_connection(*std::move(stream)));
+        serving.spawn(serve_connection(*std::move(stream)));
     }
-    connections.cancel();
-    co_return co_await connections.join();
+    serving.cancel();
+    co_return co_await serving.join();
 }
 
 Task<void> FakeDaemon::serve_connection(std::unique_ptr<FdStream> stream) {

@@ -202,6 +202,14 @@ Task<void> echo_session(std::unique_ptr<FdStream> stream) {
         CO_TRY(const std::string body, co_await response.read_body_all(1'000'000));
         CHECK(body == "POST /p " + std::string(35'000, 'p'));
     }
+    for (const char* target : {"", "/a b", "/a\r\nX: y"}) {
+        ClientRequest broken;
+        broken.target = target;
+        CO_TRY(StreamPair pair, stream_pair_make());
+        auto unused = ClientConnection::over(std::move(pair.first));
+        const auto failed = co_await unused->send(std::move(broken));
+        CHECK(failed.error().kind() == ErrorKind::invalid_argument);
+    }
     Pieces liar;
     liar.size = 10;
     ClientRequest request;

@@ -25,6 +25,10 @@ TEST_CASE("header fields keep order and match without case", "[message]") {
     text.clear();
     headers.append_to(text);
     CHECK(text == "Accept: c\r\nNew: n\r\n");
+    headers.set("New", "n\r\nSet: x");
+    text.clear();
+    headers.append_to(text);
+    CHECK(text == "Accept: c\r\nNew: n  Set: x\r\n");
 }
 
 TEST_CASE("tokens are found in comma-separated lists", "[message]") {

@@ -118,6 +118,22 @@ TEST_CASE("requests pipelined behind a waiting handler are kept", "[server]") {
     CHECK(!waiting.cancelled);
 }
 
+TEST_CASE("requests before a half-close are all answered", "[server]") {
+    Waiting waiting;
+    auto client = [](std::unique_ptr<FdStream> stream, Waiting& there) -> Task<void> {
+        CO_CHECK(co_await stream->write(get));
+        CO_CHECK(co_await there.entered.wait());
+        CO_CHECK(co_await stream->write(get + get));
+        CO_CHECK(co_await stream->shutdown_write());
+        CO_CHECK(co_await sleep_for(2ms));  // The watch sees the end.
+        there.go.set();
+        CO_TRY(const std::string answer, co_await read_to_end(*stream));
+        CHECK(count_of(answer, "\r\n\r\ndone ") == 3);
+        co_return ok;
+    };
+    CHECK(with_waiting(waiting, client));
+}
+
 TEST_CASE("a TCP client that goes away cancels its handler", "[server]") {
     auto body = [](Waiting& waiting) -> Task<void> {
         HttpServer server(

@@ -193,7 +193,7 @@ TEST_CASE("messages of init become errors") {
     message.operation = Kind::hostname;
     message.error_number = EPERM;
     std::copy_n("sethostname", 12, message.call);
-    CHECK(decode()->error->message() == "sethostname foo: sethostname: Operation not permitted");
+    CHECK(decode()->error->message() == "sethostname foo: sethostname: operation not permitted");
     CHECK(decode()->error->kind() == ErrorKind::permission_denied);
 
     // Not terminated: still only the field.

@@ -215,6 +215,24 @@ TEST_CASE("extract: parents that no entry names are made; directories keep their
     }
 }
 
+TEST_CASE("extract: a parent that was replaced is not remembered") {
+    for (const ExtractBackend backend : backends) {
+        CAPTURE(static_cast<int>(backend));
+        const LayerDir layer;
+        ArchiveBuilder archive;
+        archive.file("x").directory("a").directory("b").symlink("l", "a").file("l/first", "1");
+        archive.symlink("l", "b").file("l/second", "2").directory("l").file("l/third", "3");
+        archive.directory("c").file("c/old").symlink("c", "a").file("c/fourth", "4");
+        REQUIRE(extract(layer.root_fd(), archive.build(), with(backend)).error_text().empty());
+        const Listing tree = listing(layer.root());
+        CHECK(tree.contains("a/first"));
+        CHECK(tree.contains("b/second"));
+        CHECK(tree.contains("l/third"));
+        CHECK(tree.contains("a/fourth"));
+        CHECK(tree.size() == 9);
+    }
+}
+
 TEST_CASE("extract: whiteouts take overlayfs' form") {
     if (!is_root()) {
         WARN("needs root for devices and trusted xattrs, skipped");

@@ -85,6 +85,10 @@ std::vector<Hostile> through_links(const LayerDir& layer) {
         {"self link", started().symlink("l", "l").file("l/x", "evil").build()},
         {"dangling", started().symlink("l", "nowhere").file("l/x", "evil").build()},
         {"file as parent", started().file("f", "x").file("f/x", "evil").build()},
+        {"file over a directory as parent",
+         started().directory("d").file("d/in").file("d", "x").file("d/below", "evil").build()},
+        {"file over a link as parent",
+         started().directory("d").symlink("l", "d").file("l", "x").file("l/below", "evil").build()},
         {"file in flight as parent", started().file("f", "x").file("f/x/y/z", "evil").build()},
     };
 }
