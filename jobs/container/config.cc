@@ -106,10 +106,10 @@ bool is_port(std::string_view text) {
 Result<void> names_check(const ContainerConfig& config) {
     if (config.hostname.size() > hostname_bytes_max ||
         config.domainname.size() > hostname_bytes_max) {
-        return bad("invalid hostname format: \"" +
-                   (config.hostname.size() > hostname_bytes_max ? config.hostname
-                                                                : config.domainname) +
-                   "\" has more than 64 characters");
+        return bad(
+            "invalid hostname format: \"" +
+            (config.hostname.size() > hostname_bytes_max ? config.hostname : config.domainname) +
+            "\" has more than 64 characters");
     }
     for (const std::string& entry : config.env) {
         if (entry.empty() || entry.front() == '=' || entry.find('\0') != std::string::npos) {

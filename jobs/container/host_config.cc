@@ -144,8 +144,7 @@ bool says_something(const JsonValue& value) {
     if (!value.present()) {
         return false;
     }
-    static constexpr std::array<std::string_view, 6> empty{"\"\"", "0",  "false",
-                                                           "[]",   "{}", "0.0"};
+    static constexpr std::array<std::string_view, 6> empty{"\"\"", "0", "false", "[]", "{}", "0.0"};
     return std::ranges::find(empty, value.to_json()) == empty.end();
 }
 
@@ -162,10 +161,20 @@ void note_if_given(const JsonValue& json,
 /// Keys of the API that davit knows of and does not do yet.
 void note_unsupported(const JsonValue& json, HostConfig& config) {
     static constexpr auto keys = std::to_array<std::string_view>({
-        "Devices", "DeviceRequests", "DeviceCgroupRules", "BlkioWeightDevice",
-        "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps",
-        "BlkioDeviceWriteIOps", "KernelMemory", "KernelMemoryTCP", "CpuCount", "CpuPercent",
-        "IOMaximumIOps", "IOMaximumBandwidth",
+        "Devices",
+        "DeviceRequests",
+        "DeviceCgroupRules",
+        "BlkioWeightDevice",
+        "BlkioDeviceReadBps",
+        "BlkioDeviceWriteBps",
+        "BlkioDeviceReadIOps",
+        "BlkioDeviceWriteIOps",
+        "KernelMemory",
+        "KernelMemoryTCP",
+        "CpuCount",
+        "CpuPercent",
+        "IOMaximumIOps",
+        "IOMaximumBandwidth",
     });
     for (const std::string_view key : keys) {
         note_if_given(json, "", key, config);

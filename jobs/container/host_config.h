@@ -1,7 +1,8 @@
 #pragma once
 /// HostConfig: the part of a container's configuration that belongs to this host.
 ///
-/// Members are the snake_case of the API's keys; sizes are bytes. Follows: Docker Engine API, HostConfig.
+/// Members are the snake_case of the API's keys; sizes are bytes. Follows: Docker Engine API,
+/// HostConfig.
 #include <array>
 #include <cstdint>
 #include <map>

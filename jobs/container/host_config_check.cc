@@ -64,8 +64,8 @@ Result<void> check_memory(const HostConfig& config) {
                    ", valid memory swappiness range is 0-100");
     }
     if (swappiness >= 0) {  // The docker CLI sends -1 where nothing was asked for.
-        return not_yet("MemorySwappiness", std::to_string(swappiness),
-                       "leave --memory-swappiness out");
+        return not_yet(
+            "MemorySwappiness", std::to_string(swappiness), "leave --memory-swappiness out");
     }
     if (config.memory_reservation != 0 && config.memory_reservation < memory_bytes_min) {
         return bad("Minimum memory reservation allowed is 6MB");
@@ -121,7 +121,8 @@ Result<void> check_cpu(const HostConfig& config, int cpu_count) {
         return bad("CPU cfs quota can not be less than 1ms (i.e. 1000)");
     }
     if (config.cpu_realtime_period != 0 || config.cpu_realtime_runtime != 0) {
-        return not_yet("CpuRealtimePeriod", std::to_string(config.cpu_realtime_period),
+        return not_yet("CpuRealtimePeriod",
+                       std::to_string(config.cpu_realtime_period),
                        "leave the --cpu-rt options out");
     }
     if (config.blkio_weight != 0 && (config.blkio_weight < 10 || config.blkio_weight > 1000)) {
@@ -165,7 +166,8 @@ Result<void> check_network(const HostConfig& config, std::vector<std::string>& w
     } else if (publishes) {
         const std::string ports =
             config.port_bindings.empty() ? "" : config.port_bindings.begin()->first;
-        return not_yet(ports.empty() ? "PublishAllPorts" : "PortBindings", ports,
+        return not_yet(ports.empty() ? "PublishAllPorts" : "PortBindings",
+                       ports,
                        "leave -p and -P out, or use --network host");
     }
     if (!config.links.empty()) {
@@ -221,15 +223,26 @@ Result<void> check_ulimits(const HostConfig& config) {
 
 Result<void> check_security(const HostConfig& config) {
     static constexpr auto known = std::to_array<std::string_view>({
-        "no-new-privileges", "no-new-privileges:true", "no-new-privileges=true",
-        "no-new-privileges:false", "no-new-privileges=false", "seccomp=unconfined",
-        "seccomp:unconfined", "seccomp=builtin", "seccomp:builtin", "apparmor=unconfined",
-        "apparmor:unconfined", "label=disable", "label:disable", "systempaths=unconfined",
+        "no-new-privileges",
+        "no-new-privileges:true",
+        "no-new-privileges=true",
+        "no-new-privileges:false",
+        "no-new-privileges=false",
+        "seccomp=unconfined",
+        "seccomp:unconfined",
+        "seccomp=builtin",
+        "seccomp:builtin",
+        "apparmor=unconfined",
+        "apparmor:unconfined",
+        "label=disable",
+        "label:disable",
+        "systempaths=unconfined",
         "systempaths:unconfined",
     });
     for (const std::string& option : config.security_opt) {
         if (!is_one_of(option, known)) {
-            return not_yet("SecurityOpt", option,
+            return not_yet("SecurityOpt",
+                           option,
                            "known are no-new-privileges, seccomp=unconfined, apparmor=unconfined, "
                            "label=disable and systempaths=unconfined");
         }
@@ -239,17 +252,24 @@ Result<void> check_security(const HostConfig& config) {
     return check_ulimits(config);
 }
 
-/// Only what the container's own namespaces hold may be set. Follows: docker-run(1) --sysctl; runc's
-/// words.
+/// Only what the container's own namespaces hold may be set. Follows: docker-run(1) --sysctl;
+/// runc's words.
 Result<void> check_sysctls(const HostConfig& config) {
     static constexpr auto of_ipc = std::to_array<std::string_view>({
-        "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
-        "kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
     });
     for (const auto& [name, value] : config.sysctls) {
         const bool is_ipc = is_one_of(name, of_ipc) || name.starts_with("fs.mqueue.");
         const bool is_network = name.starts_with("net.");
-        // sysctl(8) reads "/" as a dot within a name, so "net.//.kernel.x" would be /proc/sys/kernel/x.
+        // sysctl(8) reads "/" as a dot within a name, so "net.//.kernel.x" would be
+        // /proc/sys/kernel/x.
         const bool climbs = std::ranges::any_of(
             std::array<std::string_view, 4>{"..", "//", "./", "/."},
             [&](std::string_view part) { return name.find(part) != std::string::npos; });
@@ -292,8 +312,8 @@ Result<void> check_storage(const HostConfig& config) {
 
 Result<void> check_restart(const HostConfig& config) {
     const RestartPolicy& policy = config.restart_policy;
-    static constexpr std::array<std::string_view, 3> later{"always", "on-failure",
-                                                           "unless-stopped"};
+    static constexpr std::array<std::string_view, 3> later{
+        "always", "on-failure", "unless-stopped"};
     const bool restarts = is_one_of(policy.name, later);
     if (config.auto_remove && restarts) {
         return bad("can't create 'AutoRemove' container with restart policy");
@@ -338,8 +358,7 @@ Result<void> check_policies(const HostConfig& config) {
         return not_yet("Cgroup", config.cgroup, "leave it out");
     }
     if (config.annotations.contains("")) {
-        return bad(
-            "invalid Annotations: the empty string is not permitted as an annotation key");
+        return bad("invalid Annotations: the empty string is not permitted as an annotation key");
     }
     return ok;
 }

@@ -13,8 +13,8 @@
 ///
 /// Reading leaves what is absent as it was and stops at the first error; writing keeps the list's
 /// order. A member may be text, a number, a boolean, a time, a list, a set of names
-/// ({"80/tcp":{}}), a map, anything of these as an optional, a struct with `fields` of its own, or a
-/// type with field_read() and field_write() in its namespace.
+/// ({"80/tcp":{}}), a map, anything of these as an optional, a struct with `fields` of its own, or
+/// a type with field_read() and field_write() in its namespace.
 #include <algorithm>
 #include <array>
 #include <concepts>
@@ -44,7 +44,9 @@ class FieldReader;
 class FieldWriter;
 
 template <typename T>
-concept FieldStruct = requires(FieldReader& reader, T& value) { fields(reader, value); };
+concept FieldStruct = requires(FieldReader& reader, T& value) {
+    fields(reader, value);
+};
 
 template <typename T>
 concept FieldCustom = requires(const JsonValue& json, T& value) {
@@ -131,9 +133,9 @@ class FieldReader {
     static Result<void> read(const JsonValue& json, T& value) {
         TRY(const std::int64_t number, json.as_int64());
         if (!std::in_range<T>(number)) {
-            return Error(ErrorKind::invalid_argument,
-                         "json: cannot unmarshal number " + std::to_string(number) +
-                             ": it is out of range");
+            return Error(
+                ErrorKind::invalid_argument,
+                "json: cannot unmarshal number " + std::to_string(number) + ": it is out of range");
         }
         value = static_cast<T>(number);
         return ok;

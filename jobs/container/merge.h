@@ -20,15 +20,16 @@ struct HostFacts {
 /// record.id must be set (the default hostname comes from it).
 /// Follows: Docker's daemon/commit.go merge(), daemon/container.go verifyContainerSettings().
 /// Gives:  warnings for the client, appended.
-/// Errors: invalid_argument ("no command specified", "Duplicate mount point: /x", ...); unsupported.
+/// Errors: invalid_argument ("no command specified", "Duplicate mount point: /x", ...);
+/// unsupported.
 Result<void> container_merge(ContainerRecord& record,
                              const RunConfig& image,
                              std::vector<std::string>& warnings,
                              const HostFacts& host = {});
 
-/// What the program gets to see: PATH, HOSTNAME and TERM, then the configured variables in place of or
-/// after them; an entry without "=" takes its variable away.
-/// Follows: Docker's container.CreateDaemonEnvironment().
+/// What the program gets to see: PATH, HOSTNAME and TERM, then the configured variables in place of
+/// or after them; an entry without "=" takes its variable away. Follows: Docker's
+/// container.CreateDaemonEnvironment().
 std::vector<std::string> container_environment(const ContainerConfig& config);
 
 }  // namespace davit

@@ -18,10 +18,10 @@ using Words = std::span<const std::string_view>;
 constexpr std::array<std::string_view, 2> access_words{"ro", "rw"};
 constexpr std::array<std::string_view, 2> label_words{"z", "Z"};
 constexpr std::array<std::string_view, 2> copy_words{"copy", "nocopy"};
-constexpr std::array<std::string_view, 6> propagation_words{"private", "rprivate", "slave",
-                                                            "rslave",  "shared",   "rshared"};
-constexpr std::array<std::string_view, 4> consistency_words{"default", "consistent", "cached",
-                                                            "delegated"};
+constexpr std::array<std::string_view, 6> propagation_words{
+    "private", "rprivate", "slave", "rslave", "shared", "rshared"};
+constexpr std::array<std::string_view, 4> consistency_words{
+    "default", "consistent", "cached", "delegated"};
 
 Error bad(std::string message) {
     return Error(ErrorKind::invalid_argument, std::move(message));
@@ -49,8 +49,8 @@ std::string_view word_take(std::string_view& text) {
 /// "ro,z,rslave": at most one word of each family. Labels mean nothing without SELinux, copying
 /// nothing for a bind, consistency nothing on Linux.
 bool is_mode(std::string_view mode) {
-    constexpr std::array<Words, 5> families{access_words, label_words, copy_words,
-                                            propagation_words, consistency_words};
+    constexpr std::array<Words, 5> families{
+        access_words, label_words, copy_words, propagation_words, consistency_words};
     std::array<int, 5> counts{};
     while (!mode.empty()) {
         const std::string_view word = word_take(mode);
@@ -112,8 +112,8 @@ Result<MountPoint> bind_parse(const std::string& spec) {
     for (std::string_view rest = mount.mode; !rest.empty();) {
         const std::string_view word = word_take(rest);
         mount.read_write = mount.read_write && word != "ro";
-        mount.propagation = is_one_of(word, propagation_words) ? std::string(word)
-                                                               : std::move(mount.propagation);
+        mount.propagation =
+            is_one_of(word, propagation_words) ? std::string(word) : std::move(mount.propagation);
     }
     return mount;
 }
@@ -177,8 +177,8 @@ Result<MountPoint> bind_request_parse(const MountRequest& request) {
         return bad_mount(request, "invalid propagation mode: " + options.propagation);
     }
     if (request.source.front() != '/') {
-        return bad_mount(request, "invalid mount path: '" + request.source +
-                                      "' mount path must be absolute");
+        return bad_mount(
+            request, "invalid mount path: '" + request.source + "' mount path must be absolute");
     }
     if (options.read_only_non_recursive) {
         return Error(ErrorKind::unsupported,
@@ -224,8 +224,8 @@ Result<MountPoint> request_parse(const MountRequest& request) {
     return request.type == "tmpfs" ? tmpfs_request_parse(request) : bind_request_parse(request);
 }
 
-/// The mounts below follow their top: the spec's Mount has one propagation, and applies it to what the
-/// bind brought along. Follows: mount_namespaces(7) "SHARED SUBTREES".
+/// The mounts below follow their top: the spec's Mount has one propagation, and applies it to what
+/// the bind brought along. Follows: mount_namespaces(7) "SHARED SUBTREES".
 std::uint64_t propagation_of(std::string_view name) {
     const std::string_view kind = name.starts_with('r') ? name.substr(1) : name;
     return kind == "shared"  ? std::uint64_t{MS_SHARED}
@@ -267,8 +267,8 @@ bool tmpfs_attribute(Mount& mount, std::string_view word) {
 
 /// Follows: tmpfs(5); Docker's defaults noexec, nosuid, nodev for --tmpfs.
 Result<Mount> tmpfs_spec(const MountPoint& point) {
-    static constexpr std::array<std::string_view, 7> keys{"size",      "mode",      "uid", "gid",
-                                                          "nr_inodes", "nr_blocks", "mpol"};
+    static constexpr std::array<std::string_view, 7> keys{
+        "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol"};
     Mount mount;
     mount.kind = MountKind::filesystem;
     mount.fstype = "tmpfs";

@@ -6,8 +6,8 @@ namespace davit {
 
 namespace {
 
-/// Raised when a stored record means something else than it did; older ones are then read as what they
-/// meant.
+/// Raised when a stored record means something else than it did; older ones are then read as what
+/// they meant.
 constexpr std::int64_t record_version = 1;
 
 }  // namespace

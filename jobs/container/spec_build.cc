@@ -23,9 +23,7 @@ bool security_has(const ContainerRecord& record, std::string_view name, std::str
 
 Namespaces namespaces_of(const ContainerRecord& record) {
     const HostConfig& host = record.host_config;
-    const auto mode = [](bool shared) {
-        return shared ? NamespaceMode::host : NamespaceMode::own;
-    };
+    const auto mode = [](bool shared) { return shared ? NamespaceMode::host : NamespaceMode::own; };
     Namespaces namespaces;
     namespaces.pid = mode(host.pid_mode == "host");
     namespaces.network = mode(host.network_mode == "host");
@@ -43,8 +41,8 @@ Mount bind_mount(std::string source, std::string target) {
     return mount;
 }
 
-/// The user's own, and in a network of the container's Docker's defaults: any user may ping and listen
-/// on low ports, since both end at the container's own network.
+/// The user's own, and in a network of the container's Docker's defaults: any user may ping and
+/// listen on low ports, since both end at the container's own network.
 void sysctls_add(ContainerSpec& spec, const ContainerRecord& record) {
     std::map<std::string, std::string> sysctls = record.host_config.sysctls;
     if (spec.namespaces.network == NamespaceMode::own) {
@@ -115,7 +113,8 @@ Result<void> mounts_add(ContainerSpec& spec, const ContainerRecord& record) {
     for (const MountPoint& point : record.mounts) {
         TRY(Mount mount, mount_point_spec(point));
         // The user's own mount takes the place of a default one, /dev/shm say.
-        std::erase_if(spec.mounts, [&](const Mount& other) { return other.target == mount.target; });
+        std::erase_if(spec.mounts,
+                      [&](const Mount& other) { return other.target == mount.target; });
         spec.mounts.push_back(std::move(mount));
     }
     return ok;
@@ -130,8 +129,7 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
     defaults.shm_bytes =
         host.shm_size > 0 ? static_cast<std::uint64_t>(host.shm_size) : shm_bytes_default;
     defaults.namespaces = namespaces_of(record);
-    const CapabilitySet base =
-        host.privileged ? capabilities_available() : capabilities_default();
+    const CapabilitySet base = host.privileged ? capabilities_available() : capabilities_default();
     TRY(defaults.capabilities, capabilities_merge(base, host.cap_add, host.cap_drop));
     defaults.seccomp_unconfined = host.privileged || security_has(record, "seccomp", "unconfined");
     TRY(ContainerSpec spec, container_spec_default(defaults));

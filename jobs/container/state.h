@@ -1,6 +1,6 @@
 #pragma once
-/// The container's state machine: one table from (state, event) to the next state. Nothing else changes
-/// a state. Follows: Docker Engine API, ContainerState.Status.
+/// The container's state machine: one table from (state, event) to the next state. Nothing else
+/// changes a state. Follows: Docker Engine API, ContainerState.Status.
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -35,8 +35,8 @@ enum class ContainerEvent : std::uint8_t {
 };
 inline constexpr std::size_t container_event_count = 9;
 
-/// Rows: states; columns: events; nothing: not possible. stop and kill only ask the process to end; its
-/// exit is what changes the state, except between two runs.
+/// Rows: states; columns: events; nothing: not possible. stop and kill only ask the process to end;
+/// its exit is what changes the state, except between two runs.
 inline constexpr auto container_transitions = [] {
     using S = ContainerState;
     using Next = std::optional<ContainerState>;
@@ -59,8 +59,7 @@ inline constexpr auto container_transitions = [] {
 /// The state after an event; nothing if the event is not possible in that state.
 constexpr std::optional<ContainerState> container_state_next(ContainerState state,
                                                              ContainerEvent event) {
-    return container_transitions[static_cast<std::size_t>(state)]
-                                [static_cast<std::size_t>(event)];
+    return container_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
 }
 
 std::string_view container_state_name(ContainerState state);
