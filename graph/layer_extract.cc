@@ -71,6 +71,7 @@ struct LayerExtract::State {
     std::optional<Error> failed;
 
     Result<std::size_t> feed(std::span<const std::uint8_t> bytes, bool may_wait);
+    Result<bool> events_apply(std::span<const std::uint8_t>& bytes, bool may_wait);
     Result<void> event_apply(const TarEvent& event);
     Result<void> entry_apply(const TarEntry& entry);
     Result<bool> whiteout_apply(const std::string& path);
@@ -342,27 +343,42 @@ Error LayerExtract::State::fail(Error error) {
     return error;
 }
 
+/// Apply events while no file has to be waited for. Gives: whether the bytes are used up.
+Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& bytes,
+                                               bool may_wait) {
+    while (may_wait || files->ready()) {
+        TRY(const TarEvent event, reader.next(bytes));
+        if (event.kind == TarEvent::Kind::need_input) {
+            return true;
+        }
+        if (auto applied = event_apply(event); !applied) {
+            constexpr std::size_t shown_bytes_max = 256;
+            return std::move(applied).error().context(
+                "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max));
+        }
+    }
+    return false;
+}
+
 Result<std::size_t> LayerExtract::State::feed(std::span<const std::uint8_t> bytes, bool may_wait) {
     if (failed) {
         return Error(*failed);
     }
     auto rest = bytes;
-    while (may_wait || files->ready()) {
-        auto event = reader.next(rest);
-        if (!event) {
-            return fail(std::move(event).error());
+    // pump() before the look at ready(), each time: if it took in all that was in flight, the ring
+    // would never become readable for whoever polls it before calling with the rest.
+    for (bool used_up = false;;) {
+        if (auto pumped = files->pump(); !pumped) {
+            return fail(std::move(pumped).error().context("extract"));
         }
-        if (event->kind == TarEvent::Kind::need_input) {
+        if (used_up || (!may_wait && !files->ready())) {
             break;
         }
-        if (auto applied = event_apply(*event); !applied) {
-            constexpr std::size_t shown_bytes_max = 256;
-            return fail(std::move(applied).error().context(
-                "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max)));
+        auto applied = events_apply(rest, may_wait);
+        if (!applied) {
+            return fail(std::move(applied).error());
         }
-    }
-    if (auto pumped = files->pump(); !pumped) {
-        return fail(std::move(pumped).error().context("extract"));
+        used_up = *applied;
     }
     return bytes.size() - rest.size();
 }
