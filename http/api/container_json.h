@@ -1,6 +1,10 @@
 #pragma once
 /// A container as the API shows it: inspect and list items.
+#include <cstdint>
+#include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "http/api/api_version.h"
 #include "http/json_writer.h"
@@ -8,15 +12,27 @@
 
 namespace davit {
 
+/// Bytes, for ?size=1.
+struct ContainerSize {
+    std::uint64_t writable = 0;  // Of the container's own layer.
+    std::uint64_t root = 0;      // Of the whole file system.
+};
+
 /// What a record does not hold.
 struct ContainerView {
     const ContainerRecord& record;
-    /// As the list shows it: the name it was made from, or the id if that name is another image's now.
+    /// As the list shows it: the name it was made from, or the id if that name is another image's
+    /// now.
     std::string image_name;
     WallTime now;
+    /// GraphDriver.Data of inspect: "LowerDir", "UpperDir", "WorkDir".
+    std::map<std::string, std::string> graph_data = {};
+    std::vector<std::string> exec_ids = {};
+    std::optional<ContainerSize> size = {};
 };
 
-/// GET /containers/{id}/json. Follows: Docker Engine API, ContainerInspectResponse.
+/// GET /containers/{id}/json. Beyond Docker's keys: "Davit", with the phases of the last start.
+/// Follows: Docker Engine API, ContainerInspectResponse; the order of keys is Docker's, too.
 void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVersion version);
 
 /// One item of GET /containers/json. Follows: Docker Engine API, ContainerSummary.

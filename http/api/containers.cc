@@ -1,12 +1,11 @@
 // Endpoints of a container's life.
 #include <algorithm>
-#include <array>
 
 #include "graph/image_store.h"
+#include "http/api/container_filter.h"
 #include "http/api/container_json.h"
-#include "http/api/filters.h"
+#include "http/api/create_body.h"
 #include "http/api/handlers.h"
-#include "http/json_reader.h"
 #include "http/json_writer.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
@@ -21,20 +20,12 @@ Result<std::shared_ptr<Container>> container_of(const ApiContext& context) {
 }
 
 Result<ContainerCreateRequest> create_request(const ApiContext& context, std::string_view body) {
-    if (body.empty()) {
-        return Error(ErrorKind::invalid_argument,
-                     "config cannot be empty in order to create a container");
-    }
-    TRY(const JsonDocument document, JsonDocument::parse(body));
+    TRY(ContainerCreateBody parsed, container_create_body_parse(body, context.version));
     ContainerCreateRequest request;
     request.name = context.query.get("name");
     request.platform = context.query.get("platform");
-    TRY(request.config, container_config_parse(document.root()));
-    TRY(const JsonValue host_config, document.root().object("HostConfig"));
-    TRY(request.host_config, host_config_parse(host_config));
-    if (context.version < ApiVersion{1, 25}) {
-        request.host_config.auto_remove = false;  // Such clients remove the container themselves.
-    }
+    request.config = std::move(parsed.config);
+    request.host_config = std::move(parsed.host_config);
     return request;
 }
 
@@ -72,107 +63,48 @@ std::string image_name(const Daemon& daemon, const ContainerRecord& record) {
     return match && match->id == record.image_id ? record.config.image : record.image_id.str();
 }
 
-constexpr std::array<std::string_view, 11> list_filters{"ancestor",
-                                                        "before",
-                                                        "since",
-                                                        "exited",
-                                                        "id",
-                                                        "label",
-                                                        "name",
-                                                        "status",
-                                                        "network",
-                                                        "health",
-                                                        "is-task"};
-
-/// The creation time of the container that a before or since filter names.
-Result<std::optional<WallTime>> bound_of(const ApiContext& context,
-                                         const Filters& filters,
-                                         std::string_view key) {
-    if (!filters.has(key)) {
-        return std::optional<WallTime>{};
+/// An image and all that were built on it; a name that is no image has no family.
+Result<std::vector<Digest>> image_family(const ReadTxn& txn, const std::string& name) {
+    std::vector<Digest> family;
+    if (const auto match = image_resolve(txn, name)) {
+        family.push_back(match->id);
     }
-    TRY(const auto container, context.daemon.containers.find(filters.all(key).front()));
-    return std::optional<WallTime>(container->record.created);
-}
-
-/// The images that an ancestor filter means, by id; a name that is no image matches nothing.
-std::vector<Digest> ancestors_of(const ApiContext& context, const Filters& filters) {
-    std::vector<Digest> images;
-    for (const std::string& name : filters.all("ancestor")) {
-        const auto match = context.daemon.graph->view(
-            [&](const ReadTxn& txn) { return image_resolve(txn, name); });
-        if (match) {
-            images.push_back(match->id);
-        }
+    for (std::size_t i = 0; i < family.size(); ++i) {
+        TRY(const std::vector<Digest> children, image_children(txn, family[i]));
+        family.insert(family.end(), children.begin(), children.end());
     }
-    return images;
+    return family;
 }
 
-Result<bool> admits_names(const Filters& filters, const ContainerRecord& record) {
-    const auto& wanted = filters.all("name");
-    bool found = wanted.empty();
-    for (const std::string& expression : wanted) {
-        TRY(const bool with_slash, name_matches(expression, record.name));
-        TRY(const bool without, name_matches(expression, record.name.substr(1)));
-        found = found || with_slash || without;
-    }
-    return found;
-}
-
-bool admits_exit(const Filters& filters, const ContainerStateRecord& state) {
-    return !filters.has("exited") || (state.status == ContainerState::exited &&
-                                      filters.admits("exited", std::to_string(state.exit_code)));
-}
-
-class ListSelection {
-  public:
+struct ListSelection {
     static Result<ListSelection> make(const ApiContext& context) {
+        const Daemon& daemon = context.daemon;
+        ContainerFilterLookups lookups;
+        lookups.created = [&](const std::string& name) -> Result<WallTime> {
+            TRY(const auto container, daemon.containers.find(name));
+            return container->record.created;
+        };
+        lookups.image_family = [&](const std::string& name) -> Result<std::vector<Digest>> {
+            return daemon.graph->view([&](const ReadTxn& txn) { return image_family(txn, name); });
+        };
         ListSelection selection;
-        TRY(selection.filters_, Filters::parse(context.query.get("filters"), list_filters));
-        TRY(selection.before_, bound_of(context, selection.filters_, "before"));
-        TRY(selection.since_, bound_of(context, selection.filters_, "since"));
-        selection.ancestors_ = ancestors_of(context, selection.filters_);
+        TRY(selection.filter, ContainerFilter::parse(context.query.get("filters"), lookups));
         TRY(const auto limit, context.query.integer("limit"));
-        selection.limit_ = limit && *limit > 0 ? static_cast<std::size_t>(*limit) : SIZE_MAX;
-        const bool limited = selection.limit_ != SIZE_MAX;
-        selection.all_ = context.query.boolean("all") || limited ||
-                         selection.filters_.has("status") || selection.filters_.has("exited");
-        for (const std::string& status : selection.filters_.all("status")) {
-            TRY([[maybe_unused]] const ContainerState state, container_state_parse(status));
-        }
+        selection.limit = limit && *limit > 0 ? static_cast<std::size_t>(*limit) : SIZE_MAX;
+        selection.all = context.query.boolean("all") || selection.limit != SIZE_MAX ||
+                        selection.filter.wants_all();
         return selection;
     }
 
-    std::size_t limit() const { return limit_; }
-
-    Result<bool> admits(const ContainerRecord& record) const {
+    bool admits(const ContainerRecord& record) const {
         const ContainerState status = record.state.status;
         const bool running = status == ContainerState::running || status == ContainerState::paused;
-        if ((!all_ && !running) || !filters_.admits("status", container_state_name(status)) ||
-            !filters_.admits_prefix("id", record.id.str()) ||
-            !filters_.admits_labels("label", record.config.labels) ||
-            !admits_exit(filters_, record.state) || !admits_rest(record)) {
-            return false;
-        }
-        return admits_names(filters_, record);
+        return (all || running) && filter.matches(record);
     }
 
-  private:
-    bool admits_rest(const ContainerRecord& record) const {
-        const std::string& mode = record.host_config.network_mode;
-        return (!before_ || record.created < *before_) && (!since_ || record.created > *since_) &&
-               (!filters_.has("ancestor") ||
-                std::ranges::find(ancestors_, record.image_id) != ancestors_.end()) &&
-               filters_.admits("network", mode == "default" ? "bridge" : mode) &&
-               filters_.admits("health", "none") && filters_.admits("is-task", "false");
-    }
-
-    Filters filters_;
-    std::optional<WallTime> before_;
-    std::optional<WallTime> since_;
-    std::vector<Digest> ancestors_;
-    std::size_t limit_ = SIZE_MAX;
-    bool all_ = false;
+    ContainerFilter filter;
+    std::size_t limit = SIZE_MAX;
+    bool all = false;
 };
 
 }  // namespace
@@ -189,11 +121,10 @@ Task<void> container_list(ApiContext& context) {
     json.begin_array();
     std::size_t count = 0;
     for (const auto& container : context.daemon.containers.list()) {
-        CO_TRY(const bool wanted, selection.admits(container->record));
-        if (!wanted) {
+        if (!selection.admits(container->record)) {
             continue;
         }
-        if (count++ == selection.limit()) {
+        if (count++ == selection.limit) {
             break;
         }
         const ContainerView view{

@@ -3,6 +3,7 @@
 #include <regex.h>
 
 #include <algorithm>
+#include <array>
 
 #include "http/json_reader.h"
 #include "reactor/base/limits.h"
@@ -12,8 +13,9 @@ namespace davit {
 namespace {
 
 Error bad_filter(std::string_view filter) {
-    return Error(ErrorKind::invalid_argument,
-                 filter.empty() ? "invalid filter" : "invalid filter '" + std::string(filter) + "'");
+    return Error(
+        ErrorKind::invalid_argument,
+        filter.empty() ? "invalid filter" : "invalid filter '" + std::string(filter) + "'");
 }
 
 Result<std::vector<std::string>> values_of(const JsonValue& json) {
@@ -38,30 +40,68 @@ bool label_found(const std::string& wanted, const std::map<std::string, std::str
                                      std::string_view(wanted).substr(equals + 1) == found->second);
 }
 
-/// As regcomp(3) wants it; nothing for what would take it unbounded time or memory: back-references,
-/// and repetitions of repetitions.
-std::optional<std::string> pattern_translate(std::string_view text) {
-    std::string pattern;
+Error bad_expression(const std::string& text, std::string_view why) {
+    constexpr std::size_t shown_max = 40;
+    return Error(
+        ErrorKind::invalid_argument,
+        "invalid filter: expression '" + text.substr(0, shown_max) + "': " + std::string(why));
+}
+
+/// As regcomp(3) wants it.
+Result<std::string> expression_translate(const std::string& text) {
+    std::string expression;
     std::size_t repeats = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '{' && ++repeats > 1) {
-            return std::nullopt;
+            return bad_expression(text, "more than one counted repetition");
+        }
+        if (text[i] == '\0') {
+            return bad_expression(text, "a NUL byte");
         }
         if (text[i] != '\\' || i + 1 == text.size()) {
-            pattern += text[i];
+            expression += text[i];
             continue;
         }
         const char next = text[++i];
         if (next >= '0' && next <= '9') {
-            return std::nullopt;
+            return bad_expression(text, "back-references are not supported");
         }
         if (next == 'd') {
-            pattern += "[0-9]";
+            expression += "[0-9]";
         } else {
-            pattern.append({'\\', next});
+            expression.append({'\\', next});
         }
     }
-    return pattern;
+    return expression;
+}
+
+/// One unit of a path pattern. Gives: its length; 0 if it is malformed.
+std::size_t unit_match(std::string_view pattern, char c, bool& matched) {
+    if (pattern.front() == '?') {
+        matched = c != '/';
+        return 1;
+    }
+    if (pattern.front() == '\\') {
+        matched = pattern.size() > 1 && pattern[1] == c;
+        return pattern.size() > 1 ? 2 : 0;
+    }
+    if (pattern.front() != '[') {
+        matched = pattern.front() == c;
+        return 1;
+    }
+    const bool negated = pattern.size() > 1 && pattern[1] == '^';
+    const std::size_t first = negated ? 2 : 1;
+    bool found = false;
+    std::size_t at = first;
+    while (at < pattern.size() && (pattern[at] != ']' || at == first)) {
+        const char low = pattern[at];
+        const bool range = at + 2 < pattern.size() && pattern[at + 1] == '-';
+        const char high = range ? pattern[at + 2] : low;
+        found = found || (low <= c && c <= high);
+        at += range ? 3 : 1;
+    }
+    matched = found != negated && c != '/';
+    return at < pattern.size() ? at + 1 : 0;
 }
 
 }  // namespace
@@ -139,19 +179,74 @@ Result<std::optional<bool>> Filters::boolean(std::string_view key) const {
     return bad_filter(std::string(key) + "=[" + list + "]");
 }
 
-Result<bool> name_matches(const std::string& expression, std::string_view name) {
+Error filter_error(std::string_view key, std::string_view value) {
+    return bad_filter(std::string(key) + "=" + std::string(value));
+}
+
+struct NamePattern::Compiled {
+    Compiled() = default;
+    Compiled(const Compiled&) = delete;
+    Compiled& operator=(const Compiled&) = delete;
+
+    ~Compiled() {
+        if (usable) {
+            ::regfree(&expression);
+        }
+    }
+
+    regex_t expression{};
+    bool usable = false;
+};
+
+Result<NamePattern> NamePattern::compile(const std::string& expression) {
     if (expression.size() > limits::filter_expression_bytes_max) {
-        return bad_filter("name=" + expression.substr(0, 32) + "...");
+        return bad_expression(expression, "too long");
     }
-    const auto pattern = pattern_translate(expression);
-    regex_t compiled{};
-    if (!pattern || ::regcomp(&compiled, pattern->c_str(), REG_EXTENDED | REG_NOSUB) != 0) {
-        return expression == name;
+    TRY(const std::string translated, expression_translate(expression));
+    auto compiled = std::make_shared<Compiled>();
+    const int code = ::regcomp(&compiled->expression, translated.c_str(), REG_EXTENDED | REG_NOSUB);
+    if (code != 0) {
+        std::array<char, 128> why{};
+        ::regerror(code, &compiled->expression, why.data(), why.size());
+        return bad_expression(expression, why.data());
     }
-    const std::string text(name);
-    const bool matched = ::regexec(&compiled, text.c_str(), 0, nullptr, 0) == 0;
-    ::regfree(&compiled);
-    return matched;
+    compiled->usable = true;
+    NamePattern pattern;
+    pattern.compiled_ = std::move(compiled);
+    return pattern;
+}
+
+bool NamePattern::matches(const std::string& name) const {
+    return ::regexec(&compiled_->expression, name.c_str(), 0, nullptr, 0) == 0;
+}
+
+bool path_matches(std::string_view pattern, std::string_view text) {
+    std::size_t star = std::string_view::npos;  // After the last "*", and what it has taken so far.
+    std::size_t star_text = 0;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < text.size();) {
+        if (at < pattern.size() && pattern[at] == '*') {
+            star = ++at;
+            star_text = i;
+            continue;
+        }
+        bool matched = false;
+        const std::size_t length =
+            at < pattern.size() ? unit_match(pattern.substr(at), text[i], matched) : 0;
+        if (length != 0 && matched) {
+            at += length;
+            ++i;
+        } else if (star != std::string_view::npos && text[star_text] != '/') {
+            at = star;
+            i = ++star_text;
+        } else {
+            return false;
+        }
+    }
+    while (at < pattern.size() && pattern[at] == '*') {
+        ++at;
+    }
+    return at == pattern.size();
 }
 
 }  // namespace davit

@@ -70,30 +70,10 @@ constexpr std::array<std::string_view, 5> list_filters{
     "dangling", "label", "before", "since", "reference"};
 
 /// "alpine", "alpine:3.*", "docker.io/library/alpine": against the name with and without its tag.
-/// Follows: path(3) patterns as Go's path.Match: "*" stops at a slash.
-bool pattern_matches(std::string_view pattern, std::string_view text) {
-    if (pattern.empty()) {
-        return text.empty();
-    }
-    if (pattern.front() == '*') {
-        for (std::size_t taken = 0;; ++taken) {
-            if (pattern_matches(pattern.substr(1), text.substr(taken))) {
-                return true;
-            }
-            if (taken == text.size() || text[taken] == '/') {
-                return false;
-            }
-        }
-    }
-    return !text.empty() &&
-           (pattern.front() == '?' ? text.front() != '/' : pattern.front() == text.front()) &&
-           pattern_matches(pattern.substr(1), text.substr(1));
-}
-
 bool reference_admitted(const Filters& filters, const std::string& tag) {
     const std::string bare = tag.substr(0, tag.rfind(':'));
     return std::ranges::any_of(filters.all("reference"), [&](const std::string& pattern) {
-        return pattern_matches(pattern, tag) || pattern_matches(pattern, bare);
+        return path_matches(pattern, tag) || path_matches(pattern, bare);
     });
 }
 

@@ -1,0 +1,100 @@
+// Goal: create bodies are read as their client's version means them, and nothing in them is
+// ignored. Method: three clients' bodies; one version after another; one endpoint setting at a
+// time.
+#include "http/api/create_body.h"
+
+#include "tests/support/catch.h"
+#include "tests/unit/jobs/container/create_bodies.h"
+
+using namespace davit;
+
+namespace {
+
+ContainerCreateBody body_of(std::string_view json, ApiVersion version = api_version_max) {
+    auto body = container_create_body_parse(json, version);
+    REQUIRE(body);
+    return *std::move(body);
+}
+
+std::string refusal(std::string_view json, ApiVersion version = api_version_max) {
+    const auto body = container_create_body_parse(json, version);
+    INFO(json);
+    REQUIRE_FALSE(body);
+    return std::string(error_kind_name(body.error().kind())) + ": " + body.error().message();
+}
+
+std::string endpoint_refusal(const std::string& members) {
+    return refusal(R"({"NetworkingConfig":{"EndpointsConfig":{"default":{)" + members + "}}}}");
+}
+
+}  // namespace
+
+TEST_CASE("the bodies of three clients are read", "[wire][create]") {
+    const ContainerCreateBody cli = body_of(test::docker_cli_body);
+    CHECK(cli.config.image == "alpine");
+    CHECK(cli.host_config.auto_remove);
+    CHECK(body_of(test::docker_py_body).host_config.memory == 64 * 1024 * 1024);
+    CHECK(body_of(test::testcontainers_body).host_config.binds.size() == 1);
+}
+
+TEST_CASE("what is no body is refused", "[wire][create]") {
+    const std::string empty =
+        "invalid_argument: config cannot be empty in order to create a container";
+    CHECK(refusal("") == empty);
+    CHECK(refusal(" \n") == empty);
+    CHECK_THAT(refusal("{"), Catch::StartsWith("invalid_argument: "));
+    CHECK_THAT(refusal("{}{}"), Catch::StartsWith("invalid_argument: "));
+    CHECK_THAT(refusal("[]"), Catch::Contains("cannot unmarshal array"));
+    CHECK_THAT(refusal(R"({"HostConfig":{"Memory":"1g"}})"),
+               Catch::Contains("HostConfig.Memory of type int64"));
+    CHECK_THAT(refusal(R"({"HostConfig":[]})"), Catch::Contains("HostConfig"));
+}
+
+TEST_CASE("old clients mean other things", "[wire][create]") {
+    const std::string_view json =
+        R"({"HostConfig":{"AutoRemove":true,"ConsoleSize":[3,4],
+            "Mounts":[{"Type":"tmpfs","Target":"/t","BindOptions":{},"VolumeOptions":{}}]}})";
+    const HostConfig now = body_of(json).host_config;
+    CHECK(now.auto_remove);
+    CHECK(now.ipc_mode.empty());
+    CHECK(now.console_size[0] == 3);
+    CHECK(now.mounts[0].bind_options.has_value());
+    CHECK(now.mounts[0].has_volume_options);
+    CHECK_FALSE(body_of(json, {1, 24}).host_config.auto_remove);
+    CHECK(body_of(json, {1, 25}).host_config.auto_remove);
+    CHECK(body_of(json, {1, 39}).host_config.ipc_mode == "shareable");
+    CHECK(body_of(json, {1, 40}).host_config.ipc_mode.empty());
+    const HostConfig forgiving = body_of(json, {1, 41}).host_config;
+    CHECK(forgiving.console_size[0] == 0);
+    CHECK_FALSE(forgiving.mounts[0].bind_options.has_value());
+    CHECK_FALSE(forgiving.mounts[0].has_volume_options);
+}
+
+TEST_CASE("what an endpoint asks for is refused by name", "[wire][create]") {
+    CHECK(endpoint_refusal(R"("Aliases":["db"])") ==
+          R"(unsupported: NetworkingConfig.EndpointsConfig.default.Aliases ["db"] is not )"
+          "supported by davit yet: leave it out");
+    CHECK_THAT(endpoint_refusal(R"("IPAMConfig":{"IPv4Address":"10.0.0.9"})"),
+               Catch::Contains("IPAMConfig"));
+    CHECK_THAT(endpoint_refusal(R"("MacAddress":"02:00:00:00:00:01")"),
+               Catch::Contains("MacAddress"));
+    CHECK_THAT(endpoint_refusal(R"("GwPriority":5)"), Catch::Contains("GwPriority"));
+    body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"default":{"IPAMConfig":{},"Aliases":[],
+                "IPAddress":"","GwPriority":0}}}})");
+    body_of(R"({"NetworkingConfig":{"EndpointsConfig":null}})");
+    body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"none":null}},
+                "HostConfig":{"NetworkMode":"none"}})");
+    body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}},
+                "HostConfig":{"NetworkMode":"default"}})");
+}
+
+TEST_CASE("other networks than the container's own are refused", "[wire][create]") {
+    const std::string_view two =
+        R"({"NetworkingConfig":{"EndpointsConfig":{"default":{},"backend":{}}}})";
+    CHECK(refusal(two) ==
+          "unsupported: network \"backend\" is not supported by davit yet: use --network none or "
+          "host");
+    CHECK(refusal(two, {1, 43}) ==
+          "invalid_argument: Container cannot be connected to network endpoints: default, "
+          "backend");
+}
