@@ -118,10 +118,11 @@ Task<void> BlobReader::answered(RegistryResponse answer) {
     }
     if (status == 200) {
         const std::optional<std::uint64_t> bytes = answer.response.body_bytes();
-        if (bytes && *bytes > blob_.bytes) {
+        if (bytes && *bytes != blob_.bytes) {
+            // No accident of the way: asking again would bring the same.
             co_return Error(ErrorKind::corrupt,
-                            "the registry announces " + std::to_string(*bytes) +
-                                " bytes for blob " + blob_.digest.str() + ", not " +
+                            "the registry announces a size of " + std::to_string(*bytes) +
+                                " bytes for blob " + blob_.digest.str() + ", its manifest " +
                                 std::to_string(blob_.bytes));
         }
         response_.emplace(std::move(answer.response));

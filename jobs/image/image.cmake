@@ -2,9 +2,9 @@
 add_library(davit_image_jobs STATIC
     ${CMAKE_CURRENT_LIST_DIR}/config_change.cc
     ${CMAKE_CURRENT_LIST_DIR}/import.cc
+    ${CMAKE_CURRENT_LIST_DIR}/layer_decode.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_pipeline.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_pool.cc
-    ${CMAKE_CURRENT_LIST_DIR}/layer_unpack.cc
     ${CMAKE_CURRENT_LIST_DIR}/progress.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull_manifest.cc

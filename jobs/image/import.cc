@@ -25,7 +25,7 @@ Task<Digest> image_import(ImageService& images,
     CO_TRY(LayerHandle layer,
            co_await images.layers().unpack(archive, std::move(anything), std::move(watcher)));
     // What came in is no blob of any registry.
-    layer->unpacked.blob = Digest();
+    layer->unpacked.decoded.blob = Digest();
 
     ImageConfig config =
         image_config_for_import(request.platform.value_or(platform_host()),

@@ -13,115 +13,152 @@ namespace davit {
 
 namespace {
 
-/// One is filled, one waits, one is with the worker.
+/// One is filled, one waits, one is emptied.
 constexpr std::size_t buffer_count = 3;
 
 struct Chunk {
-    std::vector<char> buffer;
+    std::vector<std::uint8_t> buffer;
     std::size_t used = 0;
+};
+
+/// Full buffers one way, empty ones back.
+struct Exchange {
+    Channel<Chunk> empty{buffer_count};
+    Channel<Chunk> full{buffer_count};
+
+    explicit Exchange(std::size_t bytes) {
+        for (std::size_t i = 0; i < buffer_count; ++i) {
+            Chunk chunk;
+            chunk.buffer.resize(bytes);
+            static_cast<void>(empty.try_send(std::move(chunk)));
+        }
+    }
+
+    /// An empty buffer. Never nothing: nobody closes that way.
+    Task<Chunk> take() {
+        CO_TRY(std::optional<Chunk> chunk, co_await empty.receive());
+        chunk->used = 0;
+        co_return *std::move(chunk);
+    }
 };
 
 struct Pipeline {
     LayerSource& source;
-    std::shared_ptr<LayerUnpack> unpack;
     LayerWatcher watcher;
-    Channel<Chunk> empty{buffer_count};
-    Channel<Chunk> full{buffer_count};
-    std::optional<LayerUnpacked> result{};
+    LayerDecode decode;
+    std::unique_ptr<LayerWriter> writer;
+    Exchange compressed;
+    Exchange archive;
+    LayerUnpacked result{};
 };
 
 Task<void> receive(Pipeline& pipeline) {
     std::uint64_t received = 0;
-    bool more = true;
-    while (more) {
-        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.empty.receive());
-        if (!chunk) {
-            co_return ok;  // The other side has failed and says why.
-        }
-        chunk->used = 0;
-        while (more && chunk->used < chunk->buffer.size()) {
-            const std::span<char> room = std::span(chunk->buffer).subspan(chunk->used);
-            CO_TRY(const std::size_t got, co_await pipeline.source.read(room));
-            chunk->used += got;
-            received += got;
+    for (bool more = true; more;) {
+        CO_TRY(Chunk chunk, co_await pipeline.compressed.take());
+        while (more && chunk.used < chunk.buffer.size()) {
+            std::uint8_t* room = chunk.buffer.data() + chunk.used;
+            const std::span<char> bytes(static_cast<char*>(static_cast<void*>(room)),
+                                        chunk.buffer.size() - chunk.used);
+            CO_TRY(const std::size_t got, co_await pipeline.source.read(bytes));
+            chunk.used += got;
             more = got > 0;
         }
-        if (chunk->used > 0) {
+        if (chunk.used > 0) {
+            received += chunk.used;
             pipeline.watcher.received(received);
-            CO_CHECK(co_await pipeline.full.send(*std::move(chunk)));
+            CO_CHECK(co_await pipeline.compressed.full.send(std::move(chunk)));
         }
     }
     pipeline.watcher.received_all();
-    pipeline.full.close();
+    pipeline.compressed.full.close();
     co_return ok;
 }
 
-Task<void> unpack_all(Pipeline& pipeline) {
-    std::uint64_t unpacked = 0;
+/// Decode one buffer of compressed bytes into as many of the archive as it takes.
+Task<void> decode_chunk(Pipeline& pipeline, std::span<const std::uint8_t> input) {
+    for (bool more = true; more;) {
+        CO_TRY(Chunk out, co_await pipeline.archive.take());
+        auto step = [&pipeline, input, output = std::span(out.buffer)] {
+            return pipeline.decode.step(input, output);
+        };
+        CO_TRY(const InflateProgress progress, co_await offload(std::move(step)));
+        input = input.subspan(progress.consumed);
+        more = !input.empty() || progress.produced == out.buffer.size();
+        out.used = progress.produced;
+        Exchange& archive = pipeline.archive;
+        Channel<Chunk>& next = out.used > 0 ? archive.full : archive.empty;
+        CO_CHECK(co_await next.send(std::move(out)));
+    }
+    co_return ok;
+}
+
+Task<void> decode_all(Pipeline& pipeline) {
+    std::uint64_t decoded = 0;
     for (;;) {
-        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.full.receive());
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.compressed.full.receive());
         if (!chunk) {
             break;
         }
-        const auto* bytes =
-            static_cast<const std::uint8_t*>(static_cast<const void*>(chunk->buffer.data()));
-        auto feed = [unpack = pipeline.unpack, bytes = std::span(bytes, chunk->used)] {
-            return unpack->feed(bytes);
-        };
-        CO_CHECK(co_await offload(std::move(feed)));
-        unpacked += chunk->used;
-        pipeline.watcher.unpacked(unpacked);
-        CO_CHECK(co_await pipeline.empty.send(*std::move(chunk)));
+        CO_CHECK(co_await decode_chunk(pipeline, std::span(chunk->buffer).first(chunk->used)));
+        decoded += chunk->used;
+        pipeline.watcher.unpacked(decoded);
+        CO_CHECK(co_await pipeline.compressed.empty.send(*std::move(chunk)));
     }
-    auto finish = [unpack = pipeline.unpack] { return unpack->finish(); };
-    CO_TRY(pipeline.result, co_await offload(std::move(finish)));
+    auto finish = [&pipeline] { return pipeline.decode.finish(); };
+    CO_TRY(pipeline.result.decoded, co_await offload(std::move(finish)));
+    pipeline.archive.full.close();
     co_return ok;
+}
+
+Task<void> write_all(Pipeline& pipeline) {
+    for (;;) {
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.archive.full.receive());
+        if (!chunk) {
+            break;
+        }
+        auto write = [&pipeline, bytes = std::span(chunk->buffer).first(chunk->used)] {
+            return pipeline.writer->write(bytes);
+        };
+        CO_CHECK(co_await offload(std::move(write)));
+        CO_CHECK(co_await pipeline.archive.empty.send(*std::move(chunk)));
+    }
+    auto finish = [&pipeline] { return pipeline.writer->finish(); };
+    CO_TRY(pipeline.result.contents, co_await offload(std::move(finish)));
+    co_return ok;
+}
+
+/// Letting go of an extraction half-way waits for its files: on a worker.
+Task<void> writer_let_go(std::unique_ptr<LayerWriter> writer) {
+    auto let_go = [&writer]() -> Result<void> {
+        writer.reset();
+        return ok;
+    };
+    co_return co_await offload(std::move(let_go));
+}
+
+std::size_t chunk_bytes(std::uint64_t blob_bytes) {
+    constexpr std::uint64_t most = limits::layer_chunk_bytes;
+    return static_cast<std::size_t>(blob_bytes == 0 ? most : std::min(blob_bytes, most));
 }
 
 }  // namespace
 
-Task<LayerUnpacked> layer_pipeline(LayerSource& source,
-                                   std::shared_ptr<LayerUnpack> unpack,
-                                   std::uint64_t blob_bytes,
-                                   LayerWatcher watcher) {
-    Pipeline pipeline{source, unpack, std::move(watcher)};
-    std::size_t size = limits::layer_chunk_bytes;
-    if (blob_bytes > 0 && blob_bytes < size) {
-        size = static_cast<std::size_t>(blob_bytes);
-    }
-    for (std::size_t i = 0; i < buffer_count; ++i) {
-        Chunk chunk;
-        chunk.buffer.resize(size);
-        static_cast<void>(pipeline.empty.try_send(std::move(chunk)));
-    }
-    // A worker that inflates a bomb should notice at once that nobody wants it any more.
-    CancelSubscription interest;
-    CancelScope* scope = co_await current_scope();
-    if (scope != nullptr && scope->cancelled()) {
-        co_return cancelled_error();
-    }
-    interest.arm(
-        scope,
-        [](void* context) noexcept { static_cast<LayerUnpack*>(context)->cancel(); },
-        unpack.get());
+Task<LayerUnpacked> layer_pipeline(LayerSource& source, LayerPipelineRequest request) {
+    Pipeline pipeline{source,
+                      std::move(request.watcher),
+                      LayerDecode(std::move(request.expected)),
+                      std::move(request.writer),
+                      Exchange(chunk_bytes(request.blob_bytes)),
+                      Exchange(limits::layer_inflate_bytes)};
     TaskGroup group;
     group.spawn(receive(pipeline));
-    group.spawn(unpack_all(pipeline));
+    group.spawn(decode_all(pipeline));
+    group.spawn(write_all(pipeline));
     Result<void> joined = co_await group.join();
-    interest.disarm();
-    if (!joined) {
-        // Letting go of an extraction half-way waits for its files.
-        auto abandon = [unpack]() -> Result<void> {
-            unpack->abandon();
-            return ok;
-        };
-        auto let_go = [](decltype(abandon) work) -> Task<void> {
-            co_return co_await offload(std::move(work));
-        };
-        static_cast<void>(co_await shielded(let_go(std::move(abandon))));
-        co_return std::move(joined).error();
-    }
-    co_return *std::move(pipeline.result);
+    static_cast<void>(co_await shielded(writer_let_go(std::move(pipeline.writer))));
+    CO_CHECK(std::move(joined));
+    co_return std::move(pipeline.result);
 }
 
 }  // namespace davit

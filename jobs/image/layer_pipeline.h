@@ -1,14 +1,16 @@
 #pragma once
 /// layer_pipeline: one layer from its source into a staged layer of the driver, in bounded memory.
 ///
-/// Two coroutines with a fixed set of buffers between them: one fills from the source (the
-/// network), one hands full buffers to LayerUnpack on a worker thread. So the network and the CPU
-/// work at the same time, and the slower one holds the other.
+/// Three coroutines with a fixed set of buffers between each two: one fills from the source (the
+/// network), one has LayerDecode run on a worker thread, one has the driver's LayerWriter run on
+/// another. So network, decompression and disk work at the same time, and the slowest one holds the
+/// others.
 #include <functional>
 #include <memory>
 #include <span>
 
-#include "jobs/image/layer_unpack.h"
+#include "drivers/graph/driver.h"
+#include "jobs/image/layer_decode.h"
 #include "reactor/task.h"
 
 namespace davit {
@@ -35,12 +37,24 @@ struct LayerWatcher {
     std::function<void(std::uint64_t bytes)> unpacked;  ///< Of the compressed bytes, in total.
 };
 
-/// Takes: a fresh LayerUnpack, and the size of the blob if known (0: not).
-/// Errors: the source's; those of LayerUnpack. The staged layer is then the caller's to drop.
+struct LayerUnpacked {
+    LayerDecoded decoded;
+    LayerContents contents;
+};
+
+struct LayerPipelineRequest {
+    std::unique_ptr<LayerWriter> writer;
+    LayerExpected expected;
+    /// Of the blob, if known (0: not): small layers take small buffers.
+    std::uint64_t blob_bytes = 0;
+    LayerWatcher watcher;
+};
+
+/// Gives:  what came in, both digests verified; the writer has finished and is gone.
+/// Errors: the source's; those of LayerDecode and LayerWriter. The staged layer is then the
+/// caller's
+///         to drop.
 /// Cancel: at every point; a running worker call is waited for.
-Task<LayerUnpacked> layer_pipeline(LayerSource& source,
-                                   std::shared_ptr<LayerUnpack> unpack,
-                                   std::uint64_t blob_bytes,
-                                   LayerWatcher watcher);
+Task<LayerUnpacked> layer_pipeline(LayerSource& source, LayerPipelineRequest request);
 
 }  // namespace davit

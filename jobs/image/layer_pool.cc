@@ -125,8 +125,8 @@ Task<LayerHandle> LayerPool::unpack(LayerSource& source,
     LayerPlace nowhere;
     CO_TRY(LayerHandle layer, co_await stage(std::move(nowhere), false));
     CO_CHECK(co_await fill(layer, source, std::move(expected), 0, std::move(watcher)));
-    layer->place.diff_id = layer->unpacked.diff_id;
-    layer->place.chain_id = layer->unpacked.diff_id;
+    layer->place.diff_id = layer->unpacked.decoded.diff_id;
+    layer->place.chain_id = layer->unpacked.decoded.diff_id;
     co_return std::move(layer);
 }
 
@@ -169,10 +169,12 @@ Task<void> LayerPool::fill(LayerHandle layer,
                            LayerExpected expected,
                            std::uint64_t blob_bytes,
                            LayerWatcher watcher) {
-    auto unpack =
-        std::make_shared<LayerUnpack>(std::move(layer->staged->writer), std::move(expected));
-    CO_TRY(layer->unpacked,
-           co_await layer_pipeline(source, std::move(unpack), blob_bytes, std::move(watcher)));
+    LayerPipelineRequest request;
+    request.writer = std::move(layer->staged->writer);
+    request.expected = std::move(expected);
+    request.blob_bytes = blob_bytes;
+    request.watcher = std::move(watcher);
+    CO_TRY(layer->unpacked, co_await layer_pipeline(source, std::move(request)));
     co_return ok;
 }
 
@@ -209,9 +211,10 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
             publish.place = layer.place;
             publish.unpacked_bytes = layer.unpacked.contents.bytes;
             publish.created = wall_now();
-            if (!layer.unpacked.blob.empty()) {
-                publish.blob = LayerBlob{
-                    layer.unpacked.blob, layer.blob_media_type, layer.unpacked.blob_bytes};
+            if (!layer.unpacked.decoded.blob.empty()) {
+                publish.blob = LayerBlob{layer.unpacked.decoded.blob,
+                                         layer.blob_media_type,
+                                         layer.unpacked.decoded.blob_bytes};
             }
             TRY((*records)[i], layer_publish(txn, publish));
         }

@@ -73,10 +73,10 @@ inline constexpr int registry_redirects_max = 8;
 inline constexpr std::size_t pull_manifests_max = 16;
 /// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over costs
 /// nothing, small enough that network and unpacking overlap on small layers.
-inline constexpr std::size_t layer_chunk_bytes = 512 * 1024;
-/// Uncompressed bytes handed from inflate to the extractor at a time: they should still be in the
-/// processor's cache when they are hashed and written.
-inline constexpr std::size_t layer_inflate_bytes = 256 * 1024;
+inline constexpr std::size_t layer_chunk_bytes = 256 * 1024;
+/// Uncompressed bytes handed from inflate to the extractor at a time, by the same reasoning. Six
+/// buffers, three of each kind, are all that a layer on its way in takes.
+inline constexpr std::size_t layer_inflate_bytes = 512 * 1024;
 
 // --- Graph --------------------------------------------------------------------------------------
 /// Address space of a database at first; it doubles when it is full. Costs no memory and no disk.

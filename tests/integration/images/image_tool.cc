@@ -5,6 +5,8 @@
 //   result davit_image_tool DATA_ROOT import NAME ARCHIVE davit_image_tool DATA_ROOT remove
 //   REFERENCE davit_image_tool DATA_ROOT recover               clean up after a crash; print what
 //   is left
+#include <sys/resource.h>
+
 #include <cstdio>
 #include <string_view>
 
@@ -67,9 +69,13 @@ Task<void> pull(Tool& tool, std::string name) {
     Printer printer;
     const MonotonicTime begun = monotonic_now();
     CO_TRY(const PullResult result, co_await image_pull(*tool.images, std::move(request), printer));
-    std::printf("image %s in %.3f s\n",
+    const double seconds = std::chrono::duration<double>(monotonic_now() - begun).count();
+    rusage usage{};
+    ::getrusage(RUSAGE_SELF, &usage);
+    std::printf("image %s seconds %.3f peak_kib %ld\n",
                 result.image.str().c_str(),
-                std::chrono::duration<double>(monotonic_now() - begun).count());
+                seconds,
+                usage.ru_maxrss);
     co_return ok;
 }
 

@@ -92,7 +92,7 @@ TEST_CASE("sizes that are lies", "[hostile]") {
     SECTION("less") {
         blob.resize(blob.size() / 2);
         const Error error = refused(world);
-        CHECK(error.kind() == ErrorKind::unavailable);
+        CHECK(error.kind() == ErrorKind::corrupt);
     }
 }
 

@@ -1,0 +1,50 @@
+#include "jobs/image/layer_decode.h"
+
+#include <string>
+
+namespace davit {
+
+namespace {
+
+std::string_view algorithm_of(const Digest& digest) {
+    return digest.empty() ? "sha256" : digest.algorithm();
+}
+
+Error digest_mismatch(const char* what, const Digest& expected, const Digest& got) {
+    return Error(ErrorKind::corrupt,
+                 std::string(what) + " verification failed for digest " + expected.str() +
+                     ": it is " + got.str());
+}
+
+}  // namespace
+
+LayerDecode::LayerDecode(LayerExpected expected)
+    : expected_(std::move(expected)),
+      blob_hasher_(algorithm_of(expected_.blob)),
+      diff_hasher_(algorithm_of(expected_.diff_id)) {}
+
+Result<InflateProgress> LayerDecode::step(std::span<const std::uint8_t> input,
+                                          std::span<std::uint8_t> output) {
+    TRY(const InflateProgress progress, inflate_.step(input, output));
+    blob_hasher_.update(input.first(progress.consumed));
+    diff_hasher_.update(std::span<const std::uint8_t>(output).first(progress.produced));
+    decoded_.blob_bytes += progress.consumed;
+    decoded_.archive_bytes += progress.produced;
+    return progress;
+}
+
+Result<LayerDecoded> LayerDecode::finish() {
+    // The blob's digest first: damage on the way must not be blamed on the image.
+    decoded_.blob = blob_hasher_.finish();
+    if (!expected_.blob.empty() && decoded_.blob != expected_.blob) {
+        return digest_mismatch("filesystem layer", expected_.blob, decoded_.blob);
+    }
+    TRY_VOID(inflate_.finish());
+    decoded_.diff_id = diff_hasher_.finish();
+    if (!expected_.diff_id.empty() && decoded_.diff_id != expected_.diff_id) {
+        return digest_mismatch("layer diff id", expected_.diff_id, decoded_.diff_id);
+    }
+    return std::move(decoded_);
+}
+
+}  // namespace davit

@@ -1,0 +1,49 @@
+#pragma once
+/// LayerDecode: compressed bytes of a layer into its archive, with both digests taken on the way.
+///
+/// blob bytes -> digest -> inflate -> diff id. A function from buffer to buffer: it runs on a
+/// worker thread, one call at a time, and touches nothing that the loop can see meanwhile. One call
+/// does no more than its output buffer holds, however far a few bytes inflate.
+#include <cstdint>
+#include <span>
+
+#include "graph/inflate.h"
+#include "reactor/base/digest.h"
+
+namespace davit {
+
+/// What the layer's bytes must be; an empty digest is not checked, only computed.
+struct LayerExpected {
+    Digest blob;
+    Digest diff_id;
+};
+
+struct LayerDecoded {
+    Digest blob;
+    Digest diff_id;
+    std::uint64_t blob_bytes = 0;
+    std::uint64_t archive_bytes = 0;  ///< Uncompressed.
+};
+
+class LayerDecode {
+  public:
+    explicit LayerDecode(LayerExpected expected);
+
+    /// As far as both go; call again until the input is used up and the output was not filled.
+    /// Errors: those of Inflate. An error is final.
+    Result<InflateProgress> step(std::span<const std::uint8_t> input,
+                                 std::span<std::uint8_t> output);
+
+    /// The blob is complete. Errors: corrupt, if a digest is another than expected, or the
+    /// compressed stream was cut short.
+    Result<LayerDecoded> finish();
+
+  private:
+    LayerExpected expected_;
+    Hasher blob_hasher_;
+    Hasher diff_hasher_;
+    Inflate inflate_;
+    LayerDecoded decoded_;
+};
+
+}  // namespace davit
