@@ -213,8 +213,8 @@ TEST_CASE("device rules apply where there is a devices cgroup") {
                           "(echo > /dev/kmsg2) 2>&1"),
             rootfs,
             fixture.cgroup->unified_fd());
-    CHECK_THAT(outcome.output, Contains("can't open '/dev/vda': operation not permitted"));
-    CHECK_THAT(outcome.output, Contains("can't create /dev/kmsg2: operation not permitted"));
+    CHECK_THAT(outcome.output, Contains("can't open '/dev/vda': Operation not permitted"));
+    CHECK_THAT(outcome.output, Contains("can't create /dev/kmsg2: Operation not permitted"));
     CHECK_THAT(outcome.output, Contains("1\n"));
 }
 

@@ -64,14 +64,14 @@ TEST_CASE("ps") {
                  "{{.Label \"a\"}}|{{.Networks}}"});
     CHECK(result.code == 0);
     CHECK(result.out ==
-          "0123456789ab|aabbccddeeff|\"sh -c \\\"echo a long…\"|web|53/udp, "
+          "0123456789ab|aabbccddeeff|\"sh -c \\\"echo a long …\"|web|53/udp, "
           "0.0.0.0:8080->80/tcp|Up 2 seconds|b|bridge\n");
     const Query query = daemon.request("GET /containers/json").query();
     CHECK(query.get("all") == "1");
     CHECK(query.get("filters") == R"({"label":{"a":true}})");
     CHECK(cli_run(daemon, {"ps", "-q", "--no-trunc"}).out == "0123456789abcdef\n");
     CHECK(cli_run(daemon, {"ps"})
-              .out.find("CONTAINER ID   IMAGE          COMMAND                  CREATED") == 0);
+              .out.find("CONTAINER ID   IMAGE          COMMAND                   CREATED") == 0);
     CHECK(cli_run(daemon, {"ps", "--format", "json"}).out.find("{\"Command\":") == 0);
     CHECK(cli_run(daemon, {"ps", "-s"}).out.find("SIZE") != std::string::npos);
     CHECK(cli_run(daemon, {"ps", "--format", "{{.Foo}}"}).code == 1);
@@ -322,7 +322,7 @@ TEST_CASE("jobs and trace") {
           "PHASE          AT       TOOK\n"
           "rootfs        0µs      300µs  ###############\n"
           "clone       300µs      900µs                 " +
-              std::string(45, '#') + "\n" + "total                  1.20ms\n");
+              std::string(45, '#') + "\n" + "total                 1.20ms\n");
     daemon.answer("GET /containers/old/json", 200, R"({"Id":"c2"})");
     CHECK(cli_run(daemon, {"trace", "old"}).code == 1);
 }

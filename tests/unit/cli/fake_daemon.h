@@ -22,7 +22,12 @@ struct FakeRequest {
     Headers headers;
     std::string body;
 
-    std::string path() const { return target.substr(0, target.find('?')); }
+    /// Decoded.
+    std::string path() const {
+        const std::string raw = target.substr(0, target.find('?'));
+        const auto decoded = percent_decode(raw);
+        return decoded ? *decoded : raw;
+    }
 
     Query query() const {
         const std::size_t mark = target.find('?');
