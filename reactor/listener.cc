@@ -21,6 +21,12 @@ constexpr int backlog = 4096;
 
 /// True if the socket file belongs to nobody: its owner died without unlinking it.
 bool socket_is_stale(const sockaddr_un& address) {
+    struct stat status {};
+
+    // connect(2) refuses an ordinary file in the same words: that is somebody's data.
+    if (::lstat(address.sun_path, &status) != 0 || !S_ISSOCK(status.st_mode)) {
+        return false;
+    }
     const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     return ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) !=
                0 &&

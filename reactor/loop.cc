@@ -71,7 +71,7 @@ Loop::Loop() : uv_(new uv_loop_t) {
 }
 
 Loop::~Loop() {
-    assert(ready_.empty() && timers_.empty() && "tasks outlive the loop");
+    assert(ready_.empty() && next_turn_.empty() && timers_.empty() && "tasks outlive the loop");
     ring_.reset();
     handle_close(prepare_);
     handle_close(check_);
@@ -139,7 +139,7 @@ void Loop::drain() {
         running_.clear();
     }
     // An active idle handle makes the next poll return at once.
-    if (ready_.empty()) {
+    if (ready_.empty() && next_turn_.empty()) {
         uv_idle_stop(idle_);
     } else {
         uv_idle_start(idle_, [](uv_idle_t*) {});
@@ -164,6 +164,8 @@ void Loop::on_prepare(uv_prepare_s* handle) {
 
 void Loop::on_check(uv_check_s* handle) {
     Loop& loop = *static_cast<Loop*>(handle->data);
+    loop.ready_.insert(loop.ready_.end(), loop.next_turn_.begin(), loop.next_turn_.end());
+    loop.next_turn_.clear();
     loop.drain();
 }
 

@@ -74,6 +74,9 @@ class Loop {
     /// Queue a suspended coroutine; it is resumed from the loop, in order.
     void post(std::coroutine_handle<> handle) { ready_.push_back(handle); }
 
+    /// Queue a suspended coroutine for after the next look at the descriptors.
+    void post_next_turn(std::coroutine_handle<> handle) { next_turn_.push_back(handle); }
+
     /// The io_uring, made on first use. Errors: unsupported where the kernel refuses one.
     Result<Ring*> ring();
 
@@ -106,6 +109,7 @@ class Loop {
     uv_timer_s* timer_;
     std::vector<std::coroutine_handle<>> ready_;
     std::vector<std::coroutine_handle<>> running_;
+    std::vector<std::coroutine_handle<>> next_turn_;
     std::multimap<MonotonicTime, TimerNode*> timers_;
     std::unique_ptr<Ring> ring_;
     StallDetector stalls_;

@@ -15,7 +15,9 @@ struct Ring::WatchState {
 Result<std::unique_ptr<Ring>> Ring::make() {
     std::unique_ptr<Ring> ring(new Ring);
     io_uring_params parameters{};
-    parameters.flags = IORING_SETUP_CLAMP;
+    // SUBMIT_ALL: an entry that cannot be submitted completes with its error; those behind it go
+    // on.
+    parameters.flags = IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL;
     if (const int result =
             io_uring_queue_init_params(limits::ring_entries, &ring->ring_, &parameters);
         result != 0) {

@@ -49,11 +49,12 @@ inline SleepAwaiter sleep_for(Nanoseconds duration) {
     return SleepAwaiter(monotonic_now() + duration);
 }
 
-/// Let everything else that is ready run first.
+/// Let everything else run first: what is ready, and what the descriptors have become ready for.
+/// Whoever may always have more to do says it every millisecond.
 struct YieldAwaiter {
     bool await_ready() const noexcept { return false; }
 
-    void await_suspend(std::coroutine_handle<> handle) { Loop::current().post(handle); }
+    void await_suspend(std::coroutine_handle<> handle) { Loop::current().post_next_turn(handle); }
 
     void await_resume() const noexcept {}
 };

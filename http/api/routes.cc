@@ -42,6 +42,7 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/secrets", "not_a_swarm", not_a_swarm},
         {"GET", "/configs", "not_a_swarm", not_a_swarm},
 
+        {"GET", "/davit/loop", "loop_stats", loop_stats},
         {"GET", "/davit/jobs", "jobs_list", jobs_list},
         {"POST", "/davit/jobs/{id}/cancel", "job_cancel", job_cancel},
     });

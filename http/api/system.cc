@@ -6,6 +6,7 @@
 #include "jobs/daemon.h"
 #include "jobs/version.h"
 #include "reactor/base/log.h"
+#include "reactor/loop.h"
 
 namespace davit::api {
 
@@ -169,6 +170,22 @@ Task<void> jobs_list(ApiContext& context) {
         json.end_array().end_object();
     }
     json.end_array();
+    co_return co_await context.send_json(200, std::move(body));
+}
+
+Task<void> loop_stats(ApiContext& context) {
+    const StallDetector& stalls = Loop::current().stalls();
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().key("LongestNs").number(stalls.longest().count());
+    json.key("Turns").number(stalls.turns()).key("LongTurns").number(stalls.long_turns());
+    json.key("HistogramUs").begin_array();
+    std::uint64_t from = 1;
+    for (const std::uint64_t count : stalls.histogram()) {
+        json.begin_object().key("From").number(from).key("Turns").number(count).end_object();
+        from *= 2;
+    }
+    json.end_array().end_object();
     co_return co_await context.send_json(200, std::move(body));
 }
 

@@ -1,10 +1,11 @@
-// Goal: what coroutines share (channels, mutexes, undo lists) and the loop's own measuring keep their
-// promises. Method: real loop; order instead of times.
+// Goal: what coroutines share (channels, mutexes, undo lists) and the loop's own measuring keep
+// their promises. Method: real loop; order instead of times.
 #include <vector>
 
 #include "reactor/async_event.h"
 #include "reactor/channel.h"
 #include "reactor/loop.h"
+#include "reactor/stream.h"
 #include "reactor/task_group.h"
 #include "reactor/timer.h"
 #include "reactor/undo.h"
@@ -79,6 +80,34 @@ TEST_CASE("undo runs newest first and goes on after a failure", "[undo]") {
         CO_CHECK(co_await undo.unwind());
         CHECK(log == "cba");
         co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
+TEST_CASE("who yields lets descriptors be served, however long it goes on", "[loop]") {
+    auto body = []() -> Task<void> {
+        CO_TRY(Pipe pipe, pipe_make());
+        CO_TRY(const auto stream, FdStream::make(std::move(pipe.read_end)));
+        bool got = false;
+        auto reader = [](FdStream& in, bool& done) -> Task<void> {
+            char byte = 0;
+            CO_CHECK(co_await in.readable());
+            CO_CHECK(co_await in.read(std::span(&byte, 1)));
+            done = true;
+            co_return ok;
+        };
+        TaskGroup group;
+        group.spawn(reader(*stream, got));
+        co_await yield_now();
+        CO_CHECK(write_all(pipe.write_end.get(), "x"));
+        int turns = 0;
+        while (!got && turns < 100) {
+            ++turns;
+            co_await yield_now();
+        }
+        CHECK(turns < 100);
+        co_return co_await group.join();
     };
     Loop loop;
     CHECK(loop.run(body()));

@@ -288,6 +288,13 @@ TEST_CASE("listeners accept, replace stale sockets and refuse live ones", "[list
         auto listener = Listener::unix_socket(path);
         CHECK(listener);
         CHECK(Listener::unix_socket(path).error().kind() == ErrorKind::conflict);
+        // An ordinary file is refused like a dead socket is, but it is somebody's.
+        const std::string file = path + ".file";
+        CO_CHECK(file_replace(AT_FDCWD, file, "precious"));
+        CHECK(Listener::unix_socket(file).error().kind() == ErrorKind::conflict);
+        CO_TRY(const std::string kept, file_read(file));
+        CHECK(kept == "precious");
+        ::unlink(file.c_str());
         CO_TRY(auto probe, co_await listener->accept());  // How the second one found out.
         CO_TRY(auto client, co_await connect_unix(path));
         CO_TRY(auto server, co_await listener->accept());
