@@ -20,17 +20,17 @@ std::string holder_of(int fd) {
 
 }  // namespace
 
-Result<DataRootLock> DataRootLock::acquire(const std::string& data_root) {
-    TRY_VOID(make_directories(data_root, 0711));
-    const std::string path = data_root + "/daemon.lock";
+Result<DataRootLock> DataRootLock::acquire(const std::string& directory, std::string_view what) {
+    TRY_VOID(make_directories(directory, 0711));
+    const std::string path = directory + "/daemon.lock";
     TRY(Fd file, Fd::open(path, O_RDWR | O_CREAT, 0600));
     if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK) {
             return Error::from_errno(errno, "flock", path);
         }
         return Error(ErrorKind::conflict,
-                     "data root " + data_root + " is in use by another davit daemon (pid " +
-                         holder_of(file.get()) + ")");
+                     std::string(what) + " " + directory +
+                         " is in use by another davit daemon (pid " + holder_of(file.get()) + ")");
     }
     if (::ftruncate(file.get(), 0) != 0) {
         return Error::from_errno(errno, "ftruncate", path);

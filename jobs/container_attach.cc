@@ -5,6 +5,7 @@
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
 #include "reactor/task_group.h"
+#include "reactor/timer.h"
 
 namespace davit {
 
@@ -107,7 +108,10 @@ class Attachment {
             static_cast<void>(co_await group.join());
         }
         // The client reads the end of the stream behind the last byte.
-        static_cast<void>(co_await client_->stream->shutdown_write());
+        if (co_await client_->stream->shutdown_write()) {
+            // Closing over unread input would reset the connection, and what was sent with it.
+            static_cast<void>(co_await with_timeout(limits::attach_close_max, discard_input()));
+        }
         co_return detached_;
     }
 
@@ -124,6 +128,18 @@ class Attachment {
         const std::array<std::string_view, 2> parts{std::string_view(header.data(), header.size()),
                                                     bytes};
         co_return co_await client_->stream->write_parts(parts);
+    }
+
+    /// Until the client closes, too.
+    Task<void> discard_input() {
+        std::vector<char> scratch(limits::attach_input_bytes);
+        for (;;) {
+            CO_TRY(const std::size_t got, co_await client_->stream->read(scratch));
+            if (got == 0) {
+                co_return ok;
+            }
+            co_await yield_now();
+        }
     }
 
     Task<void> replay_log() {
@@ -215,6 +231,7 @@ class Attachment {
                 if (!run.input) {
                     co_return ok;
                 }
+                CO_TRY(const auto turn, co_await run.input_turn.lock());
                 CO_CHECK(co_await run.input->write(outcome.pass));
             }
             CO_TRY(const std::size_t got, co_await client_->stream->read(buffer));

@@ -31,6 +31,40 @@ Task<void> remove_steps(Daemon& daemon, Container& container) {
     co_return co_await daemon.container_erase(container);
 }
 
+Error still_running(const Container& container) {
+    return Error(ErrorKind::conflict,
+                 "cannot remove container \"" + container.record.name +
+                     "\": container is running: stop the container before removing or force "
+                     "remove");
+}
+
+/// The caller has set `removing`, so nothing starts it any more.
+Task<void> remove_carried_through(Daemon& daemon,
+                                  std::shared_ptr<Container> container,
+                                  ContainerRemoveRequest request) {
+    if (container->run && request.force) {
+        // Before taking the turn: who holds it may be waiting for this very end.
+        static_cast<void>(container->run->init.signal(SIGKILL));
+    }
+    CO_TRY(const auto permit, co_await container->operations.lock());
+    if (container->run) {
+        if (!request.force) {
+            co_return still_running(*container);  // A start was under way.
+        }
+        CO_CHECK(co_await end_run(daemon, container));
+    }
+    container->record.state.status = ContainerState::removing;
+    if (!container->record.host_config.auto_remove) {
+        // The intent: a start of the daemon finishes what is begun.
+        CO_CHECK(co_await daemon.container_save(*container));
+    }
+    Result<void> removed = co_await remove_steps(daemon, *container);
+    if (!removed) {
+        container->record.state.status = ContainerState::dead;
+    }
+    co_return removed;
+}
+
 }  // namespace
 
 Task<void> container_remove(Job&,
@@ -43,25 +77,17 @@ Task<void> container_remove(Job&,
             "removal of container " + container->id().str() + " is already in progress");
     }
     if (container->run && !request.force) {
-        co_return Error(ErrorKind::conflict,
-                        "cannot remove container \"" + container->record.name +
-                            "\": container is running: stop the container before removing or "
-                            "force remove");
+        co_return still_running(*container);
+    }
+    if (container->removed) {
+        co_return Error(ErrorKind::not_found, "No such container: " + container->id().str());
     }
     container->removing = true;
-    auto steps = [](Daemon& all, std::shared_ptr<Container> it) -> Task<void> {
-        CO_TRY(const auto permit, co_await it->operations.lock());
-        if (it->run) {
-            CO_CHECK(co_await end_run(all, it));
-        }
-        it->record.state.status = ContainerState::removing;
-        co_return co_await remove_steps(all, *it);
-    };
     // Once begun it is carried through, whether or not the client is still there.
-    Result<void> removed = co_await shielded(steps(daemon, container));
+    Result<void> removed = co_await shielded(remove_carried_through(daemon, container, request));
     container->removing = false;
     if (!removed) {
-        container->record.state.status = ContainerState::dead;
+        container->changed();
         co_return std::move(removed).error().context("remove container", container->id().str());
     }
     daemon.containers.erase(container->id());

@@ -44,6 +44,12 @@ Result<void> bind_sources_make(const ContainerRecord& record) {
     return ok;
 }
 
+/// libcontainer tells of the command without an errno; its other steps name their system call.
+bool is_about_command(const Error& error) {
+    return error.errno_value() == 0 &&
+           (error.kind() == ErrorKind::not_found || error.kind() == ErrorKind::permission_denied);
+}
+
 /// Everything the new process needs, by step; each that took something tells `undo`.
 class Starter {
   public:
@@ -71,6 +77,7 @@ class Starter {
         phases_.begin("cgroup");
         CO_CHECK(cgroup_make());
         inputs.cgroup = cgroup_->placement();
+        inputs.descriptors = daemon_.config.descriptors_at_start;
 
         phases_.begin("plan");
         CO_TRY(const ContainerSpec spec, spec_build(container_.record, inputs));
@@ -82,12 +89,19 @@ class Starter {
         request.terminal = container_.record.config.tty;
 
         phases_.begin("exec");
-        CO_TRY(ExecProcess process, co_await daemon_.exec_driver->start(std::move(request)));
+        Result<ExecProcess> process = co_await daemon_.exec_driver->start(std::move(request));
+        if (!process) {
+            command_failed_ = is_about_command(process.error());
+            co_return std::move(process).error();
+        }
         phases_.end();
-        warn(process.warnings);
-        run_take(std::move(process));
+        warn(process->warnings);
+        run_take(*std::move(process));
         co_return ok;
     }
+
+    /// start() failed because the user's command is not there, or cannot be executed.
+    bool command_failed() const { return command_failed_; }
 
   private:
     Result<Fd> rootfs_mount() {
@@ -153,21 +167,29 @@ class Starter {
     PhaseRecorder& phases_;
     Undo& undo_;
     std::shared_ptr<Cgroup> cgroup_;
+    bool command_failed_ = false;
 };
 
-/// What the user asked for cannot be run: a bad request, whatever the errno was.
-Error start_error(Error error) {
+/// A command that cannot be run is the client's mistake, whatever the errno was; a step of ours
+/// that does not find its file is not.
+Error start_error(Error error, bool command_failed) {
+    if (command_failed) {
+        return std::move(error).with_kind(ErrorKind::invalid_argument);
+    }
     const ErrorKind kind = error.kind();
-    const bool command = kind == ErrorKind::not_found || kind == ErrorKind::permission_denied;
-    return command ? std::move(error).with_kind(ErrorKind::invalid_argument) : std::move(error);
+    const bool ours = error.errno_value() != 0 &&
+                      (kind == ErrorKind::not_found || kind == ErrorKind::permission_denied ||
+                       kind == ErrorKind::conflict || kind == ErrorKind::invalid_argument);
+    return ours || kind == ErrorKind::not_found ? std::move(error).with_kind(ErrorKind::internal)
+                                                : std::move(error);
 }
 
 /// The exit code that a container keeps when it could not be started. Follows: docker-run(1).
-int start_exit_code(const Error& error) {
-    if (error.kind() == ErrorKind::not_found) {
-        return 127;
+int start_exit_code(const Error& error, bool command_failed) {
+    if (!command_failed) {
+        return 128;
     }
-    return error.kind() == ErrorKind::permission_denied ? 126 : 128;
+    return error.kind() == ErrorKind::not_found ? 127 : 126;
 }
 
 void phases_keep(ContainerRecord& record, const PhaseRecorder& phases) {
@@ -202,15 +224,20 @@ Task<void> announce(Job& job, Daemon& daemon, std::shared_ptr<Container> contain
 Task<void> start_failed(Job& job,
                         Daemon& daemon,
                         std::shared_ptr<Container> container,
-                        Error error) {
+                        Error error,
+                        bool command_failed) {
     container->output.run_ended();
-    container->record.state.exit_code = start_exit_code(error);
+    container->record.state.exit_code = start_exit_code(error, command_failed);
     container->record.state.error = error.message();
     phases_keep(container->record, job.phases());
     co_return co_await daemon.container_save(*container);
 }
 
 Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+    if (container->removing || container->removed) {
+        co_return Error(ErrorKind::conflict,
+                        "container is marked for removal and cannot be started");
+    }
     CO_CHECK([&]() -> Result<void> {
         TRY([[maybe_unused]] const ContainerState next,
             container_state_check(
@@ -224,8 +251,10 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
         co_await undo.unwind();
         Error error = std::move(started).error();
         Error kept = error;
-        static_cast<void>(co_await shielded(start_failed(job, daemon, container, std::move(kept))));
-        co_return start_error(std::move(error));
+        const bool command_failed = starter.command_failed();
+        static_cast<void>(co_await shielded(
+            start_failed(job, daemon, container, std::move(kept), command_failed)));
+        co_return start_error(std::move(error), command_failed);
     }
     undo.disarm();
     co_return co_await shielded(announce(job, daemon, container));
@@ -240,7 +269,8 @@ Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> 
         started = co_await start_locked(job, daemon, container);
     }
     const bool failed = !started && started.error().kind() != ErrorKind::not_modified;
-    if (failed && container->record.host_config.auto_remove && !container->run) {
+    if (failed && container->record.host_config.auto_remove && !container->run &&
+        !container->removing && !container->removed) {
         const ContainerRemoveRequest request;
         static_cast<void>(co_await shielded(container_remove(job, daemon, container, request)));
     }

@@ -65,6 +65,19 @@ Task<void> stop_locked(Daemon& daemon,
     co_return ok;
 }
 
+/// Once the signal is sent, what was promised follows, whether or not the client is still there. A
+/// wait without end is the exception.
+Task<void> stop_carried_through(Daemon& daemon,
+                                std::shared_ptr<Container> container,
+                                ContainerStopRequest request) {
+    const bool endless = request.timeout_seconds.value_or(0) < 0;
+    Task<void> stop = stop_locked(daemon, container, request);
+    if (endless) {
+        co_return co_await std::move(stop);
+    }
+    co_return co_await shielded(std::move(stop));
+}
+
 }  // namespace
 
 Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> container, int signal) {
@@ -88,7 +101,7 @@ Task<void> container_stop(Job&,
                           std::shared_ptr<Container> container,
                           ContainerStopRequest request) {
     CO_TRY(const auto permit, co_await container->operations.lock());
-    co_return co_await stop_locked(daemon, container, request);
+    co_return co_await stop_carried_through(daemon, container, request);
 }
 
 Task<void> container_restart(Job& job,
@@ -97,12 +110,15 @@ Task<void> container_restart(Job& job,
                              ContainerStopRequest request) {
     {
         CO_TRY(const auto permit, co_await container->operations.lock());
-        Result<void> stopped = co_await stop_locked(daemon, container, request);
+        container->restarting = true;
+        Result<void> stopped = co_await stop_carried_through(daemon, container, request);
+        container->restarting = false;
         if (!stopped && stopped.error().kind() != ErrorKind::not_modified) {
             co_return std::move(stopped).error();
         }
     }
-    CO_CHECK(co_await container_start(job, daemon, container));
+    // Stopped on the way to running: a client that leaves now does not leave it like that.
+    CO_CHECK(co_await shielded(container_start(job, daemon, container)));
     container_event(daemon, *container, "restart");
     co_return ok;
 }

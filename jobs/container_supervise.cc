@@ -7,6 +7,7 @@
 #include "reactor/base/log.h"
 #include "reactor/child.h"
 #include "reactor/task_group.h"
+#include "reactor/timer.h"
 
 namespace davit {
 
@@ -15,7 +16,12 @@ namespace {
 /// Read one stream to its end. All pumps share one buffer: publish() copies before it waits.
 Task<void> pump(Container& container, FdStream& from, OutputStream stream) {
     static std::array<char, limits::output_read_bytes> buffer;
+    MonotonicTime turn_begun = monotonic_now();
     for (;;) {
+        if (monotonic_now() - turn_begun > limits::loop_step_max) {
+            co_await yield_now();  // A container that always has more must not have the loop.
+            turn_begun = monotonic_now();
+        }
         CO_TRY(const std::optional<std::size_t> got, from.try_read(buffer));
         if (!got) {
             CO_CHECK(co_await from.readable());
@@ -29,13 +35,16 @@ Task<void> pump(Container& container, FdStream& from, OutputStream stream) {
     }
 }
 
-void run_record(Container& container, const Result<ExitStatus>& status, bool oom_killed) {
-    ContainerStateRecord& state = container.record.state;
+ContainerStateRecord state_after(const Container& container,
+                                 const Result<ExitStatus>& status,
+                                 bool oom_killed) {
+    ContainerStateRecord state = container.record.state;
     state.status = ContainerState::exited;
     state.pid = 0;
     state.exit_code = status ? status->shell_code() : 255;
     state.oom_killed = oom_killed;
     state.finished_at = wall_now();
+    return state;
 }
 
 std::vector<std::pair<std::string, std::string>> die_attributes(const Container& container) {
@@ -68,18 +77,21 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
         static_cast<void>(run->cgroup->kill());  // Else what is left would hold the output open.
     }
     // The init's end ends its pid namespace: the pipes close, and everything written is in them.
+    container->output.writers_ended();
     if (const Result<void> pumped = co_await pumps.join(); !pumped) {
         LOG_WARN("container={}: read output: {}, ignoring", name, pumped.error().message());
     }
     if (container->output.log_error()) {
         LOG_WARN("container={}: log: {}", name, container->output.log_error()->message());
     }
-    run_record(*container, status, oom_killed);
+    const ContainerStateRecord ended = state_after(*container, status, oom_killed);
     if (!container->record.host_config.auto_remove) {
-        if (const Result<void> saved = co_await daemon.container_save(*container); !saved) {
+        if (const Result<void> saved = co_await daemon.container_save(*container, ended); !saved) {
             LOG_ERROR("container={}: save its exit: {}", name, saved.error().message());
         }
     }
+    // From here to changed() nothing waits: whoever sees that it has ended can start or remove it.
+    container->record.state = ended;
     container->output.run_ended();
     container->run.reset();
     ++container->exits;
@@ -90,7 +102,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     container->changed();
     // The usual case is free at once; the other one must not hold up who waits for the removal.
     const bool cgroup_left = !run->cgroup->remove();
-    if (container->record.host_config.auto_remove) {
+    if (container->record.host_config.auto_remove && !container->restarting) {
         std::vector<std::string> shown{name};
         const ContainerRemoveRequest request{.force = false};
         const Result<void> removed = co_await daemon.engine.run(

@@ -10,7 +10,8 @@ bool ContainerWaiter::fulfilled() const {
             // A container that is removed before it ever starts again will not exit any more.
             return container_->exits != exits_seen_ || container_->removed;
         case WaitCondition::removed:
-            return container_->removed;
+            // A removal that failed is not tried again by itself: waiting on would be for ever.
+            return container_->removed || container_->record.state.status == ContainerState::dead;
     }
     return true;
 }

@@ -53,16 +53,19 @@ RegistryOptions registry_options(const DaemonConfig& config) {
 
 }  // namespace
 
-Daemon::Daemon(DaemonConfig given, DataRootLock lock)
-    : config(std::move(given)), lock_(std::move(lock)) {}
+Daemon::Daemon(DaemonConfig given, DataRootLock data_lock, DataRootLock run_lock)
+    : config(std::move(given)), data_lock_(std::move(data_lock)), run_lock_(std::move(run_lock)) {}
 
 Daemon::~Daemon() = default;
 
 Task<std::unique_ptr<Daemon>> Daemon::open(DaemonConfig config) {
     CO_CHECK(make_directories(config.data_root, 0711));
     CO_CHECK(make_directories(config.run_dir, 0711));
-    CO_TRY(DataRootLock lock, DataRootLock::acquire(config.data_root));
-    std::unique_ptr<Daemon> daemon(new Daemon(std::move(config), std::move(lock)));
+    CO_TRY(DataRootLock data_lock, DataRootLock::acquire(config.data_root));
+    // Its containers are in there: whoever else recovered them would end them.
+    CO_TRY(DataRootLock run_lock, DataRootLock::acquire(config.run_dir, "run directory"));
+    std::unique_ptr<Daemon> daemon(
+        new Daemon(std::move(config), std::move(data_lock), std::move(run_lock)));
     CO_CHECK(co_await daemon->open_all());
     co_return std::move(daemon);
 }
@@ -123,7 +126,13 @@ Task<void> Daemon::container_insert(const Container& container) {
 }
 
 Task<void> Daemon::container_save(const Container& container) {
-    const std::string record = container_record_write(container.record);
+    return container_save(container, container.record.state);
+}
+
+Task<void> Daemon::container_save(const Container& container, const ContainerStateRecord& state) {
+    ContainerRecord stored = container.record;
+    stored.state = state;
+    const std::string record = container_record_write(stored);
     auto save = [&](WriteTxn& txn) { return container_update(txn, container.id(), record); };
     if (home_of(container) == ContainerHome::run) {
         co_return run_db->update(save);

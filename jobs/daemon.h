@@ -44,6 +44,9 @@ class Daemon {
     /// Store a container's record where it belongs: durably, or with --rm for this boot only.
     Task<void> container_save(const Container& container);
 
+    /// Store it as it will be in another state, which nobody may see before it is stored.
+    Task<void> container_save(const Container& container, const ContainerStateRecord& state);
+
     /// Remove a container's record. Missing is fine.
     Task<void> container_erase(const Container& container);
 
@@ -76,12 +79,13 @@ class Daemon {
     TaskGroup supervisors{GroupPolicy::independent};
 
   private:
-    Daemon(DaemonConfig config, DataRootLock lock);
+    Daemon(DaemonConfig config, DataRootLock data_lock, DataRootLock run_lock);
 
     Task<void> open_all();
     Task<void> containers_recover();
 
-    DataRootLock lock_;
+    DataRootLock data_lock_;
+    DataRootLock run_lock_;
 };
 
 }  // namespace davit

@@ -1,5 +1,8 @@
 #pragma once
 /// What `davit daemon` was told on its command line.
+#include <sys/resource.h>
+
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +23,8 @@ struct DaemonConfig {
     std::vector<std::string> registry_mirrors;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
+    /// The limit of descriptors that the daemon was started with, if it runs with another.
+    std::optional<rlimit> descriptors_at_start;
 };
 
 }  // namespace davit

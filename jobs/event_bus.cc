@@ -6,6 +6,18 @@
 
 namespace davit {
 
+namespace {
+
+std::size_t size_of(const Event& event) {
+    std::size_t bytes = sizeof(Event) + event.actor_id.size();
+    for (const auto& [key, value] : event.attributes) {
+        bytes += sizeof(event.attributes.front()) + key.size() + value.size();
+    }
+    return bytes;
+}
+
+}  // namespace
+
 void EventBus::publish(std::string type,
                        std::string action,
                        std::string actor_id,
@@ -16,7 +28,10 @@ void EventBus::publish(std::string type,
                             .actor_id = std::move(actor_id),
                             .attributes = std::move(attributes),
                             .time = wall_now()});
-    if (events_.size() > limits::events_kept_max) {
+    bytes_ += size_of(events_.back());
+    while (events_.size() > limits::events_kept_max ||
+           (bytes_ > limits::events_kept_bytes_max && events_.size() > 1)) {
+        bytes_ -= size_of(events_.front());
         events_.pop_front();
     }
     readers_.wake_all();

@@ -3,7 +3,7 @@
 /// SystemEvents.
 ///
 /// Readers hold a position, not a queue: a slow one costs nothing and loses nothing until it lags
-/// by limits::events_kept_max events, which it is then told.
+/// by limits::events_kept_max events or events_kept_bytes_max, which it is then told.
 #include <deque>
 #include <string>
 #include <vector>
@@ -42,6 +42,7 @@ class EventBus {
 
   private:
     std::deque<Event> events_;
+    std::size_t bytes_ = 0;
     std::uint64_t next_ = 1;
     WaitList readers_;
 };

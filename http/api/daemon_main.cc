@@ -2,6 +2,7 @@
 
 #include <getopt.h>
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -186,6 +187,20 @@ Result<Listener> listen(const std::string& host) {
                  "invalid host \"" + host + "\": expected unix://PATH or tcp://ADDRESS:PORT");
 }
 
+/// A running container costs about ten descriptors: use as many as the hard limit allows.
+/// Gives: the limit before, for the containers; nothing if it was not raised.
+std::optional<rlimit> descriptors_raise() {
+    rlimit before{};
+    if (::getrlimit(RLIMIT_NOFILE, &before) != 0 || before.rlim_cur == before.rlim_max) {
+        return std::nullopt;
+    }
+    const rlimit raised{before.rlim_max, before.rlim_max};
+    if (::setrlimit(RLIMIT_NOFILE, &raised) != 0) {
+        return std::nullopt;
+    }
+    return before;
+}
+
 Task<void> wait_for_end() {
     CO_TRY(SignalSource terminate, SignalSource::make(SIGTERM));
     CO_TRY(SignalSource interrupt, SignalSource::make(SIGINT));
@@ -245,6 +260,7 @@ int daemon_main(int argc, char** argv) {
         return 0;
     }
     std::signal(SIGPIPE, SIG_IGN);
+    arguments->config.descriptors_at_start = descriptors_raise();
     Loop loop;
     const Result<void> ended = loop.run(daemon_run(std::move(arguments->config)));
     if (!ended) {

@@ -27,6 +27,8 @@ struct ContainerRun {
     std::shared_ptr<Cgroup> cgroup;
     /// Attached clients that still may write to `input`.
     std::size_t input_writers = 0;
+    /// They take turns.
+    AsyncMutex input_turn;
 };
 
 class Container {
@@ -54,6 +56,8 @@ class Container {
     bool removed = false;
     /// A removal has begun and will finish, or be finished at the next start.
     bool removing = false;
+    /// It is stopped only to be started again: --rm must not remove it meanwhile.
+    bool restarting = false;
 
   private:
     WaitList waiters_;

@@ -45,7 +45,7 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
         reader->bytes_ += shared->size();
         reader->waiters_.wake_one();
     }
-    while (std::ranges::any_of(readers_, [](const Reader* reader) {
+    while (!draining_ && std::ranges::any_of(readers_, [](const Reader* reader) {
         return reader->bytes_ >= limits::attach_backlog_bytes_max;
     })) {
         CO_CHECK(co_await room_.wait());
@@ -71,7 +71,13 @@ void OutputHub::log_wake() {
     log_waiters_.wake_all();
 }
 
+void OutputHub::writers_ended() {
+    draining_ = true;
+    room_.wake_all();
+}
+
 void OutputHub::run_ended() {
+    draining_ = false;
     for (Reader* reader : std::exchange(readers_, {})) {
         reader->ended_ = true;
         reader->waiters_.wake_all();

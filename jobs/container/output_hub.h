@@ -53,6 +53,9 @@ class OutputHub {
     /// One stream of the run ended; its last line may have no newline.
     void stream_ended(OutputStream stream);
 
+    /// Nobody writes any more: what is left in the pipes is bounded, and no reader holds it up.
+    void writers_ended();
+
     /// The run ended: readers get what is queued and then the end; followers of the log are woken.
     void run_ended();
 
@@ -79,6 +82,7 @@ class OutputHub {
     std::optional<JsonFileWriter> log_;
     std::optional<Error> log_error_;
     std::list<Reader*> readers_;
+    bool draining_ = false;
     WaitList room_;  // The pump, waiting for a slow reader.
     WaitList log_waiters_;
     std::uint64_t log_version_ = 0;

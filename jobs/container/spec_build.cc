@@ -52,7 +52,18 @@ void sysctls_add(ContainerSpec& spec, const ContainerRecord& record) {
     spec.sysctls.assign(sysctls.begin(), sysctls.end());
 }
 
-Result<void> limits_add(ContainerSpec& spec, const ContainerRecord& record) {
+Result<void> limits_add(ContainerSpec& spec,
+                        const ContainerRecord& record,
+                        const std::optional<rlimit>& descriptors) {
+    const auto is_descriptors = [](const Ulimit& limit) { return limit.name == "nofile"; };
+    if (descriptors && std::ranges::none_of(record.host_config.ulimits, is_descriptors)) {
+        ResourceLimit resource;
+        resource.name = "nofile";
+        resource.resource = RLIMIT_NOFILE;
+        resource.soft = descriptors->rlim_cur;
+        resource.hard = descriptors->rlim_max;
+        spec.process.resource_limits.push_back(std::move(resource));
+    }
     for (const Ulimit& limit : record.host_config.ulimits) {
         ResourceLimit resource;
         resource.name = limit.name;
@@ -148,7 +159,7 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
     }
     TRY_VOID(mounts_add(spec, record));
     sysctls_add(spec, record);
-    TRY_VOID(limits_add(spec, record));
+    TRY_VOID(limits_add(spec, record, inputs.descriptors));
     process_fill(spec, record, inputs);
     return spec;
 }

@@ -1,5 +1,9 @@
 #pragma once
 /// From a record to what the kernel is told: the spec and the limits.
+#include <sys/resource.h>
+
+#include <optional>
+
 #include "jobs/container/record.h"
 #include "libcontainer/spec.h"
 #include "libcontainer/user.h"
@@ -10,6 +14,9 @@ namespace davit {
 struct SpecInputs {
     ResolvedUser user;
     CgroupPlacement cgroup;
+    /// Limit of descriptors where the user gives none: the daemon's own is higher than it was
+    /// started with.
+    std::optional<rlimit> descriptors = {};
 };
 
 /// Errors: invalid_argument (a sysctl that is not namespaced, a bad tmpfs option); unsupported.

@@ -1,5 +1,6 @@
 #pragma once
 /// Every bound in one place, with its reason. Reaching one is an error that the caller sees.
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -71,8 +72,8 @@ inline constexpr std::size_t registry_small_body_bytes_max = 256 * 1024;
 inline constexpr int registry_redirects_max = 8;
 /// Documents looked at to find the image for one platform: index, manifest, and some nesting.
 inline constexpr std::size_t pull_manifests_max = 16;
-/// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over costs
-/// nothing, small enough that network and unpacking overlap on small layers.
+/// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over
+/// costs nothing, small enough that network and unpacking overlap on small layers.
 inline constexpr std::size_t layer_chunk_bytes = 256 * 1024;
 /// Uncompressed bytes handed from inflate to the extractor at a time, by the same reasoning. Six
 /// buffers, three of each kind, are all that a layer on its way in takes.
@@ -91,6 +92,8 @@ inline constexpr std::size_t graph_batch_updates_max = 256;
 // --- Reactor ------------------------------------------------------------------------------------
 /// Entries of the io_uring submission queue; enough for one batch of files in flight.
 inline constexpr unsigned ring_entries = 512;
+/// How long one step on the loop may take; whoever has more to do yields (reactor/timer.h).
+inline constexpr auto loop_step_max = std::chrono::milliseconds(1);
 /// Coroutines resumed in one loop turn before the loop looks at its descriptors again.
 inline constexpr std::size_t resumes_per_turn_max = 1024;
 
@@ -99,12 +102,16 @@ inline constexpr std::size_t resumes_per_turn_max = 1024;
 inline constexpr std::size_t jobs_finished_kept_max = 100;
 /// Events kept for `since` readers; Docker keeps 256 and loses the rest.
 inline constexpr std::size_t events_kept_max = 65536;
+/// And their size, attributes included: labels may be long, and an idle daemon is small.
+inline constexpr std::size_t events_kept_bytes_max = 4 * 1024 * 1024;
 /// A regular expression in a list's filter; it is compiled on the loop.
 inline constexpr std::size_t filter_expression_bytes_max = 256;
 /// One json-file log record's payload; longer lines are split and rejoined by readers (as Docker).
 inline constexpr std::size_t log_line_bytes_max = 16 * 1024;
 /// Bytes that one attached reader may lag behind before it is paused or dropped.
 inline constexpr std::size_t attach_backlog_bytes_max = 1024 * 1024;
+/// How long a client of attach may take to close its side once the stream has ended.
+inline constexpr auto attach_close_max = std::chrono::seconds(5);
 /// One read of a container's output.
 inline constexpr std::size_t output_read_bytes = 32 * 1024;
 /// One read of an attached client's input.

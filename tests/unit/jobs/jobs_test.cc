@@ -1,0 +1,119 @@
+// Goal: jobs can be listed and cancelled, events stay bounded, and a container's output reaches
+// every reader without one holding up the others' end. Method: the classes alone, in a loop.
+#include "jobs/container/output_hub.h"
+#include "jobs/engine.h"
+#include "jobs/event_bus.h"
+#include "reactor/base/limits.h"
+#include "reactor/loop.h"
+#include "reactor/task_group.h"
+#include "reactor/timer.h"
+#include "tests/support/catch.h"
+
+namespace davit {
+
+namespace {
+
+Task<void> waits_for_ever(Job& job) {
+    job.phases().begin("first");
+    co_await yield_now();
+    job.phases().begin("second");
+    AsyncEvent never;
+    co_return co_await never.wait();
+}
+
+Task<int> fails(Job&) {
+    co_return Error(ErrorKind::conflict, "no");
+}
+
+}  // namespace
+
+TEST_CASE("a job is listed with its phases, and ends when it is cancelled", "[engine]") {
+    auto body = []() -> Task<void> {
+        Engine engine;
+        TaskGroup group(GroupPolicy::independent);
+        group.spawn(engine.run("image_pull", {"busybox"}, waits_for_ever));
+        while (engine.list().empty() || engine.list()[0].phases.size() < 2) {
+            co_await yield_now();
+        }
+        const JobReport running = engine.list()[0];
+        CHECK(running.status == JobStatus::running);
+        CHECK(running.arguments == std::vector<std::string>{"busybox"});
+        CHECK(running.phases[0].name == "first");
+        CHECK(running.phases[1].start >= running.phases[0].start + running.phases[0].duration);
+        CHECK(engine.cancel(running.id + 1).error().kind() == ErrorKind::not_found);
+        CO_CHECK(engine.cancel(running.id));
+        static_cast<void>(co_await group.join());
+        CHECK(engine.running_count() == 0);
+        CHECK(engine.list()[0].status == JobStatus::cancelled);
+        CHECK(engine.cancel(running.id).error().kind() == ErrorKind::not_found);
+
+        const auto failed = co_await engine.run("image_tag", {}, fails);
+        CHECK(failed.error().kind() == ErrorKind::conflict);
+        CHECK(engine.list()[0].status == JobStatus::failed);
+        CHECK(engine.list()[0].error == "no");
+        co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
+TEST_CASE("events are kept up to a count and a size, and readers are told of a gap", "[events]") {
+    auto body = []() -> Task<void> {
+        EventBus bus;
+        const std::string label(64 * 1024, 'x');
+        for (int i = 0; i < 1000; ++i) {
+            bus.publish("container", "start", std::to_string(i), {{"label", label}});
+        }
+        CHECK(bus.next_sequence() == 1001);
+        const auto gone = co_await bus.at(1);
+        CHECK(gone.error().kind() == ErrorKind::resource_exhausted);
+        const std::uint64_t kept = 1001 - bus.sequence_since(WallTime{});
+        CHECK(kept > 10);
+        CHECK(kept * label.size() <= limits::events_kept_bytes_max);
+        CO_TRY(const Event last, co_await bus.at(1000));
+        CHECK(last.actor_id == "999");
+        co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
+TEST_CASE("a reader that does not read holds the writer, but not the end", "[output]") {
+    auto body = []() -> Task<void> {
+        OutputHub hub;
+        OutputHub::Reader slow(hub);
+        const std::string bytes(limits::attach_backlog_bytes_max, 'x');
+        std::size_t published = 0;
+        auto write = [](OutputHub& to, const std::string& text, std::size_t& count) -> Task<void> {
+            for (int i = 0; i < 3; ++i) {
+                CO_CHECK(co_await to.publish(OutputStream::standard_output, text));
+                ++count;
+            }
+            co_return ok;
+        };
+        TaskGroup group;
+        group.spawn(write(hub, bytes, published));
+        for (int i = 0; i < 10; ++i) {
+            co_await yield_now();
+        }
+        CHECK(published == 0);
+        hub.writers_ended();
+        CO_CHECK(co_await group.join());
+        CHECK(published == 3);
+        hub.run_ended();
+        std::size_t read = 0;
+        for (;;) {
+            CO_TRY(const std::optional<OutputChunk> chunk, co_await slow.next());
+            if (!chunk) {
+                break;
+            }
+            read += chunk->bytes->size();
+        }
+        CHECK(read == 3 * bytes.size());
+        co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
+}  // namespace davit
