@@ -7,6 +7,21 @@
 
 namespace davit {
 
+namespace {
+
+/// What is wrong with an archive that a client made is the client's to put right.
+Error archive_error(Error error) {
+    if (error.kind() == ErrorKind::corrupt) {
+        return std::move(error).with_kind(ErrorKind::invalid_argument);
+    }
+    if (error.kind() == ErrorKind::unsupported && error.errno_value() == 0) {
+        return Error(ErrorKind::unsupported, error.message() + ": decompress the archive first");
+    }
+    return error;
+}
+
+}  // namespace
+
 Task<Digest> image_import(ImageService& images,
                           ImportRequest request,
                           LayerSource& archive,
@@ -22,8 +37,12 @@ Task<Digest> image_import(ImageService& images,
     watcher.received_all = [] {};
     watcher.unpacked = [](std::uint64_t) {};
     LayerExpected anything;
-    CO_TRY(LayerHandle layer,
-           co_await images.layers().unpack(archive, std::move(anything), std::move(watcher)));
+    Result<LayerHandle> unpacked =
+        co_await images.layers().unpack(archive, std::move(anything), std::move(watcher));
+    if (!unpacked) {
+        co_return archive_error(std::move(unpacked).error());
+    }
+    const LayerHandle layer = *std::move(unpacked);
     // What came in is no blob of any registry.
     layer->unpacked.decoded.blob = Digest();
 

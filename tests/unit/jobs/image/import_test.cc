@@ -85,11 +85,28 @@ TEST_CASE("what cannot be imported leaves nothing", "[import]") {
     ImportRequest request;
     SECTION("no archive") {
         TextSource source(std::string(3000, 'x'));
-        CHECK_FALSE(world.run(image_import(*world.images, request, source, world.progress)));
+        const auto id = world.run(image_import(*world.images, request, source, world.progress));
+        REQUIRE_FALSE(id);
+        CHECK(id.error().kind() == ErrorKind::invalid_argument);
     }
     SECTION("cut short") {
         TextSource source(archive.substr(0, 600));
-        CHECK_FALSE(world.run(image_import(*world.images, request, source, world.progress)));
+        const auto id = world.run(image_import(*world.images, request, source, world.progress));
+        REQUIRE_FALSE(id);
+        CHECK(id.error().kind() == ErrorKind::invalid_argument);
+    }
+    SECTION("damaged compressed data") {
+        TextSource source(layer_of(archive).blob.substr(0, 40));
+        const auto id = world.run(image_import(*world.images, request, source, world.progress));
+        REQUIRE_FALSE(id);
+        CHECK(id.error().kind() == ErrorKind::invalid_argument);
+    }
+    SECTION("a compression that is not read") {
+        TextSource source("BZh91AY&SY" + std::string(100, 'x'));
+        const auto id = world.run(image_import(*world.images, request, source, world.progress));
+        REQUIRE_FALSE(id);
+        CHECK(id.error().kind() == ErrorKind::unsupported);
+        CHECK(id.error().message().ends_with("decompress the archive first"));
     }
     SECTION("the client goes away") {
         TextSource source(archive.substr(0, 600), true);
