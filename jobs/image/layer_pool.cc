@@ -79,10 +79,13 @@ Task<LayerHandle> LayerPool::bring(LayerFlight& flight) {
     const LayerWanted& wanted = flight.wanted;
     LayerProgress& progress = flight.progress;
     progress.step("Pulling fs layer");
-    if (downloads_.free() == 0) {
+    if (unpacking_.free() == 0 || downloads_.free() == 0) {
         progress.step("Waiting");
     }
     const LayerExpected expected{wanted.blob, wanted.place.diff_id};
+    // Before a download's turn, which the next layer takes as soon as this one has all its bytes:
+    // so it is what bounds the memory of all layers together.
+    CO_TRY(const Semaphore::Permit room, co_await unpacking_.acquire());
     for (bool again = false;; again = true) {
         CO_TRY(Semaphore::Permit turn, co_await downloads_.acquire());
         CO_TRY(LayerHandle layer, co_await stage(wanted.place, true));

@@ -22,6 +22,7 @@
 #include "jobs/image/layer_pipeline.h"
 #include "jobs/image/progress.h"
 #include "reactor/async_event.h"
+#include "reactor/base/limits.h"
 #include "reactor/task_group.h"
 
 namespace davit {
@@ -114,6 +115,9 @@ class LayerPool {
     GraphWriter& graph_;
     GraphDriver& driver_;
     Semaphore& downloads_;
+    /// Taken before downloads_, and held for longer. Imports go without: a slow client must not
+    /// hold up pulls.
+    Semaphore unpacking_{limits::layers_unpacking_max};
     AsyncMutex publishing_;
     std::map<Digest, std::shared_ptr<LayerFlight>> flights_;  ///< By diff id.
     TaskGroup tasks_{GroupPolicy::independent};

@@ -66,6 +66,11 @@ inline constexpr std::uint64_t layer_bytes_max = 1024ULL * 1024 * 1024 * 1024;
 inline constexpr int zstd_window_log_max = 27;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
+/// Layers of pulls that are in memory at a time: being unpacked, with or without still being
+/// downloaded. libuv's pool has four threads, so more would not be faster; with one more than the
+/// line above, the next download begins while a layer is unpacked. 10 MiB, or with the largest
+/// zstd windows 512 MiB.
+inline constexpr std::size_t layers_unpacking_max = 4;
 /// Token answers, error documents and the bodies of redirects: real ones are a few KiB.
 inline constexpr std::size_t registry_small_body_bytes_max = 256 * 1024;
 /// From a registry to an object store takes one or two; browsers stop at 20.

@@ -22,6 +22,7 @@ import oci  # noqa: E402
 TOOL = os.environ["DAVIT_IMAGE_TOOL"]
 MEMORY_KIB_MAX = int(os.environ["DAVIT_IMAGE_MEMORY_KIB"])
 BIG_BYTES = 1 << 30
+MANY_LAYERS = 200
 
 
 def tool(root, *arguments):
@@ -33,7 +34,8 @@ def tool(root, *arguments):
 
 
 def make_images(directory):
-    """layers: three layers of small files. big: one of 1 GiB, mostly zeros, so that it is quick."""
+    """layers: three layers of small files. big: one of 1 GiB, mostly zeros, so that it is quick.
+    many: 200 layers of 2 MiB."""
     chance = random.Random(7)
     tars = []
     for number in range(3):
@@ -54,6 +56,16 @@ def make_images(directory):
     layout.add("big", [str(big)], "zstd")
     layout.add("big-gzip", [str(big)], "gzip")
     big.unlink()
+    # Slower to unpack than to download.
+    many = []
+    for number in range(MANY_LAYERS):
+        path = directory / f"many-{number}.tar"
+        with oci.Layer(str(path)) as layer:
+            layer.file(f"{number}-random", chance.randbytes(300_000))
+            for name in range(100):
+                layer.file(f"{number}-{name}", b"x" * 20_000)
+        many.append(str(path))
+    layout.add("many", many)
     return directory / "layout"
 
 
@@ -114,6 +126,16 @@ def test_memory(directory, registry):
         shutil.rmtree(root)
 
 
+def test_memory_of_many(directory, registry):
+    root = directory / "many"
+    out = tool(root, "pull", f"{registry}/images:many").splitlines()[-1]
+    peak = int(out.split("peak_kib ")[1])
+    print(f"many: {out}")
+    assert peak < MEMORY_KIB_MAX, f"{peak} KiB for {MANY_LAYERS} layers"
+    assert len(left_over(root)) == MANY_LAYERS, left_over(root)
+    shutil.rmtree(root)
+
+
 def main():
     if os.geteuid() != 0:
         print("skipped: overlay mounts need root")
@@ -129,12 +151,13 @@ def main():
         start = [script, "start", str(directory / "registry")]
         registry = subprocess.run(start, check=True, capture_output=True, text=True).stdout.strip()
         try:
-            for tag in ("layers", "big", "big-gzip"):
+            for tag in ("layers", "big", "big-gzip", "many"):
                 subprocess.run(
                     ["skopeo", "--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false",
                      f"oci:{layout}:{tag}", f"docker://{registry}/images:{tag}"], check=True)
             test_kill(directory, registry)
             test_memory(directory, registry)
+            test_memory_of_many(directory, registry)
         finally:
             subprocess.run([script, "stop", str(directory / "registry")], check=True)
 

@@ -166,6 +166,35 @@ TEST_CASE("two pulls of one layer fetch it once, and both watch", "[pull]") {
     world.check_clean(2);
 }
 
+TEST_CASE("few layers are in memory at a time, however many an image has", "[pull]") {
+    World world;
+    std::vector<FakeLayer> layers;
+    for (int number = 0; number < 40; ++number) {
+        ArchiveBuilder archive;
+        for (int file = 0; file < 50; ++file) {
+            archive.file(std::to_string(number) + "-" + std::to_string(file), "x");
+        }
+        layers.push_back(layer_of(archive.build()));
+    }
+    world.content.add("1", layers);
+    REQUIRE(world.pull("1"));
+    // Downloaded, and not yet unpacked.
+    std::size_t unpacking = 0;
+    std::size_t most = 0;
+    for (const ProgressMessage& message : world.progress.messages) {
+        if (message.status == "Download complete") {
+            most = std::max(most, ++unpacking);
+        } else if (message.status == "Pull complete") {
+            --unpacking;
+        }
+    }
+    CHECK(unpacking == 0);
+    CHECK(most >= 1);
+    CHECK(most <= limits::layers_unpacking_max);
+    CHECK(world.progress.said("Waiting"));
+    world.check_clean(40);
+}
+
 TEST_CASE("a cancelled pull leaves nothing, and does not stop another one", "[pull]") {
     World world;
     const FakeLayer shared = layer_of(ArchiveBuilder().file("a", "1").build());
