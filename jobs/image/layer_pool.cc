@@ -224,6 +224,9 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
         return commit(txn);
     };
     CO_CHECK(co_await graph_.update(std::move(update)));
+    if (!owed_.empty()) {
+        tasks_.spawn(shielded(owed_give_back()));
+    }
     std::vector<std::string> beaten;
     for (std::size_t i = 0; i < layers.size(); ++i) {
         PooledLayer& layer = *layers[i];
@@ -254,8 +257,24 @@ void LayerPool::dropped(PooledLayer& layer) {
 }
 
 Task<void> LayerPool::give_back(std::string lease, std::string staged_cache_id) {
-    auto update = [lease = std::move(lease), staged = std::move(staged_cache_id)](
-                      WriteTxn& txn) -> Result<std::vector<std::string>> {
+    CO_TRY(const bool ended, co_await lease_end(std::move(lease), std::move(staged_cache_id)));
+    if (ended) {
+        CO_CHECK(co_await owed_give_back());
+    }
+    co_return ok;
+}
+
+Task<void> LayerPool::owed_give_back() {
+    std::vector<Owed> owed = std::exchange(owed_, {});
+    for (Owed& one : owed) {
+        CO_CHECK(co_await lease_end(std::move(one.lease), std::move(one.staged_cache_id)));
+    }
+    co_return ok;
+}
+
+Task<bool> LayerPool::lease_end(std::string lease, std::string staged_cache_id) {
+    auto update = [lease,
+                   staged = staged_cache_id](WriteTxn& txn) -> Result<std::vector<std::string>> {
         if (!staged.empty()) {
             TRY_VOID(layer_discard(txn, staged));
             TRY_VOID(layer_forget(txn, staged));
@@ -264,11 +283,16 @@ Task<void> LayerPool::give_back(std::string lease, std::string staged_cache_id) 
     };
     Result<std::vector<std::string>> unneeded = co_await graph_.update(std::move(update));
     if (!unneeded) {
-        // The next start ends all leases and staged layers.
         LOG_WARN("layers: give back a lease: {}, ignoring", unneeded.error().message());
-        co_return ok;
+        if (unneeded.error().kind() == ErrorKind::not_found) {
+            co_return true;
+        }
+        // Until then nobody could remove its layers. The next start would end it, too.
+        owed_.push_back(Owed{std::move(lease), std::move(staged_cache_id)});
+        co_return false;
     }
-    co_return co_await directories_delete(*std::move(unneeded));
+    CO_CHECK(co_await directories_delete(*std::move(unneeded)));
+    co_return true;
 }
 
 Task<void> LayerPool::directories_delete(std::vector<std::string> cache_ids) {

@@ -92,6 +92,16 @@ class LayerPool {
     /// Remove directories that the graph calls `deleting`, and forget them there.
     Task<void> directories_delete(std::vector<std::string> cache_ids);
 
+    /// End a lease, and the staged layer of that name ("" for none). If that fails (the disk is
+    /// full, say) it is owed, and tried again with the next update that succeeds.
+    Task<void> give_back(std::string lease, std::string staged_cache_id = {});
+
+    /// Try again what is owed; after an update that succeeded.
+    Task<void> owed_give_back();
+
+    /// Leases that could not be ended yet.
+    std::size_t owed() const { return owed_.size(); }
+
     /// Cancel all flights and wait for all clean-up. Handles must be gone.
     Task<void> close();
 
@@ -110,7 +120,13 @@ class LayerPool {
                     std::uint64_t blob_bytes,
                     LayerWatcher watcher);
     void dropped(PooledLayer& layer);
-    Task<void> give_back(std::string lease, std::string staged_cache_id);
+    /// Gives: whether it is ended; if not, it is owed.
+    Task<bool> lease_end(std::string lease, std::string staged_cache_id);
+
+    struct Owed {
+        std::string lease;
+        std::string staged_cache_id;
+    };
 
     GraphWriter& graph_;
     GraphDriver& driver_;
@@ -120,6 +136,7 @@ class LayerPool {
     Semaphore unpacking_{limits::layers_unpacking_max};
     AsyncMutex publishing_;
     std::map<Digest, std::shared_ptr<LayerFlight>> flights_;  ///< By diff id.
+    std::vector<Owed> owed_;
     TaskGroup tasks_{GroupPolicy::independent};
 };
 

@@ -233,12 +233,6 @@ Task<PullResult> pull_steps(Pull& pull) {
     co_return std::move(result);
 }
 
-Task<void> lease_give_back(ImageService& images, std::string lease) {
-    auto release = [lease = std::move(lease)](WriteTxn& txn) { return lease_release(txn, lease); };
-    CO_TRY(std::vector<std::string> unneeded, co_await images.writer().update(std::move(release)));
-    co_return co_await images.layers().directories_delete(std::move(unneeded));
-}
-
 }  // namespace
 
 Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressSink& progress) {
@@ -259,10 +253,7 @@ Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressS
               {}};
     Result<PullResult> result = co_await pull_steps(pull);
     if (!pull.lease.empty()) {
-        Result<void> released = co_await shielded(lease_give_back(images, pull.lease));
-        if (!released && result) {
-            co_return std::move(released).error();
-        }
+        static_cast<void>(co_await shielded(images.layers().give_back(pull.lease)));
     }
     if (result) {
         say_end(progress, *result);

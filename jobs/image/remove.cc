@@ -15,6 +15,7 @@ Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request) {
     CO_TRY(ImageRemoved removed, co_await images.writer().update(std::move(remove)));
     // The answer is due whether or not the client still waits; so is the clean-up.
     CO_CHECK(co_await shielded(images.layers().directories_delete(removed.directories)));
+    CO_CHECK(co_await shielded(images.layers().owed_give_back()));
     co_return std::move(removed);
 }
 

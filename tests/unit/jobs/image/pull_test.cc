@@ -1,5 +1,9 @@
 // Goal: a pull brings in the right image, once, and says what it does in Docker's words. Method: a
 // registry in the test, a real data root and overlay; roots are mounted and looked into.
+#include <sys/resource.h>
+
+#include <csignal>
+
 #include "graph/tag_store.h"
 #include "reactor/timer.h"
 #include "tests/unit/drivers/graph/driver_support.h"
@@ -9,6 +13,29 @@ using namespace davit;
 using namespace davit::test;
 
 namespace {
+
+/// No file of this process can be written, as on a full disk.
+class WritesFail {
+  public:
+    WritesFail() : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        rlimit none = before_;
+        none.rlim_cur = 0;
+        ::setrlimit(RLIMIT_FSIZE, &none);
+    }
+
+    ~WritesFail() {
+        ::setrlimit(RLIMIT_FSIZE, &before_);
+        std::signal(SIGXFSZ, handler_);
+    }
+
+    WritesFail(const WritesFail&) = delete;
+    WritesFail& operator=(const WritesFail&) = delete;
+
+  private:
+    void (*handler_)(int);
+    rlimit before_{};
+};
 
 std::string blob_id(const FakeLayer& layer) {
     return sha256_of(layer.blob).short_hex();
@@ -193,6 +220,38 @@ TEST_CASE("few layers are in memory at a time, however many an image has", "[pul
     CHECK(most <= limits::layers_unpacking_max);
     CHECK(world.progress.said("Waiting"));
     world.check_clean(40);
+}
+
+TEST_CASE("a lease that a full disk keeps is given back with the next update", "[pull]") {
+    World world;
+    world.content.add("1", {layer_of(ArchiveBuilder().file("a", "1").build())});
+    world.content.add("2", {layer_of(ArchiveBuilder().file("b", "1").build())});
+    REQUIRE(world.pull("1"));
+    const auto hold = [](WriteTxn& txn) -> Result<std::string> {
+        TRY(const std::string lease, lease_create(txn));
+        TRY(const std::vector<LayerRecord> layers, layer_list(txn));
+        const LayerPlace place{layers.at(0).diff_id, layers.at(0).diff_id};
+        TRY_VOID(lease_hold(txn, lease, place));
+        return lease;
+    };
+    const std::string lease = must(world.db->update(hold));
+    {
+        const WritesFail full;
+        REQUIRE(world.run(world.images->layers().give_back(lease)));
+    }
+    CHECK(world.images->layers().owed() == 1);
+    SECTION("of a pull") {
+        REQUIRE(world.pull("2"));
+        world.check_clean(2);
+    }
+    SECTION("of a removal, which frees what it held") {
+        ImageRemove request;
+        request.text = world.name("1").familiar();
+        request.pinned = [](const Digest&) { return false; };
+        REQUIRE(world.run(image_remove(*world.images, std::move(request))));
+        world.check_clean(0);
+    }
+    CHECK(world.images->layers().owed() == 0);
 }
 
 TEST_CASE("a cancelled pull leaves nothing, and does not stop another one", "[pull]") {
