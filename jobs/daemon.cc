@@ -9,6 +9,7 @@
 #include "graph/image_store.h"
 #include "jobs/container_jobs.h"
 #include "jobs/image/image_service.h"
+#include "jobs/image/remove.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -119,10 +120,15 @@ Task<void> Daemon::container_insert(const Container& container) {
     const ContainerHome home = home_of(container);
     const ContainerEntry entry = entry_of(container);
     auto insert = [&](WriteTxn& txn) { return container_create(txn, home, entry); };
-    if (home == ContainerHome::run) {
-        co_return run_db->update(insert);
+    if (home == ContainerHome::graph) {
+        co_return co_await graph_writer->update(insert);
     }
-    co_return co_await graph_writer->update(insert);
+    CO_CHECK(run_db->update(insert));
+    Result<void> held = co_await image_hold_check(*images, entry.image);
+    if (!held) {
+        static_cast<void>(co_await container_erase(container));
+    }
+    co_return held;
 }
 
 Task<void> Daemon::container_save(const Container& container) {

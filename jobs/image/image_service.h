@@ -30,6 +30,22 @@ class ImageService {
 
     LayerPool& layers() { return layers_; }
 
+    /// An image_remove() that knows of the containers as they were when it began.
+    class Removal {
+      public:
+        explicit Removal(ImageService& images) : images_(images) { ++images_.removals_; }
+
+        ~Removal() { --images_.removals_; }
+
+        Removal(const Removal&) = delete;
+        Removal& operator=(const Removal&) = delete;
+
+      private:
+        ImageService& images_;
+    };
+
+    bool is_removing() const { return removals_ > 0; }
+
     /// Cancel what is in flight and wait for its clean-up; before the loop ends.
     Task<void> close() { return layers_.close(); }
 
@@ -39,6 +55,7 @@ class ImageService {
     GraphDriver& driver_;
     RegistryClient registry_;
     LayerPool layers_;
+    std::size_t removals_ = 0;
 };
 
 }  // namespace davit

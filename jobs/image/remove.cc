@@ -9,6 +9,7 @@
 namespace davit {
 
 Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request) {
+    const ImageService::Removal removal(images);
     auto remove = [request = std::move(request)](WriteTxn& txn) {
         return image_remove(txn, request);
     };
@@ -17,6 +18,19 @@ Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request) {
     CO_CHECK(co_await shielded(images.layers().directories_delete(removed.directories)));
     CO_CHECK(co_await shielded(images.layers().owed_give_back()));
     co_return std::move(removed);
+}
+
+Task<void> image_hold_check(ImageService& images, Digest image) {
+    if (!images.is_removing()) {
+        co_return ok;
+    }
+    // Commits are in order: this one is after the removals that did not see the container.
+    auto check = [image = std::move(image)](WriteTxn& txn) -> Result<void> {
+        TRY(const std::optional<ImageRecord> record, image_get(txn, image));
+        return record ? Result<void>(ok)
+                      : Error(ErrorKind::not_found, "No such image: " + image.str());
+    };
+    co_return co_await images.writer().update(std::move(check));
 }
 
 Task<void> image_recover(ImageService& images,

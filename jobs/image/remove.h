@@ -18,6 +18,11 @@ class ImageService;
 /// Errors: as davit::image_remove(WriteTxn&, ...).
 Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request);
 
+/// For a container whose record is not in the graph, just after it was stored (with no await
+/// between): a removal that began earlier does not know of it.
+/// Errors: not_found "No such image: X", if such a removal took the image; the container must go.
+Task<void> image_hold_check(ImageService& images, Digest image);
+
 /// At the daemon's start, before any other image work: end what was half done when it last ended.
 /// Leases, staged layers and unneeded layers go; so does every directory that nobody knows.
 /// Takes: rw_known, whether a container has that own directory (GraphDriver::rw_create()); pinned,

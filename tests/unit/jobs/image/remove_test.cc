@@ -1,6 +1,7 @@
 // Goal: removed images take along what only they needed, and a restart clears up after a crash.
 // Method: pulled images, real directories; a crash is a service that is made anew over what is
 // left.
+#include "reactor/timer.h"
 #include "tests/unit/drivers/graph/driver_support.h"
 #include "tests/unit/jobs/image/image_support.h"
 
@@ -53,6 +54,52 @@ TEST_CASE("an image of a container is not removed", "[remove]") {
     const auto refused = world.run(image_remove(*world.images, std::move(request)));
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind() == ErrorKind::conflict);
+    world.check_clean(1);
+}
+
+TEST_CASE("a container that a removal under way does not know loses its image", "[remove]") {
+    World world;
+    world.content.add("1", {layer_of(ArchiveBuilder().file("a", "1").build())});
+    world.content.add("2", {layer_of(ArchiveBuilder().file("b", "1").build())});
+    const auto doomed = world.pull("1");
+    const auto kept = world.pull("2");
+    REQUIRE(doomed);
+    REQUIRE(kept);
+    const std::uint64_t commits = world.writer->commits();
+    CHECK(world.run(image_hold_check(*world.images, doomed->image)));
+    CHECK(world.writer->commits() == commits);  // Nobody removes anything: no work.
+
+    struct Held {
+        Result<void> doomed = ok;
+        Result<void> kept = ok;
+    };
+
+    Held held;
+    auto beside = [](World& there, Held& results, Digest gone, Digest left) -> Task<void> {
+        TaskGroup group;
+        auto remove_it = [](World& here) -> Task<void> {
+            ImageRemove request;
+            request.text = here.name("1").familiar();
+            request.pinned = [](const Digest&) { return false; };
+            CO_TRY(const ImageRemoved removed,
+                   co_await image_remove(*here.images, std::move(request)));
+            co_return ok;
+        };
+        group.spawn(remove_it(there));
+        while (!there.images->is_removing()) {
+            co_await yield_now();
+        }
+        // The graph still shows the image, so a container can be made of it now.
+        results.doomed = co_await image_hold_check(*there.images, gone);
+        results.kept = co_await image_hold_check(*there.images, left);
+        co_return co_await group.join();
+    };
+    REQUIRE(world.run(beside(world, held, doomed->image, kept->image)));
+    REQUIRE_FALSE(held.doomed);
+    CHECK(held.doomed.error().kind() == ErrorKind::not_found);
+    CHECK(held.doomed.error().message().starts_with("No such image: "));
+    CHECK(held.kept);
+    CHECK_FALSE(world.images->is_removing());
     world.check_clean(1);
 }
 
