@@ -200,7 +200,43 @@ Result<ImageRemoved> remove_by_reference(WriteTxn& txn,
     return removed;
 }
 
+/// With the images built on it: they need the same layers.
+Result<void> erase_with_children(WriteTxn& txn, const Digest& image, ImageRemoved& removed) {
+    std::vector<Digest> waiting{image};
+    while (!waiting.empty()) {
+        const Digest next = waiting.back();
+        TRY(const std::vector<Digest> children, image_children(txn, next));
+        if (!children.empty()) {
+            waiting.insert(waiting.end(), children.begin(), children.end());
+            continue;
+        }
+        waiting.pop_back();
+        TRY_VOID(untag_all(txn, next, removed));
+        TRY_VOID(drop_container_holds(txn, next));
+        TRY([[maybe_unused]] const Digest chain, image_erase(txn, next));
+        removed.entries.push_back({Removed::deleted, next.str(), next});
+    }
+    return ok;
+}
+
 }  // namespace
+
+Result<ImageRemoved> layer_lost(WriteTxn& txn, const std::string& cache_id) {
+    ImageRemoved removed;
+    TRY(const std::vector<Digest> chains, layer_chains(txn, cache_id));
+    for (const Digest& chain : chains) {
+        TRY(const std::vector<ImageRecord> images, image_list(txn));
+        for (const ImageRecord& image : images) {
+            TRY(const std::optional<ImageRecord> still, image_get(txn, image.id));
+            if (still && image.chain_id == chain) {
+                TRY_VOID(erase_with_children(txn, image.id, removed));
+            }
+        }
+        TRY(std::vector<std::string> directories, chain_purge(txn, chain));
+        std::ranges::move(directories, std::back_inserter(removed.directories));
+    }
+    return removed;
+}
 
 Result<ImageRemoved> image_remove(WriteTxn& txn, const ImageRemove& request) {
     TRY(const ImageMatch match, image_resolve(txn, request.text));

@@ -47,6 +47,11 @@ struct ImageRemoved {
     std::vector<std::string> directories;
 };
 
+/// The layer's directory is gone, whatever the graph says: remove its record, with the chains and
+/// images that need it, so that a pull fetches it again. Containers of these images keep their
+/// records, and find their chain when it is back.
+Result<ImageRemoved> layer_lost(WriteTxn& txn, const std::string& cache_id);
+
 /// Errors: not_found "No such image: X"; conflict "conflict: unable to delete X (must be forced) -
 ///         image is being used by stopped container Y" and its relatives.
 Result<ImageRemoved> image_remove(WriteTxn& txn, const ImageRemove& request);

@@ -379,6 +379,30 @@ Result<std::vector<std::string>> chain_collect(WriteTxn& txn,
     return remove_holder(txn, chain);
 }
 
+Result<std::vector<std::string>> chain_purge(WriteTxn& txn, const Digest& chain_id) {
+    const Entity chain = chain_entity(chain_id);
+    TRY(const std::vector<Edge> holds, edges_to(txn, chain));
+    for (const Edge& edge : holds) {
+        TRY_VOID(edge_remove(txn, edge.parent, edge.name));
+    }
+    TRY_VOID(txn.erase(Table::chains, chain_id.str()));
+    return remove_holder(txn, chain);
+}
+
+Result<std::vector<Digest>> layer_chains(const ReadTxn& txn, std::string_view cache_id) {
+    TRY(const std::vector<Edge> edges, edges_to(txn, layer_entity(cache_id)));
+    std::vector<Digest> chains;
+    for (const Edge& edge : edges) {
+        if (edge.parent.kind == EntityKind::chain) {
+            TRY(Digest chain, Digest::parse(edge.parent.id));
+            chains.push_back(std::move(chain));
+        }
+    }
+    std::ranges::sort(chains);
+    chains.erase(std::ranges::unique(chains).begin(), chains.end());
+    return chains;
+}
+
 Result<std::vector<std::string>> graph_recover(WriteTxn& txn, const ChainPinned& pinned) {
     TRY(const std::vector<std::string> leases, entity_ids(txn, EntityKind::lease));
     for (const std::string& lease : leases) {

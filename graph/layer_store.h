@@ -138,6 +138,14 @@ Result<std::vector<std::string>> chain_collect(WriteTxn& txn,
                                                const Digest& chain_id,
                                                const ChainPinned& pinned);
 
+/// Remove a chain whatever needs it, and the layers that only it needed. A holder keeps its own
+/// record: when the same layers come back, so does the chain, under the same id.
+/// Gives: as chain_collect().
+Result<std::vector<std::string>> chain_purge(WriteTxn& txn, const Digest& chain_id);
+
+/// The chains that a layer is part of.
+Result<std::vector<Digest>> layer_chains(const ReadTxn& txn, std::string_view cache_id);
+
 /// After a crash or a restart: end all leases, give up what was staged, collect what nobody needs.
 /// Gives: every cache id whose directory is to be removed, then forgotten.
 Result<std::vector<std::string>> graph_recover(WriteTxn& txn, const ChainPinned& pinned);

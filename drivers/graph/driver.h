@@ -141,9 +141,14 @@ class GraphDriver {
     /// At start: move everything that nobody knows into the trash. Gives the number of entries.
     virtual Result<std::size_t> recover(const DriverKnown& known) = 0;
 
-    /// Write every published layer to disk: before a durable record says that it is there.
+    /// Write the contents of every layer to disk: before layer_publish(), and so before a durable
+    /// record says that it is there.
     /// Blocks: as long as the disk takes; through offload(). Touches nothing but a descriptor.
     virtual Result<void> sync() const = 0;
+
+    /// Write what layer_publish() renamed to disk: after it, and before the record as well.
+    /// Blocks: as sync().
+    virtual Result<void> sync_names() const = 0;
 
     virtual TrashBin& trash() = 0;
 };

@@ -200,6 +200,10 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
             layer->staged.reset();
         }
     }
+    if (written) {
+        auto sync = [driver = &driver_] { return driver->sync_names(); };
+        CO_CHECK(co_await offload(std::move(sync)));
+    }
     auto records = std::make_shared<std::vector<LayerRecord>>();
     auto update = [layers, records, commit = std::move(commit)](WriteTxn& txn) -> Result<void> {
         records->assign(layers.size(), LayerRecord{});  // It may be run again.

@@ -3,9 +3,9 @@
 ///
 /// A layer that two pulls want is downloaded and unpacked by one flight, which both watch; it runs
 /// as long as anybody wants it. What comes out is a LayerHandle: unpacked, verified, still staged.
-/// The first pull that ends well publishes it (written to disk, renamed, recorded in the graph, in
-/// this order) in the same transaction as its image. Whoever drops the last handle of a layer that
-/// was never published has it thrown away.
+/// The first pull that ends well publishes it (written to disk, renamed, the names written to disk,
+/// recorded in the graph, in this order) in the same transaction as its image. Whoever drops the
+/// last handle of a layer that was never published has it thrown away.
 ///
 /// In the graph every flight has a lease, which holds its layer until the last handle is gone:
 /// nobody can remove it between two pulls' commits.

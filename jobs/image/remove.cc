@@ -8,6 +8,37 @@
 
 namespace davit {
 
+namespace {
+
+/// Layers that are recorded, and whose directories somebody took away: else a pull would say that
+/// the image is up to date, and no container of it could start.
+Task<void> lost_drop(ImageService& images) {
+    const auto list = [](const ReadTxn& txn) { return layer_directories(txn); };
+    CO_TRY(const std::vector<LayerDirectory> directories, images.db().view(list));
+    // All of them first: dropping one takes others away, from the graph and from disk.
+    std::vector<LayerDirectory> gone;
+    for (const LayerDirectory& directory : directories) {
+        if (directory.state == LayerDirectoryState::ready &&
+            !images.driver().layer_exists(directory.cache_id)) {
+            gone.push_back(directory);
+        }
+    }
+    for (const LayerDirectory& directory : gone) {
+        LOG_WARN("images: layer {} is recorded, but its directory {} is gone: forgetting it",
+                 directory.layer,
+                 directory.cache_id);
+        auto drop = [lost = directory.cache_id](WriteTxn& txn) { return layer_lost(txn, lost); };
+        CO_TRY(ImageRemoved removed, co_await images.writer().update(std::move(drop)));
+        for (const ImageRemoved::Entry& entry : removed.entries) {
+            LOG_WARN("images: {} lacks a layer and is removed: pull it again", entry.text);
+        }
+        CO_CHECK(co_await images.layers().directories_delete(std::move(removed.directories)));
+    }
+    co_return ok;
+}
+
+}  // namespace
+
 Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request) {
     const ImageService::Removal removal(images);
     auto remove = [request = std::move(request)](WriteTxn& txn) {
@@ -44,18 +75,13 @@ Task<void> image_recover(ImageService& images,
         LOG_INFO("images: {} unfinished or unneeded layers are removed", unneeded.size());
     }
     CO_CHECK(co_await images.layers().directories_delete(std::move(unneeded)));
+    CO_CHECK(co_await lost_drop(images));
 
     const auto list = [](const ReadTxn& txn) { return layer_directories(txn); };
     CO_TRY(const std::vector<LayerDirectory> directories, images.db().view(list));
     std::set<std::string, std::less<>> layers;
     for (const LayerDirectory& directory : directories) {
         layers.insert(directory.cache_id);
-        if (directory.state == LayerDirectoryState::ready &&
-            !images.driver().layer_exists(directory.cache_id)) {
-            LOG_ERROR("images: layer {} is recorded, but its directory {} is gone",
-                      directory.layer,
-                      directory.cache_id);
-        }
     }
     DriverKnown driver_known;
     driver_known.layer = [&layers](std::string_view cache_id) { return layers.contains(cache_id); };

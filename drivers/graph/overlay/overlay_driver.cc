@@ -192,6 +192,17 @@ Result<std::size_t> OverlayDriver::trash_unknown(
     return count;
 }
 
+Result<void> OverlayDriver::sync_names() const {
+    // The new place first: a name in both is found, a name in neither is lost.
+    for (const char* name : {layers_dir, staging_dir}) {
+        TRY(const Fd directory, Fd::openat(base_.get(), name, O_RDONLY | O_DIRECTORY));
+        if (::fsync(directory.get()) != 0) {
+            return Error::from_errno(errno, "fsync", name);
+        }
+    }
+    return ok;
+}
+
 Result<void> OverlayDriver::sync() const {
     if (::syncfs(base_.get()) != 0) {
         return Error::from_errno(errno, "syncfs", path_);

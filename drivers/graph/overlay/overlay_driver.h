@@ -40,6 +40,7 @@ class OverlayDriver final : public GraphDriver {
     Result<Fd> mount(const RootfsSpec& spec) override;
     Result<std::size_t> recover(const DriverKnown& known) override;
     Result<void> sync() const override;
+    Result<void> sync_names() const override;
 
     TrashBin& trash() override { return *trash_; }
 

@@ -1,6 +1,7 @@
 // Goal: removed images take along what only they needed, and a restart clears up after a crash.
 // Method: pulled images, real directories; a crash is a service that is made anew over what is
 // left.
+#include "graph/container_store.h"
 #include "reactor/timer.h"
 #include "tests/unit/drivers/graph/driver_support.h"
 #include "tests/unit/jobs/image/image_support.h"
@@ -101,6 +102,46 @@ TEST_CASE("a container that a removal under way does not know loses its image", 
     CHECK(held.kept);
     CHECK_FALSE(world.images->is_removing());
     world.check_clean(1);
+}
+
+TEST_CASE("an image whose layer's directory is gone is pulled again", "[remove]") {
+    World world;
+    const FakeLayer shared = layer_of(ArchiveBuilder().file("a", "1").build());
+    world.content.add("1", {shared, layer_of(ArchiveBuilder().file("b", "1").build())});
+    world.content.add("2", {layer_of(ArchiveBuilder().file("c", "1").build())});
+    world.content.add("3", {shared});
+    const auto broken = world.pull("1");
+    REQUIRE(broken);
+    REQUIRE(world.pull("2"));
+    REQUIRE(world.pull("3"));
+    const auto layers = [&](const ReadTxn& txn) -> Result<std::vector<std::string>> {
+        TRY(const auto image, image_get(txn, broken->image));
+        return chain_directories(txn, image->chain_id);
+    };
+    // A container of it, which keeps its record.
+    const auto contain = [&](WriteTxn& txn) -> Result<void> {
+        TRY(const auto image, image_get(txn, broken->image));
+        ContainerEntry entry;
+        entry.id = ContainerId::generate();
+        entry.name = "/c";
+        entry.image = broken->image;
+        entry.chain_id = image->chain_id;
+        return container_create(txn, ContainerHome::graph, entry);
+    };
+    REQUIRE(world.db->update(contain));
+    const std::string lost = must(world.db->view(layers)).front();
+    REQUIRE(world.driver->layer_remove(lost));
+    REQUIRE(world.run(image_recover(*world.images, [](std::string_view) { return false; })));
+    world.check_clean(1);
+    REQUIRE(world.pull("2"));
+    CHECK(world.progress.said("Status: Image is up to date for " + world.name("2").familiar()));
+    const auto again = world.pull("1");
+    INFO((again ? "" : again.error().message()));
+    REQUIRE(again);
+    CHECK(again->newer);
+    CHECK(content(world.root_of(again->image), "a") == "1");
+    REQUIRE(world.pull("3"));
+    world.check_clean(3);
 }
 
 TEST_CASE("a start after a crash keeps what was recorded and nothing else", "[remove]") {
