@@ -35,7 +35,7 @@ void BlobReader::restart() {
     response_.reset();
     offset_ = progress_mark_ = 0;
     attempts_ = 0;
-    resumed_ = false;
+    resumed_ = range_refused_ = false;
 }
 
 Task<std::size_t> BlobReader::read(std::span<char> buffer) {
@@ -94,7 +94,7 @@ Task<RegistryResponse> BlobReader::request() {
     Headers headers;
     // Compressed again on the way, lengths and ranges would count other bytes.
     headers.set("Accept-Encoding", "identity");
-    if (offset_ > 0) {
+    if (offset_ > 0 && !range_refused_) {
         headers.set("Range", "bytes=" + std::to_string(offset_) + "-");
     }
     if (url_index_ > 0) {
@@ -137,6 +137,11 @@ Task<void> BlobReader::answered(RegistryResponse answer) {
         ++url_index_;
         passing_ = true;
         co_return Error(ErrorKind::unavailable, "the registry does not have the blob");
+    }
+    if (status == 416 && offset_ > 0 && !range_refused_) {
+        // A cache that holds less than it sent before: all of it again, once.
+        range_refused_ = passing_ = true;
+        co_return Error(ErrorKind::unavailable, "the registry refuses to resume the blob");
     }
     retry_after_ = retry_after_parse(answer.response.head.headers, wall_now());
     if (retry_after_ && *retry_after_ > repository_->retry().retry_after_max) {

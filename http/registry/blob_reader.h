@@ -57,7 +57,8 @@ class BlobReader {
     std::optional<Nanoseconds> retry_after_;
     std::size_t url_index_ = 0;  ///< 0: the registry; else urls[url_index_ - 1].
     bool resumed_ = false;
-    bool passing_ = false;  ///< The last refusal is worth another try.
+    bool range_refused_ = false;  ///< By a 416: what is resumed is asked for from 0.
+    bool passing_ = false;        ///< The last refusal is worth another try.
 };
 
 }  // namespace davit

@@ -177,6 +177,31 @@ TEST_CASE("a range that was not asked for is refused", "[blob]") {
     CHECK(outcome.bytes.error().kind() == ErrorKind::corrupt);
 }
 
+TEST_CASE("a registry that refuses a range is asked for all of it, once", "[blob]") {
+    for (const bool whole_again : {true, false}) {
+        CAPTURE(whole_again);
+        bool cut = true;
+        const Outcome outcome = fetch([&cut, whole_again](const FakeRequest& request) {
+            if (request.headers.contains("Range")) {
+                return FakeReply::of(416);
+            }
+            if (!whole_again && !cut) {
+                return FakeReply::of(416);
+            }
+            FakeReply reply = FakeReply::of(200, content);
+            if (std::exchange(cut, false)) {
+                reply.cut = 4567;
+            }
+            return reply;
+        });
+        CHECK(outcome.requests.size() == 3);
+        REQUIRE(outcome.bytes.has_value() == whole_again);
+        if (whole_again) {
+            CHECK(*outcome.bytes == content);
+        }
+    }
+}
+
 TEST_CASE("what passes is tried again, what stays is not", "[blob]") {
     for (const int status : {429, 500, 502, 503}) {
         CAPTURE(status);
