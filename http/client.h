@@ -151,7 +151,7 @@ class HttpClient {
     /// Send to the url's host on an idle or a new connection; a request without a producer is tried
     /// again if an idle connection turns out to be closed (an idempotent one, that is).
     /// Errors: as ClientConnection::send(); unavailable (no such host, nobody listens, TLS failed);
-    /// unauthorized for a certificate that does not verify.
+    /// corrupt for a certificate that does not verify.
     Task<ClientResponse> send(Url url, ClientRequest request);
 
     std::size_t idle_connections() const;

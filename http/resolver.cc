@@ -156,7 +156,8 @@ void Lookup::process() {
 Error Lookup::failure() const {
     if (status_ == ARES_ENOTFOUND || status_ == ARES_ENODATA || status_ == ARES_EBADNAME ||
         status_ == ARES_SUCCESS) {
-        return Error(ErrorKind::not_found, "look up " + host_ + ": no such host");
+        // Not not_found: whoever asked for an image would hear that the image is missing.
+        return Error(ErrorKind::internal, "look up " + host_ + ": no such host");
     }
     return Error(ErrorKind::unavailable,
                  "look up " + host_ + ": " + std::string(ares_strerror(status_)));

@@ -10,7 +10,7 @@ namespace davit {
 /// The numeric addresses of a host, in the order in which to try them (RFC 6724, by c-ares); a
 /// numeric host is its own answer. Reads /etc/hosts and /etc/resolv.conf anew each time, so changes
 /// count at once. servers ("127.0.0.1:53,...") are asked instead of those of /etc/resolv.conf.
-/// Errors: not_found (no such host); unavailable (no name server answers); cancelled.
+/// Errors: internal (no such host); unavailable (no name server answers); cancelled.
 Task<std::vector<std::string>> resolve_host(std::string host, std::string servers = {});
 
 }  // namespace davit

@@ -209,7 +209,7 @@ Error TlsStream::handshake_error() const {
     const long verdict = SSL_get_verify_result(ssl_);
     if (verdict != X509_V_OK && !context_->insecure_) {
         ERR_clear_error();
-        return Error(ErrorKind::unauthorized,
+        return Error(ErrorKind::corrupt,
                      std::string("certificate: ") + X509_verify_cert_error_string(verdict));
     }
     return Error(ErrorKind::unavailable, openssl_text());

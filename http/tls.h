@@ -53,7 +53,7 @@ class TlsContext {
 class TlsStream final : public ByteStream {
   public:
     /// The client's handshake. host: a DNS name or numeric address, which the certificate must
-    /// name. Errors: unauthorized (the certificate: why), unavailable (the handshake), cancelled.
+    /// name. Errors: corrupt (the certificate: why), unavailable (the handshake), cancelled.
     static Task<std::unique_ptr<TlsStream>> connect(std::unique_ptr<ByteStream> stream,
                                                     std::shared_ptr<TlsContext> context,
                                                     std::string host);

@@ -257,6 +257,9 @@ Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressS
     }
     if (result) {
         say_end(progress, *result);
+    } else if (result.error().kind() == ErrorKind::invalid_argument) {
+        // The request was checked before: what is malformed here came from the registry.
+        co_return std::move(result).error().with_kind(ErrorKind::corrupt);
     }
     co_return std::move(result);
 }
