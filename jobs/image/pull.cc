@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "graph/graph_writer.h"
+#include "graph/manifest.h"
 #include "graph/tag_store.h"
 #include "http/registry/blob_reader.h"
 #include "jobs/image/image_service.h"
@@ -117,7 +118,12 @@ LayerWanted layer_wanted(const Pull& pull, const Descriptor& layer, const LayerP
     BlobDescriptor blob;
     blob.digest = layer.digest;
     blob.bytes = layer.size;
-    blob.urls = layer.urls;
+    // Only what may not be in the registry has other addresses: else any manifest could make the
+    // daemon ask any host.
+    const Result<LayerMediaType> type = layer_media_type(layer.media_type);
+    if (type && type->foreign) {
+        blob.urls = layer.urls;
+    }
     wanted.open = [repository = pull.repository, blob]() -> std::unique_ptr<LayerSource> {
         return std::make_unique<BlobSource>(repository, blob);
     };

@@ -143,6 +143,31 @@ TEST_CASE("manifests that are none", "[hostile]") {
     CHECK(refused(world).kind() == ErrorKind::unsupported);
 }
 
+TEST_CASE("other addresses are asked for foreign layers only", "[hostile]") {
+    World world;
+    FakeLayer layer = layer_of(archive);
+    const bool foreign = GENERATE(false, true);
+    if (foreign) {
+        layer.media_type = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    }
+    world.content.add("1", {layer});
+    world.content.blobs.erase(sha256_of(layer.blob).str());
+    FakeImages::Document manifest = world.content.manifests.at("1");
+    const std::size_t layers = manifest.body.find("\"layers\":[{") + 11;
+    manifest.body.insert(layers, R"("urls":[")" + world.registry.url("/other") + R"("],)");
+    world.content.put_manifest("1", manifest);
+    world.content.instead = [&layer](const FakeRequest& request) -> std::optional<FakeReply> {
+        if (request.target == "/other") {
+            return FakeReply::of(200, layer.blob);
+        }
+        return std::nullopt;
+    };
+    CHECK(world.pull("1").has_value() == foreign);
+    CHECK(std::ranges::any_of(world.registry.requests, [](const FakeRequest& request) {
+              return request.target == "/other";
+          }) == foreign);
+}
+
 TEST_CASE("an index that goes round in circles of its own making", "[hostile]") {
     World world;
     Digest inner = world.content.add("", {layer_of(archive)}, "s390x");
