@@ -227,6 +227,7 @@ TEST_CASE("a lease that a full disk keeps is given back with the next update", "
     world.content.add("1", {layer_of(ArchiveBuilder().file("a", "1").build())});
     world.content.add("2", {layer_of(ArchiveBuilder().file("b", "1").build())});
     REQUIRE(world.pull("1"));
+    REQUIRE(world.loop.run(world.images->close()));  // Its own lease is given back.
     const auto hold = [](WriteTxn& txn) -> Result<std::string> {
         TRY(const std::string lease, lease_create(txn));
         TRY(const std::vector<LayerRecord> layers, layer_list(txn));
