@@ -174,12 +174,16 @@ Result<void> ClientConnection::State::advance() {
 }
 
 Task<void> ClientConnection::State::read_head() {
+    int interim_heads = 0;
     for (;;) {
         CO_CHECK(advance());
         if (parser.head_done()) {
             const ResponseHead& head = parser.response();
             if (head.status / 100 != 1 || head.status == 101) {
                 co_return ok;
+            }
+            if (++interim_heads > limits::http_interim_heads_max) {
+                co_return Error(ErrorKind::corrupt, "the server sends no final response");
             }
             parser.next();  // An interim answer: the real one follows.
             continue;

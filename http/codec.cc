@@ -1,7 +1,10 @@
 #include "http/codec.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
+
+#include "reactor/base/limits.h"
 
 namespace davit {
 
@@ -144,7 +147,7 @@ void MessageParser::next(bool without_body) {
         response_.reason.clear();
         response_.headers.clear();
     }
-    bytes_ = 0;
+    bytes_ = framing_bytes_ = 0;
     content_length_.reset();
     without_body_ = without_body;
     in_name_ = head_done_ = message_done_ = has_body_ = keep_alive_ = until_end_ = false;
@@ -203,6 +206,18 @@ Result<MessageParser::Step> MessageParser::step(std::string_view bytes) {
     bytes_ += done.consumed;
     if (!head_before && !head_done_ && bytes_ > header_bytes_max_) {
         return Error(ErrorKind::resource_exhausted, "the message's headers are too large");
+    }
+    if (head_before) {
+        // Small chunks have a right to their sizes; endless extensions and trailers have none.
+        constexpr std::size_t chunk_bytes = 16;
+        framing_bytes_ += done.consumed - std::min(done.consumed, piece_.size());
+        if (!piece_.empty()) {
+            framing_bytes_ -= std::min(framing_bytes_, chunk_bytes + 2 * piece_.size());
+        }
+        if (framing_bytes_ > limits::http_framing_bytes_max) {
+            return Error(ErrorKind::resource_exhausted,
+                         "the message's chunk extensions or trailers are too large");
+        }
     }
     // HTTP/0.9 and HTTP/2.0 are known to the parser, but not spoken here.
     if (head_done_ && parser_.http_major != 1) {

@@ -55,7 +55,8 @@ class MessageParser {
     };
 
     /// Parse until a piece of the body, the message's end or the bytes' end. bytes may be empty.
-    /// Errors: invalid_argument (malformed); resource_exhausted (header_bytes_max).
+    /// Errors: invalid_argument (malformed); resource_exhausted (header_bytes_max,
+    /// limits::http_framing_bytes_max).
     Result<Step> step(std::string_view bytes);
 
     /// The stream ended. Errors: unavailable if the message was not complete.
@@ -104,6 +105,7 @@ class MessageParser {
     ResponseHead response_;
     std::string_view piece_;
     std::size_t bytes_ = 0;
+    std::size_t framing_bytes_ = 0;  ///< After the head, less what the body's data explains.
     std::optional<std::uint64_t> content_length_;
     bool in_name_ = false;
     bool without_body_ = false;

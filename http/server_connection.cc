@@ -242,7 +242,8 @@ Result<std::size_t> ServerConnection::take_body(std::span<char> buffer) {
     while (piece_.empty() && !parser_.message_done()) {
         Result<MessageParser::Step> step = parser_.step(in_.view());
         if (!step) {
-            return fault(400, std::move(step).error());
+            const int status = step.error().kind() == ErrorKind::resource_exhausted ? 431 : 400;
+            return fault(status, std::move(step).error());
         }
         in_.consume(step->consumed);
         piece_ = step->body;

@@ -9,6 +9,10 @@ namespace davit::limits {
 // --- HTTP ---------------------------------------------------------------------------------------
 /// Request line + headers. X-Registry-Auth of a big identity token is ~8 KiB; Docker allows 1 MiB.
 inline constexpr std::size_t http_header_bytes_max = 256 * 1024;
+/// What frames a chunked body (sizes, extensions, trailers) beyond what its data explains.
+inline constexpr std::size_t http_framing_bytes_max = 64 * 1024;
+/// Interim (1xx) heads before an answer; real servers send one or two.
+inline constexpr int http_interim_heads_max = 64;
 /// A JSON body is held in memory whole; a create request with thousands of mounts is well below.
 inline constexpr std::size_t http_json_body_bytes_max = 8 * 1024 * 1024;
 /// Open connections; beyond, accepting pauses until one closes.

@@ -126,6 +126,15 @@ TEST_CASE("interim answers are passed over", "[client]") {
     CHECK(seen.body == "hi");
 }
 
+TEST_CASE("endless interim answers are an error", "[client]") {
+    std::string interim;
+    for (int i = 0; i < 100; ++i) {
+        interim += "HTTP/1.1 103 Early\r\n\r\n";
+    }
+    CHECK(ask(interim + ok_head + "Content-Length: 0\r\n\r\n", true).head_error ==
+          ErrorKind::corrupt);
+}
+
 TEST_CASE("a body cut short is an error", "[client]") {
     CHECK(ask(ok_head + "Content-Length: 5\r\n\r\nabc").body_error == ErrorKind::unavailable);
     CHECK(ask(ok_head + "Transfer-Encoding: chunked\r\n\r\n5\r\nab").body_error ==

@@ -155,6 +155,26 @@ TEST_CASE("a head has a limit, a body does not", "[codec]") {
     CHECK(parse(MessageParser::Type::request, exact, exact.size()).ends_with("keep\nend"));
 }
 
+TEST_CASE("chunk extensions and trailers have a limit, small chunks do not", "[codec]") {
+    const std::string head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const std::string fill(100'000, 'a');
+    for (const std::size_t piece : {1000U, 200'000U}) {
+        CAPTURE(piece);
+        const std::string extension = head + "1;x=" + fill + "\r\na\r\n0\r\n\r\n";
+        CHECK(parse(MessageParser::Type::request,
+                    head + "1\r\na\r\n" + extension.substr(head.size()),
+                    piece) == "error resource_exhausted");
+        const std::string trailer = head + "1\r\na\r\n0\r\nX: " + fill + "\r\n\r\n";
+        CHECK(parse(MessageParser::Type::request, trailer, piece) == "error resource_exhausted");
+    }
+    std::string small = head;
+    for (int i = 0; i < 30'000; ++i) {
+        small += "1\r\na\r\n";
+    }
+    small += "0\r\n\r\n";
+    CHECK(parse(MessageParser::Type::request, small, 4096).ends_with("keep\nend"));
+}
+
 TEST_CASE("the buffer keeps bytes across growing, moving and shrinking", "[codec]") {
     InBuffer buffer;
     std::string model;
