@@ -74,11 +74,48 @@ Result<void> JsonFileWriter::flush() {
         return ok;
     }
     Result<void> written = fd_ ? Result<void>(ok) : create();
-    if (written) {
-        written = write_all(fd_.get(), records_);
+    if (written && torn_) {
+        records_.insert(0, 1, '\n');
+    }
+    for (std::string_view left = records_; written && !left.empty();) {
+        const ssize_t done = ::write(fd_.get(), left.data(), left.size());
+        if (done >= 0) {
+            torn_ = false;
+            left.remove_prefix(static_cast<std::size_t>(done));
+        } else if (errno != EINTR) {
+            written = Error::from_errno(errno, "write", path_);
+            const auto whole = records_.rfind('\n', records_.size() - left.size() - 1);
+            const std::size_t done_bytes = records_.size() - left.size();
+            if (done_bytes > 0) {
+                torn_record_remove(done_bytes - (whole == std::string::npos ? 0 : whole + 1));
+            }
+        }
     }
     records_.clear();
     return written;
+}
+
+void JsonFileWriter::torn_record_remove(std::size_t torn_bytes) {
+    struct stat info {};
+
+    if (torn_bytes == 0) {
+        return;
+    }
+    const bool removed = ::fstat(fd_.get(), &info) == 0 &&
+                         info.st_size >= static_cast<off_t>(torn_bytes) &&
+                         ::ftruncate(fd_.get(), info.st_size - static_cast<off_t>(torn_bytes)) == 0;
+    torn_ = !removed;
+}
+
+LogPosition JsonFileWriter::position() const {
+    struct stat info {};
+
+    const bool there = (fd_ ? ::fstat(fd_.get(), &info) : ::stat(path_.c_str(), &info)) == 0;
+    LogPosition position;
+    position.file_bytes = there ? static_cast<std::uint64_t>(info.st_size) : 0;
+    position.partial_output = partial_[0];
+    position.partial_error = partial_[1];
+    return position;
 }
 
 Result<JsonFileReader> JsonFileReader::open(const std::string& path) {
@@ -122,9 +159,11 @@ Result<std::optional<LogRecord>> JsonFileReader::next() {
         buffer_.erase(0, used_);
         used_ = 0;
         const std::size_t before = buffer_.size();
-        buffer_.resize(before + read_bytes);
+        const std::size_t want =
+            std::min<std::uint64_t>(read_bytes, end_ > offset_ ? end_ - offset_ : 0);
+        buffer_.resize(before + want);
         const ssize_t got =
-            ::pread(fd_.get(), buffer_.data() + before, read_bytes, static_cast<off_t>(offset_));
+            ::pread(fd_.get(), buffer_.data() + before, want, static_cast<off_t>(offset_));
         buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
         if (got < 0) {
             return Error::from_errno(errno, "pread", "log");

@@ -6,6 +6,7 @@
 /// limits::log_line_bytes_max becomes several records, of which only the last one's text ends in
 /// "\n".
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,13 @@
 namespace davit {
 
 enum class OutputStream : std::uint8_t { standard_output = 1, standard_error = 2 };
+
+/// How far a log has got: what is in its file, and what is held back until its line is complete.
+struct LogPosition {
+    std::uint64_t file_bytes = 0;
+    std::string partial_output;
+    std::string partial_error;
+};
 
 /// Turns the bytes of a container's output into records of one file.
 class JsonFileWriter {
@@ -26,18 +34,22 @@ class JsonFileWriter {
     Result<void> create();
 
     /// Take bytes as they arrive: complete lines are written at once, in one write(2).
-    /// Errors: of write(2) (resource_exhausted on a full disk); the records of this call are then
-    /// lost.
+    /// Errors: of write(2) (resource_exhausted on a full disk); records of this call that were not
+    /// written whole are then lost.
     Result<void> append(OutputStream stream, std::string_view bytes);
 
     /// The stream ended: what it left without a newline is a record too.
     Result<void> end(OutputStream stream);
+
+    /// Where everything taken so far ends.
+    LogPosition position() const;
 
   private:
     explicit JsonFileWriter(std::string path) : path_(std::move(path)) {}
 
     void add_record(OutputStream stream, std::string_view text);
     Result<void> flush();
+    void torn_record_remove(std::size_t torn_bytes);
 
     std::string& partial(OutputStream stream) {
         return partial_[stream == OutputStream::standard_output ? 0 : 1];
@@ -49,6 +61,8 @@ class JsonFileWriter {
     WallTime last_{};
     std::string partial_[2];
     std::string records_;
+    /// The file ends in half a record: the next one starts on a new line.
+    bool torn_ = false;
 };
 
 struct LogRecord {
@@ -70,11 +84,18 @@ class JsonFileReader {
     /// Errors: corrupt for a line that is not a record (the next call goes on after it).
     Result<std::optional<LogRecord>> next();
 
+    /// Take the file for no longer than that from now on.
+    void end_at(std::uint64_t file_bytes) { end_ = file_bytes; }
+
+    /// Bytes of lines that next() has passed, good or bad.
+    std::uint64_t bytes_read() const { return offset_ - (buffer_.size() - used_); }
+
   private:
     explicit JsonFileReader(Fd fd) : fd_(std::move(fd)) {}
 
     Fd fd_;
     std::uint64_t offset_ = 0;  // Of the first byte that is not in buffer_ yet.
+    std::uint64_t end_ = std::numeric_limits<std::uint64_t>::max();
     std::string buffer_;
     std::size_t used_ = 0;
 };

@@ -3,6 +3,9 @@
 #include "drivers/log/json_file.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
+
+#include <csignal>
 
 #include "reactor/base/limits.h"
 #include "tests/support/catch.h"
@@ -120,4 +123,48 @@ TEST_CASE("a reader sees what is appended later, and survives a bad line", "[log
     CHECK(reader->next().error().kind() == ErrorKind::corrupt);
     const auto second = reader->next();
     CHECK((*second)->text == "b\n");
+}
+
+TEST_CASE("what a full disk tears is taken back, so the next record is whole", "[log]") {
+    const LogFile file;
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.create());
+    JsonFileWriter* const writer = &log;
+    REQUIRE(writer->append(out, "before\n"));
+    // A file size limit cuts a write short just as a full disk does.
+    const auto before = ::signal(SIGXFSZ, SIG_IGN);
+    rlimit old{};
+    REQUIRE(::getrlimit(RLIMIT_FSIZE, &old) == 0);
+    rlimit small = old;
+    small.rlim_cur = log.position().file_bytes + 100;
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &small) == 0);
+    const Result<void> torn = writer->append(out, "whole\n" + std::string(500, 'x') + "\n");
+    REQUIRE(::setrlimit(RLIMIT_FSIZE, &old) == 0);
+    ::signal(SIGXFSZ, before);
+    CHECK_FALSE(torn);
+    REQUIRE(writer->append(out, "after\n"));
+    const auto records = file.read();
+    REQUIRE(records.size() == 3);
+    CHECK(records[1].text == "whole\n");
+    CHECK(records[2].text == "after\n");
+}
+
+TEST_CASE("a reader stops where it is told, which is where the writer stood", "[log]") {
+    const LogFile file;
+    auto log = JsonFileWriter::make(file.path);
+    JsonFileWriter* const writer = &log;
+    CHECK(log.position().file_bytes == 0);
+    REQUIRE(writer->append(out, "one\npart"));
+    const LogPosition position = log.position();
+    CHECK(position.partial_output == "part");
+    REQUIRE(writer->append(out, "ial\n"));
+    auto reader = JsonFileReader::open(file.path);
+    REQUIRE(reader);
+    reader->end_at(position.file_bytes);
+    const auto first = reader->next();
+    CHECK((*first)->text == "one\n");
+    CHECK(reader->bytes_read() == position.file_bytes);
+    const auto nothing = reader->next();
+    REQUIRE(nothing);
+    CHECK(!nothing->has_value());
 }
