@@ -1,6 +1,10 @@
 // What an earlier daemon left behind, after a crash or a kill -9.
-#include <algorithm>
+#include <fcntl.h>
 
+#include <algorithm>
+#include <set>
+
+#include "drivers/graph/directory_names.h"
 #include "graph/container_store.h"
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container_jobs.h"
@@ -59,17 +63,37 @@ Task<void> recover_one(Daemon& daemon, std::shared_ptr<Container> container) {
     co_return ok;
 }
 
+/// Delete what containers without a record left: those with --rm lose theirs with the boot.
+Result<void> unknown_directories_remove(const std::string& path,
+                                        const std::set<std::string>& known) {
+    TRY(const Fd directory, Fd::open(path, O_RDONLY | O_DIRECTORY));
+    TRY(const std::vector<std::string> names, directory_names(directory.get(), "."));
+    for (const std::string& name : names) {
+        if (!is_full_id(name) || known.contains(name)) {
+            continue;
+        }
+        LOG_INFO("container={}: remove {}: it has no record", name.substr(0, 12), path);
+        TRY_VOID(remove_tree(directory.get(), name));
+    }
+    return ok;
+}
+
 }  // namespace
 
 Task<void> Daemon::containers_recover() {
+    std::set<std::string> ids;
+    std::set<std::string, std::less<>> unreadable_rw;
     std::vector<std::shared_ptr<Container>> found;
     for (const GraphDb* db : {graph.get(), run_db.get()}) {
         CO_TRY(const std::vector<ContainerEntry> list, entries(*db));
         for (const ContainerEntry& entry : list) {
+            ids.insert(entry.id.str());
             Result<ContainerRecord> record = container_record_read(entry.record);
             if (!record) {
-                LOG_ERROR(
-                    "container={}: {}, ignoring", entry.id.short_id(), record.error().message());
+                LOG_ERROR("container={}: {}, ignoring: its files are kept",
+                          entry.id.short_id(),
+                          record.error().message());
+                unreadable_rw.insert(entry.id.short_id());  // As container_create() names it.
                 continue;
             }
             auto container = std::make_shared<Container>(*std::move(record));
@@ -79,11 +103,19 @@ Task<void> Daemon::containers_recover() {
     }
     const ContainerStore store(*graph, *run_db);
     CO_TRY(std::vector<Digest> pinned, store.pinned_chains());
-    auto rw_known = [this](std::string_view name) { return containers.has_rw_name(name); };
+    auto rw_known = [this, &unreadable_rw](std::string_view name) {
+        return containers.has_rw_name(name) || unreadable_rw.contains(name);
+    };
     auto is_pinned = [pinned = std::move(pinned)](const Digest& chain) {
         return std::find(pinned.begin(), pinned.end(), chain) != pinned.end();
     };
     CO_CHECK(co_await image_recover(*images, std::move(rw_known), std::move(is_pinned)));
+    for (const std::string* root : {&config.data_root, &config.run_dir}) {
+        const std::string path = *root + "/containers";
+        if (const Result<void> removed = unknown_directories_remove(path, ids); !removed) {
+            LOG_WARN("remove what has no record: {}, ignoring", removed.error().message());
+        }
+    }
     for (const auto& container : found) {
         if (const Result<void> recovered = co_await recover_one(*this, container); !recovered) {
             LOG_WARN("container={}: recover: {}, ignoring",

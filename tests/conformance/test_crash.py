@@ -8,13 +8,14 @@ import contextlib
 import os
 import pathlib
 import random
+import shutil
 import subprocess
 import tarfile
 import time
 
 from lying_registry import Blob, LyingRegistry, tar_of
 
-from harness import (STOP_SECONDS, Engine, case, cgroup_tree_remove, check,
+from harness import (STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check,
                      contains, equal, eventually, import_busybox, main)
 
 
@@ -123,6 +124,50 @@ def killed_at_any_moment(directory):
                 engine.docker("rm", "-f", item["Id"])
             engine.check_clean()
             equal(engine.out("run", "--rm", "--network", "none", "bb", "echo", "x"), "x", "it works")
+
+
+@case("davit")
+def directories_without_a_record(directory):
+    """A boot takes the records of --rm containers; what else is left of them goes at the start."""
+    with engine_in(directory, "unknown") as engine:
+        kept = engine.out("run", "-d", "--network", "none", "bb", "echo", "kept")
+        engine.docker("wait", kept)
+        engine.kill()
+        unknown = "ab" * 32
+        others = []
+        for root in (engine.data_root, engine.run_dir):
+            for name in (unknown, "not-an-id"):
+                (root / "containers" / name).mkdir()
+                (root / "containers" / name / "file").write_text("x")
+            others.append(root / "containers" / "not-an-id" / "file")
+        engine.start()
+        for root in (engine.data_root, engine.run_dir):
+            check(not (root / "containers" / unknown).exists(), f"left below {root}")
+        check(all(path.exists() for path in others), "what is no id is left alone")
+        equal(engine.out("logs", kept), "kept", "what has a record stays")
+
+
+@case("davit")
+def a_record_that_cannot_be_read(directory):
+    """Its container is not shown, but nothing of it is thrown away."""
+    if not shutil.which("mdb_dump"):
+        raise Skip("mdb_dump is missing: scripts/install-deps test")
+    with engine_in(directory, "unreadable") as engine:
+        name = engine.out("create", "--network", "none", "bb", "sh", "-c", "cat /f; echo mine >/f")
+        engine.docker("start", "-a", name, status=None)
+        engine.stop()
+        graph = str(engine.data_root / "graph")
+        whole = subprocess.run(["mdb_dump", "-s", "containers", graph], capture_output=True, text=True,
+                               check=True).stdout
+        broken = whole.replace(b'"HostConfig"'.hex(), b"xHostConfigx".hex())
+        check(broken != whole, "the record is found")
+        subprocess.run(["mdb_load", "-s", "containers", graph], input=broken, text=True, check=True)
+        engine.start()
+        equal(engine.out("ps", "-aq"), "", "it cannot be shown")
+        engine.stop()
+        subprocess.run(["mdb_load", "-s", "containers", graph], input=whole, text=True, check=True)
+        engine.start()
+        equal(engine.out("start", "-a", name), "mine", "its files are there")
 
 
 @contextlib.contextmanager
