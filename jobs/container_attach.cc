@@ -142,21 +142,44 @@ class Attachment {
         }
     }
 
+    /// Exactly what came before the first byte that reader_ gives.
     Task<void> replay_log() {
-        auto log = JsonFileReader::open(container_->record.log_path);
-        if (!log) {
-            co_return ok;  // Nothing was written yet.
+        const std::optional<LogPosition> end = reader_->log_position();
+        if (!request_.stream) {
+            reader_.reset();  // Nobody will take from it: the container must not wait for that.
         }
-        for (;;) {
-            const auto record = log->next();
-            if (!record) {
-                continue;  // A damaged line; the reader is past it.
+        if (auto log = JsonFileReader::open(container_->record.log_path)) {
+            if (end) {
+                log->end_at(end->file_bytes);
             }
-            if (!*record) {
+            CO_CHECK(co_await replay_records(*log));
+        }
+        if (end && !end->partial_output.empty() && request_.output) {
+            CO_CHECK(co_await write(OutputStream::standard_output, end->partial_output));
+        }
+        if (end && !end->partial_error.empty() && request_.error) {
+            CO_CHECK(co_await write(OutputStream::standard_error, end->partial_error));
+        }
+        co_return ok;
+    }
+
+    Task<void> replay_records(JsonFileReader& log) {
+        constexpr std::uint64_t turn_bytes = 64 * 1024;
+        std::uint64_t turn_end = turn_bytes;
+        for (;;) {
+            const auto record = log.next();
+            if (!record && record.error().kind() != ErrorKind::corrupt) {
+                co_return record.error();
+            }
+            if (record && !*record) {
                 co_return ok;
             }
-            if (wanted((*record)->stream)) {
+            if (record && wanted((*record)->stream)) {  // Else damaged; the reader is past it.
                 CO_CHECK(co_await write((*record)->stream, (*record)->text));
+            }
+            if (log.bytes_read() >= turn_end) {
+                co_await yield_now();
+                turn_end = log.bytes_read() + turn_bytes;
             }
         }
     }

@@ -1,4 +1,5 @@
 #include "jobs/container_streams.h"
+#include "reactor/timer.h"
 
 namespace davit {
 
@@ -25,20 +26,20 @@ bool wanted(const LogRecord& record, const LogsRequest& request) {
 }
 
 /// Write records up to the end of what there is. Gives: true once `until` was passed.
+/// Other work gets its turn after every batch read, however little of it is wanted.
 Task<bool> copy_records(JsonFileReader& reader, const LogsRequest& request, const ByteSink& sink) {
     constexpr std::size_t batch_bytes = 64 * 1024;
     std::string batch;
+    std::uint64_t turn_end = reader.bytes_read() + batch_bytes;
     bool past_until = false;
     for (bool more = true; more && !past_until;) {
         const Result<std::optional<LogRecord>> record = reader.next();
-        if (!record) {
-            if (record.error().kind() != ErrorKind::corrupt) {
-                co_return record.error();
-            }
-            continue;  // One damaged line must not hide the others.
+        if (!record && record.error().kind() != ErrorKind::corrupt) {
+            co_return record.error();
         }
-        more = record->has_value();
-        if (more) {
+        // A damaged line is passed over: it must not hide the others.
+        more = !record || record->has_value();
+        if (record && more) {
             past_until = request.until && (*record)->time > *request.until;
             if (!past_until && wanted(**record, request)) {
                 record_append(batch, **record, request);
@@ -47,6 +48,10 @@ Task<bool> copy_records(JsonFileReader& reader, const LogsRequest& request, cons
         if (batch.size() >= batch_bytes || ((!more || past_until) && !batch.empty())) {
             CO_CHECK(co_await sink(batch));
             batch.clear();
+        }
+        if (reader.bytes_read() >= turn_end) {
+            co_await yield_now();
+            turn_end = reader.bytes_read() + batch_bytes;
         }
     }
     co_return past_until;
@@ -63,15 +68,20 @@ Task<void> container_logs(Job&,
                         "configured logging driver does not support reading");
     }
     std::optional<JsonFileReader> reader;
-    for (;;) {
+    for (bool first = true;; first = false) {
         // Asked before reading: what is written after this look is seen by the next round.
         const bool running = container->run != nullptr;
         const std::uint64_t seen = container->output.log_version();
+        if (!reader && first && request.follow && running) {
+            // With --rm the file may be made, filled and removed before this is resumed.
+            CO_CHECK(container->output.log_create());
+        }
         if (!reader) {
             // The file is made with the first output; there may be none yet, or ever.
             if (auto opened = JsonFileReader::open(container->record.log_path)) {
                 reader.emplace(*std::move(opened));
-                if (request.tail) {
+                // A tail is of what there was when the request came.
+                if (request.tail && first) {
                     CO_CHECK(reader->seek_tail(*request.tail));
                 }
             }

@@ -7,7 +7,11 @@
 namespace davit {
 
 OutputHub::Reader::Reader(OutputHub& hub)
-    : hub_(hub), place_(hub.readers_.insert(hub.readers_.end(), this)) {}
+    : hub_(hub), place_(hub.readers_.insert(hub.readers_.end(), this)) {
+    if (hub.log_) {
+        log_position_ = hub.log_->position();
+    }
+}
 
 OutputHub::Reader::~Reader() {
     if (!ended_) {
@@ -30,6 +34,15 @@ Task<std::optional<OutputChunk>> OutputHub::Reader::next() {
         hub_.room_.wake_all();
     }
     co_return std::move(chunk);
+}
+
+void OutputHub::log_to(std::optional<JsonFileWriter> log) {
+    log_ = std::move(log);
+    for (Reader* reader : readers_) {
+        if (log_ && !reader->log_position_) {
+            reader->log_position_ = log_->position();
+        }
+    }
 }
 
 Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {

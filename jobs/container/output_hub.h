@@ -32,6 +32,9 @@ class OutputHub {
         /// The next bytes; nothing once the run has ended and all was taken. Errors: cancelled.
         Task<std::optional<OutputChunk>> next();
 
+        /// Where in the log what next() gives begins; nothing if no run has logged since.
+        const std::optional<LogPosition>& log_position() const { return log_position_; }
+
       private:
         friend class OutputHub;
 
@@ -40,11 +43,20 @@ class OutputHub {
         std::deque<OutputChunk> chunks_;
         std::size_t bytes_ = 0;
         bool ended_ = false;
+        std::optional<LogPosition> log_position_;
         WaitList waiters_;
     };
 
     /// Where records go from now on; none for log driver "none".
-    void log_to(std::optional<JsonFileWriter> log) { log_ = std::move(log); }
+    void log_to(std::optional<JsonFileWriter> log);
+
+    /// Make the log's file now: who follows it must hold it before the run, and the file, go.
+    Result<void> log_create() {
+        if (!log_) {
+            return ok;
+        }
+        return log_->create();
+    }
 
     /// Take bytes that the container wrote; returns when every reader has room again.
     /// A log that cannot be written is reported once per run through log_error().

@@ -4,12 +4,16 @@ Goal: a container that lives for a millisecond leaves a complete log, and wait's
 the log is complete.
 """
 
+import contextlib
 import json
 import pathlib
 import socket
 import struct
+import tempfile
+import threading
+import time
 
-from harness import RUNS, case, check, contains, equal, main, matches
+from harness import RUNS, UnixHttp, case, check, contains, equal, eventually, main, matches
 
 
 def run(engine, script, *options):
@@ -147,6 +151,65 @@ def attach_sends_its_head_alone(engine):
         while piece := stream.recv(65536):
             rest += piece
         equal(list(frames(rest)), [(1, b"at once\n")], "the stream after it")
+
+
+def created(engine, script, *options):
+    return engine.out("run", "-d", "--network", "none", *options, "bb", "sh", "-c", script)
+
+
+@case("davit")
+def a_long_log_holds_nobody(engine):
+    """Records that nobody wants are read, too: others get their turns meanwhile."""
+    name = run(engine, "echo x")
+    path = pathlib.Path(engine.inspect(name)["LogPath"])
+    path.write_bytes(path.read_bytes() * 2_000_000)
+    reading = threading.Thread(
+        target=lambda: engine.api("GET", f"/containers/{name}/logs?stderr=1"))
+    reading.start()
+    longest = 0.0
+    while reading.is_alive():
+        begun = time.monotonic()
+        engine.api("GET", "/_ping")
+        longest = max(longest, time.monotonic() - begun)
+    check(longest < 0.5, f"a ping took {longest:.2f} s")
+
+
+@case("davit")
+def a_tail_is_of_what_there_was(engine):
+    """With --rm the file is made with the first output: all of that is new to a follower."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as shared:
+        name = created(engine, "while [ ! -e /go/now ]; do sleep 0.05; done; echo 1; echo 2; echo 3",
+                       "--rm", "-v", f"{shared}:/go")
+        connection = UnixHttp(engine.socket)
+        with contextlib.closing(connection):
+            connection.request("GET", f"/containers/{name}/logs?stdout=1&follow=1&tail=1")
+            answer = connection.getresponse()
+            pathlib.Path(shared, "now").touch()
+            text = b"".join(piece for _, piece in frames(answer.read()))
+            equal(text, b"1\n2\n3\n", "nothing of it is skipped")
+
+
+@case("davit")
+def attach_with_logs_gives_each_byte_once(engine):
+    """The log, the line that is not complete, then what follows."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as shared:
+        name = created(engine, "seq 1 20000; printf half; touch /go/up; "
+                       "while [ ! -e /go/now ]; do sleep 0.05; done; echo way; seq 1 20000",
+                       "-v", f"{shared}:/go")
+        eventually(pathlib.Path(shared, "up").exists, "the first part is written")
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.settimeout(60)
+            stream.connect(engine.socket)
+            stream.sendall(f"POST /containers/{name}/attach?logs=1&stream=1&stdout=1 HTTP/1.1\r\n"
+                           "Host: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
+            check(stream.recv(65536).endswith(b"\r\n\r\n"), "the head")
+            pathlib.Path(shared, "now").touch()
+            rest = b""
+            while piece := stream.recv(65536):
+                rest += piece
+        text = b"".join(piece for _, piece in frames(rest))
+        numbers = "".join(f"{number}\n" for number in range(1, 20001))
+        check(text == (numbers + "halfway\n" + numbers).encode(), f"{len(text)} bytes: once each")
 
 
 if __name__ == "__main__":
