@@ -51,7 +51,8 @@ std::optional<std::int64_t> take_digits(std::string_view& text) {
 
 /// Take "12", "1.5", "1." or ".5" off the front; nothing without a digit, or beyond 63 bits.
 std::optional<Decimal> take_decimal(std::string_view& text) {
-    constexpr std::int64_t scale_max = 1'000'000'000'000'000;  // Of an hour, far below a nanosecond.
+    constexpr std::int64_t scale_max =
+        1'000'000'000'000'000;  // Of an hour, far below a nanosecond.
     Decimal number;
     const bool has_whole = !text.empty() && is_digit(text.front());
     if (has_whole) {

@@ -1,5 +1,5 @@
-// Goal: what is thrown away is deleted in the background, also what an earlier life left, and no name
-// in the trash is taken twice. Method: a real directory and the loop; waits for drained().
+// Goal: what is thrown away is deleted in the background, also what an earlier life left, and no
+// name in the trash is taken twice. Method: a real directory and the loop; waits for drained().
 #include "drivers/graph/trash.h"
 
 #include <sys/stat.h>
