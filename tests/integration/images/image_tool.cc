@@ -1,13 +1,17 @@
 // The image jobs without a daemon around them: for tests that need a process of its own (kill -9,
 // peak memory) and for measuring.
 //
-//   davit_image_tool DATA_ROOT pull REFERENCE        progress as JSON lines on stdout, then the
-//   result davit_image_tool DATA_ROOT import NAME ARCHIVE davit_image_tool DATA_ROOT remove
-//   REFERENCE davit_image_tool DATA_ROOT recover               clean up after a crash; print what
-//   is left
+//   davit_image_tool DATA_ROOT pull REFERENCE        progress as JSON lines, then the result
+//   davit_image_tool DATA_ROOT import NAME ARCHIVE
+//   davit_image_tool DATA_ROOT remove REFERENCE
+//   davit_image_tool DATA_ROOT recover               clean up after a crash; print what is left
+//
+// DAVIT_IMAGE_KILL_AFTER=N: it kills itself with the Nth line of progress.
 #include <sys/resource.h>
 
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 #include "drivers/graph/overlay/overlay_driver.h"
@@ -30,7 +34,19 @@ class Printer final : public ProgressSink {
   public:
     void update(const ProgressMessage& message) override {
         std::printf("%s\n", progress_json(message).c_str());
+        if (++lines_ == kill_after_) {
+            ::raise(SIGKILL);
+        }
     }
+
+  private:
+    static int kill_after() {
+        const char* text = std::getenv("DAVIT_IMAGE_KILL_AFTER");
+        return text == nullptr ? 0 : std::atoi(text);
+    }
+
+    int lines_ = 0;
+    int kill_after_ = kill_after();
 };
 
 class FileSource final : public LayerSource {
