@@ -309,13 +309,14 @@ class Engine:
         counts = {}
         if not shutil.which("mdb_stat"):
             return counts
-        for folder in (self.data_root, self.run_dir):
-            for data in folder.rglob("data.mdb"):
-                text = subprocess.run(["mdb_stat", "-a", str(data.parent)], capture_output=True,
-                                      text=True, check=True).stdout
-                for name, count in re.findall(r"Status of (.+?)\n(?:.*\n)*?\s+Entries: (\d+)", text):
-                    if "event" not in name:
-                        counts[f"{data.parent.name}/{name}"] = int(count)
+        for folder in (self.data_root / "graph", self.run_dir / "db"):
+            if not (folder / "data.mdb").exists():
+                continue
+            text = subprocess.run(["mdb_stat", "-a", str(folder)], capture_output=True,
+                                  text=True, check=True).stdout
+            for name, count in re.findall(r"Status of (.+?)\n(?:.*\n)*?\s+Entries: (\d+)", text):
+                if "event" not in name:
+                    counts[f"{folder.name}/{name}"] = int(count)
         return counts
 
     def traces(self):
