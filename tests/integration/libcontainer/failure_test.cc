@@ -203,8 +203,8 @@ TEST_CASE("symlinks in an image do not lead out of it") {
         CHECK_FALSE(bound.error);
     }
     const Outcome cwd =
-        attack([&](const Rootfs& rootfs) { rootfs.symlink(outside, "work"); },
-               [&](ContainerSpec& spec) { spec.process.working_directory = "/work/x"; });
+        attack([&](const Rootfs& rootfs) { rootfs.symlink(outside, "trap"); },
+               [&](ContainerSpec& spec) { spec.process.working_directory = "/trap/x"; });
     CHECK_FALSE(cwd.error);
     CHECK(::access(outside.c_str(), F_OK) != 0);
 }

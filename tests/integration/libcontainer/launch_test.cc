@@ -205,7 +205,7 @@ TEST_CASE("user, groups, working directory, umask, limits") {
     require_root();
     const Rootfs rootfs;
     ContainerSpec spec = spec_for_shell(
-        "id -u; id -g; id -G; pwd; umask; ulimit -n; stat -c %u /work/deep; grep Cap "
+        "id -u; id -g; id -G; pwd; umask; ulimit -n; stat -c %u /srv/deep; grep Cap "
         "/proc/self/status; "
         "echo again > /dev/stdout");
     const Fd root = rootfs.mount();
@@ -214,11 +214,11 @@ TEST_CASE("user, groups, working directory, umask, limits") {
     spec.process.uid = user->uid;
     spec.process.gid = user->gid;
     spec.process.additional_gids = user->additional_gids;
-    spec.process.working_directory = "/work/deep";
+    spec.process.working_directory = "/srv/deep";
     spec.process.umask = 027;
     spec.process.resource_limits = {{"nofile", RLIMIT_NOFILE, 123, 456}};
     const std::string output = output_of(spec, rootfs);
-    CHECK_THAT(output, Catch::StartsWith("1000\n1000\n1000 50\n/work/deep\n0027\n123\n0\n"));
+    CHECK_THAT(output, Catch::StartsWith("1000\n1000\n1000 50\n/srv/deep\n0027\n123\n0\n"));
     CHECK(has_line(output, "CapEff:\t0000000000000000"));
     CHECK(has_line(output, "CapPrm:\t0000000000000000"));
     CHECK(has_line(output, "CapBnd:\t00000000a80425fb"));
