@@ -27,7 +27,7 @@ bool wanted(const LogRecord& record, const LogsRequest& request) {
 
 /// Write records up to the end of what there is. Gives: true once `until` was passed.
 /// Other work gets its turn after every batch read, however little of it is wanted.
-Task<bool> copy_records(JsonFileReader& reader, const LogsRequest& request, const ByteSink& sink) {
+Task<bool> copy_records(Job& job, JsonFileReader& reader, const LogsRequest& request) {
     constexpr std::size_t batch_bytes = 64 * 1024;
     std::string batch;
     std::uint64_t turn_end = reader.bytes_read() + batch_bytes;
@@ -46,7 +46,7 @@ Task<bool> copy_records(JsonFileReader& reader, const LogsRequest& request, cons
             }
         }
         if (batch.size() >= batch_bytes || ((!more || past_until) && !batch.empty())) {
-            CO_CHECK(co_await sink(batch));
+            CO_CHECK(co_await job.write(batch));
             batch.clear();
         }
         if (reader.bytes_read() >= turn_end) {
@@ -59,10 +59,7 @@ Task<bool> copy_records(JsonFileReader& reader, const LogsRequest& request, cons
 
 }  // namespace
 
-Task<void> container_logs(Job&,
-                          std::shared_ptr<Container> container,
-                          LogsRequest request,
-                          ByteSink sink) {
+Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRequest request) {
     if (container->record.host_config.log_config.type == "none") {
         co_return Error(ErrorKind::unsupported,
                         "configured logging driver does not support reading");
@@ -87,7 +84,7 @@ Task<void> container_logs(Job&,
             }
         }
         if (reader) {
-            CO_TRY(const bool done, co_await copy_records(*reader, request, sink));
+            CO_TRY(const bool done, co_await copy_records(job, *reader, request));
             if (done) {
                 co_return ok;
             }

@@ -21,13 +21,16 @@ Task<void> end_run(Daemon& daemon, std::shared_ptr<Container> container) {
 
 /// Everything of it goes; each step may find its work done already, so an interrupted removal is
 /// just run again. The record goes last: what has none is deleted at the next start anyway.
-Task<void> remove_steps(Daemon& daemon, Container& container) {
+Task<void> remove_steps(Job& job, Daemon& daemon, Container& container) {
+    job.phases().begin("rootfs");
     const Result<void> rw = daemon.graph_driver->rw_remove(container.record.rw_name);
     if (!rw && rw.error().kind() != ErrorKind::not_found) {
         co_return rw.error();
     }
+    job.phases().begin("files");
     CO_CHECK(remove_tree(AT_FDCWD, daemon.files_directory(container.id())));
     CO_CHECK(remove_tree(AT_FDCWD, daemon.log_directory(container.id())));
+    job.phases().begin("record");
     co_return co_await daemon.container_erase(container);
 }
 
@@ -39,7 +42,8 @@ Error still_running(const Container& container) {
 }
 
 /// The caller has set `removing`, so nothing starts it any more.
-Task<void> remove_carried_through(Daemon& daemon,
+Task<void> remove_carried_through(Job& job,
+                                  Daemon& daemon,
                                   std::shared_ptr<Container> container,
                                   ContainerRemoveRequest request) {
     if (container->run && request.force) {
@@ -51,6 +55,7 @@ Task<void> remove_carried_through(Daemon& daemon,
         if (!request.force) {
             co_return still_running(*container);  // A start was under way.
         }
+        job.phases().begin("kill");
         CO_CHECK(co_await end_run(daemon, container));
     }
     container->record.state.status = ContainerState::removing;
@@ -58,7 +63,7 @@ Task<void> remove_carried_through(Daemon& daemon,
         // The intent: a start of the daemon finishes what is begun.
         CO_CHECK(co_await daemon.container_save(*container));
     }
-    Result<void> removed = co_await remove_steps(daemon, *container);
+    Result<void> removed = co_await remove_steps(job, daemon, *container);
     if (!removed) {
         container->record.state.status = ContainerState::dead;
     }
@@ -67,7 +72,7 @@ Task<void> remove_carried_through(Daemon& daemon,
 
 }  // namespace
 
-Task<void> container_remove(Job&,
+Task<void> container_remove(Job& job,
                             Daemon& daemon,
                             std::shared_ptr<Container> container,
                             ContainerRemoveRequest request) {
@@ -84,7 +89,8 @@ Task<void> container_remove(Job&,
     }
     container->removing = true;
     // Once begun it is carried through, whether or not the client is still there.
-    Result<void> removed = co_await shielded(remove_carried_through(daemon, container, request));
+    Result<void> removed =
+        co_await shielded(remove_carried_through(job, daemon, container, request));
     container->removing = false;
     if (!removed) {
         container->changed();

@@ -53,8 +53,8 @@ bool is_about_command(const Error& error) {
 /// Everything the new process needs, by step; each that took something tells `undo`.
 class Starter {
   public:
-    Starter(Daemon& daemon, Container& container, PhaseRecorder& phases, Undo& undo)
-        : daemon_(daemon), container_(container), phases_(phases), undo_(undo) {}
+    Starter(Daemon& daemon, Container& container, Job& job, Undo& undo)
+        : daemon_(daemon), container_(container), job_(job), phases_(job.phases()), undo_(undo) {}
 
     Task<void> start() {
         phases_.begin("files");
@@ -147,7 +147,7 @@ class Starter {
 
     void warn(const std::vector<std::string>& warnings) {
         for (const std::string& warning : warnings) {
-            LOG_WARN("container={}: {}", container_.id().short_id(), warning);
+            job_.complain(warning);
         }
     }
 
@@ -164,6 +164,7 @@ class Starter {
 
     Daemon& daemon_;
     Container& container_;
+    Job& job_;
     PhaseRecorder& phases_;
     Undo& undo_;
     std::shared_ptr<Cgroup> cgroup_;
@@ -192,22 +193,28 @@ int start_exit_code(const Error& error, bool command_failed) {
     return error.kind() == ErrorKind::not_found ? 127 : 126;
 }
 
-void phases_keep(ContainerRecord& record, const PhaseRecorder& phases) {
+/// The phases from number `first` on: a restart has others before them.
+void phases_keep(ContainerRecord& record, const PhaseRecorder& recorder, std::size_t first) {
     record.start_phases.clear();
-    for (const Phase& phase : phases.phases()) {
-        record.start_phases.push_back({phase.name, phase.start.count(), phase.duration.count()});
+    const std::span<const Phase> phases = std::span(recorder.phases()).subspan(first);
+    for (const Phase& phase : phases) {
+        record.start_phases.push_back(
+            {phase.name, (phase.start - phases.front().start).count(), phase.duration.count()});
     }
 }
 
 /// The program runs: say so everywhere, and follow it from now on.
-Task<void> announce(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+Task<void> announce(Job& job,
+                    Daemon& daemon,
+                    std::shared_ptr<Container> container,
+                    std::size_t first_phase) {
     ContainerStateRecord& state = container->record.state;
     state = ContainerStateRecord{};
     state.status = ContainerState::running;
     state.pid = container->run->init.pid();
     state.started_at = wall_now();
     container->record.manually_stopped = false;
-    phases_keep(container->record, job.phases());
+    phases_keep(container->record, job.phases(), first_phase);
     const Result<void> saved = co_await daemon.container_save(*container);
     if (!saved) {
         LOG_ERROR("container={}: save its start: {}",
@@ -225,11 +232,12 @@ Task<void> start_failed(Job& job,
                         Daemon& daemon,
                         std::shared_ptr<Container> container,
                         Error error,
-                        bool command_failed) {
+                        bool command_failed,
+                        std::size_t first_phase) {
     container->output.run_ended();
     container->record.state.exit_code = start_exit_code(error, command_failed);
     container->record.state.error = error.message();
-    phases_keep(container->record, job.phases());
+    phases_keep(container->record, job.phases(), first_phase);
     co_return co_await daemon.container_save(*container);
 }
 
@@ -245,7 +253,8 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
         return ok;
     }());
     Undo undo;
-    Starter starter(daemon, *container, job.phases(), undo);
+    const std::size_t first_phase = job.phases().phases().size();
+    Starter starter(daemon, *container, job, undo);
     Result<void> started = co_await starter.start();
     if (!started) {
         co_await undo.unwind();
@@ -253,11 +262,11 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
         Error kept = error;
         const bool command_failed = starter.command_failed();
         static_cast<void>(co_await shielded(
-            start_failed(job, daemon, container, std::move(kept), command_failed)));
+            start_failed(job, daemon, container, std::move(kept), command_failed, first_phase)));
         co_return start_error(std::move(error), command_failed);
     }
     undo.disarm();
-    co_return co_await shielded(announce(job, daemon, container));
+    co_return co_await shielded(announce(job, daemon, container, first_phase));
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ int stop_signal_of(const Container& container) {
 }
 
 /// Stop a running container; the caller holds its operations mutex.
-Task<void> stop_locked(Daemon& daemon,
+Task<void> stop_locked(Job& job,
+                       Daemon& daemon,
                        std::shared_ptr<Container> container,
                        ContainerStopRequest request) {
     const std::shared_ptr<ContainerRun> run = container->run;
@@ -47,6 +48,7 @@ Task<void> stop_locked(Daemon& daemon,
     const int signal = request.signal.value_or(stop_signal_of(*container));
     const int seconds =
         request.timeout_seconds.value_or(container->record.config.stop_timeout.value_or(10));
+    job.phases().begin("signal");
     CO_CHECK(signal_send(*container, signal));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
     Result<void> ended = ok;
@@ -56,6 +58,7 @@ Task<void> stop_locked(Daemon& daemon,
         ended = co_await with_timeout(std::chrono::seconds(seconds), run_ended(container, run));
     }
     if (!ended && ended.error().kind() == ErrorKind::timed_out) {
+        job.phases().begin("kill");
         CO_CHECK(signal_send(*container, SIGKILL));
         container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
         ended = co_await run_ended(container, run);
@@ -67,11 +70,12 @@ Task<void> stop_locked(Daemon& daemon,
 
 /// Once the signal is sent, what was promised follows, whether or not the client is still there. A
 /// wait without end is the exception.
-Task<void> stop_carried_through(Daemon& daemon,
+Task<void> stop_carried_through(Job& job,
+                                Daemon& daemon,
                                 std::shared_ptr<Container> container,
                                 ContainerStopRequest request) {
     const bool endless = request.timeout_seconds.value_or(0) < 0;
-    Task<void> stop = stop_locked(daemon, container, request);
+    Task<void> stop = stop_locked(job, daemon, container, request);
     if (endless) {
         co_return co_await std::move(stop);
     }
@@ -96,12 +100,12 @@ Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> conta
     co_return ok;
 }
 
-Task<void> container_stop(Job&,
+Task<void> container_stop(Job& job,
                           Daemon& daemon,
                           std::shared_ptr<Container> container,
                           ContainerStopRequest request) {
     CO_TRY(const auto permit, co_await container->operations.lock());
-    co_return co_await stop_carried_through(daemon, container, request);
+    co_return co_await stop_carried_through(job, daemon, container, request);
 }
 
 Task<void> container_restart(Job& job,
@@ -111,7 +115,7 @@ Task<void> container_restart(Job& job,
     {
         CO_TRY(const auto permit, co_await container->operations.lock());
         container->restarting = true;
-        Result<void> stopped = co_await stop_carried_through(daemon, container, request);
+        Result<void> stopped = co_await stop_carried_through(job, daemon, container, request);
         container->restarting = false;
         if (!stopped && stopped.error().kind() != ErrorKind::not_modified) {
             co_return std::move(stopped).error();

@@ -59,14 +59,8 @@ struct LogsRequest {
     std::optional<std::uint64_t> tail;
 };
 
-/// Where a job writes its output; back-pressure is the sink's.
-using ByteSink = std::function<Task<void>(std::string_view)>;
-
-/// Write a container's log records; with follow until its run ends, or it is removed.
-/// Errors: unsupported for a log driver that cannot be read; the sink's.
-Task<void> container_logs(Job& job,
-                          std::shared_ptr<Container> container,
-                          LogsRequest request,
-                          ByteSink sink);
+/// Write a container's log records to the job's output; with follow until its run ends, or it is
+/// removed. Errors: unsupported for a log driver that cannot be read; the output's.
+Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRequest request);
 
 }  // namespace davit

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "reactor/base/limits.h"
+#include "reactor/base/log.h"
 
 namespace davit {
 
@@ -35,6 +36,34 @@ void PhaseRecorder::end() {
     }
 }
 
+Task<std::size_t> Job::read(std::span<char> buffer) {
+    if (input_ == nullptr) {
+        co_return std::size_t{0};
+    }
+    CO_TRY(const std::size_t bytes, co_await input_->read(buffer));
+    count_read(bytes);
+    co_return bytes;
+}
+
+Task<void> Job::write(std::string_view bytes) {
+    if (output_ != nullptr) {
+        CO_CHECK(co_await output_->write(bytes));
+    }
+    count_written(bytes.size());
+    co_return ok;
+}
+
+void Job::complain(std::string line) {
+    LOG_WARN("job={} {} {}: {}",
+             id_,
+             name_,
+             arguments_.empty() ? std::string_view() : std::string_view(arguments_.front()),
+             line);
+    if (traffic_.complaints.size() < complaints_kept_max) {
+        traffic_.complaints.push_back(std::move(line));
+    }
+}
+
 namespace {
 
 JobReport report_of(const Job& job) {
@@ -45,6 +74,7 @@ JobReport report_of(const Job& job) {
                      .started = job.started(),
                      .elapsed = monotonic_now() - job.phases().origin(),
                      .phases = job.phases().phases(),
+                     .traffic = job.traffic(),
                      .error = {}};
 }
 

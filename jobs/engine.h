@@ -1,10 +1,10 @@
 #pragma once
-/// Engine: every piece of work is a job, modelled on a unix process: it has a name, arguments, a
-/// status and phases; it can be listed and cancelled.
+/// Engine: every piece of work is a job, modelled on a unix process: it has a name, arguments,
+/// standard streams, a status and phases; it can be listed and cancelled.
 ///
-/// A job is a coroutine function `Task<T> body(Job&, request...)`, named in job_table.cc. Its
-/// standard streams are what its caller hands it in the request (a body to read, a sink to write
-/// progress to).
+/// A job is a coroutine function `Task<T> body(Job&, request...)`, named in job_table.cc. Like a
+/// process it does not know what its streams are: an API call's are the request's and the
+/// response's body, those of the daemon's own jobs lead nowhere.
 #include <deque>
 #include <list>
 #include <map>
@@ -46,8 +46,36 @@ class PhaseRecorder {
     std::vector<Phase> phases_;
 };
 
+/// Where a job's standard input comes from.
+class JobInput {
+  public:
+    virtual ~JobInput() = default;
+
+    /// At least one byte into buffer; 0 at the end.
+    virtual Task<std::size_t> read(std::span<char> buffer) = 0;
+};
+
+/// Where a job's standard output goes.
+class JobOutput {
+  public:
+    virtual ~JobOutput() = default;
+
+    /// Returns when the bytes are taken: who does not take them holds the job.
+    virtual Task<void> write(std::string_view bytes) = 0;
+};
+
+/// What has passed through a job's streams.
+struct JobTraffic {
+    std::uint64_t bytes_read = 0;
+    std::uint64_t bytes_written = 0;
+    /// Its standard error: what went wrong without being its end. The first few lines.
+    std::vector<std::string> complaints;
+};
+
 class Job {
   public:
+    static constexpr std::size_t complaints_kept_max = 16;
+
     Job(std::uint64_t id, std::string name, std::vector<std::string> arguments, CancelScope* parent)
         : id_(id), name_(std::move(name)), arguments_(std::move(arguments)), scope_(parent) {}
 
@@ -65,10 +93,35 @@ class Job {
 
     CancelScope& scope() { return scope_; }
 
+    /// Connect its standard input and output; both are the caller's and outlive the body.
+    void connect(JobInput& input, JobOutput& output) {
+        input_ = &input;
+        output_ = &output;
+    }
+
+    /// At least one byte of standard input into buffer; 0 at its end, or if there is none.
+    Task<std::size_t> read(std::span<char> buffer);
+
+    /// To standard output; if it leads nowhere the bytes are gone.
+    Task<void> write(std::string_view bytes);
+
+    /// A line to standard error: kept for those who look at the job, and in the daemon's log.
+    void complain(std::string line);
+
+    /// For bytes that a body carries past its streams, as over a connection it has taken over.
+    void count_read(std::size_t bytes) { traffic_.bytes_read += bytes; }
+
+    void count_written(std::size_t bytes) { traffic_.bytes_written += bytes; }
+
+    const JobTraffic& traffic() const { return traffic_; }
+
   private:
     std::uint64_t id_;
     std::string name_;
     std::vector<std::string> arguments_;
+    JobInput* input_ = nullptr;
+    JobOutput* output_ = nullptr;
+    JobTraffic traffic_;
     WallTime started_ = wall_now();
     PhaseRecorder phases_;
     CancelScope scope_;
@@ -83,6 +136,7 @@ struct JobReport {
     WallTime started;
     Nanoseconds elapsed{};
     std::vector<Phase> phases;
+    JobTraffic traffic;
     std::string error;
 };
 

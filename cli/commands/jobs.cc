@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cli/commands/commands.h"
 #include "cli/container_api.h"
@@ -34,6 +35,9 @@ constexpr ListField job_fields[] = {
     {"Phases", "PHASES"},
     {"Started", "STARTED"},
     {"Status", "STATUS"},
+    {"Stderr", "STDERR"},
+    {"Stdin", "STDIN"},
+    {"Stdout", "STDOUT"},
 };
 
 constexpr std::string_view job_table =
@@ -79,6 +83,9 @@ Result<ListRow> job_row(const JsonValue& job) {
     TRY(std::string started, job.string_or("Started", ""));
     TRY(const std::int64_t elapsed, job.int64_or("ElapsedNs", 0));
     TRY(const std::vector<Phase> phases, phases_of(job.member("Phases")));
+    TRY(const std::int64_t bytes_read, job.int64_or("Stdin", 0));
+    TRY(const std::int64_t bytes_written, job.int64_or("Stdout", 0));
+    TRY(const std::vector<std::string> complaints, job.strings("Stderr"));
     std::string args_text;
     for (const std::string& arg : args) {
         args_text += (args_text.empty() ? "" : " ") + arg;
@@ -95,7 +102,10 @@ Result<ListRow> job_row(const JsonValue& job) {
                   std::move(name),
                   std::move(phases_text),
                   std::move(started),
-                  std::move(status)};
+                  std::move(status),
+                  fmt::format("{}", fmt::join(complaints, "; ")),
+                  std::to_string(bytes_read),
+                  std::to_string(bytes_written)};
     return row;
 }
 

@@ -89,7 +89,32 @@ struct ApiCall {
     ApiVersion version;
 };
 
+/// A call's standard input: the request's body.
+class RequestInput final : public JobInput {
+  public:
+    explicit RequestInput(ServerRequest& request) : request_(request) {}
+
+    Task<std::size_t> read(std::span<char> buffer) override { return request_.read_body(buffer); }
+
+  private:
+    ServerRequest& request_;
+};
+
+/// A call's standard output: the response's body, once its head was sent.
+class ResponseOutput final : public JobOutput {
+  public:
+    explicit ResponseOutput(ServerResponse& response) : response_(response) {}
+
+    Task<void> write(std::string_view bytes) override { return response_.write(bytes); }
+
+  private:
+    ServerResponse& response_;
+};
+
 Task<void> api_call(Job& job, Daemon& daemon, ApiCall call) {
+    RequestInput input(call.request);
+    ResponseOutput output(call.response);
+    job.connect(input, output);
     const RequestHead& head = call.request.head();
     ApiContext context{.daemon = daemon,
                        .job = job,
@@ -118,7 +143,9 @@ ErrorResponse error_response(const Error& error) {
 
 Task<void> ApiContext::send_json(int status, std::string body) {
     body += '\n';
-    co_return co_await response.send(status, "application/json", body);
+    CO_CHECK(co_await response.send(status, "application/json", body));
+    job.count_written(body.size());
+    co_return ok;
 }
 
 Task<void> ApiContext::send_empty(int status) {
@@ -128,6 +155,7 @@ Task<void> ApiContext::send_empty(int status) {
 Task<std::string> ApiContext::json_body() {
     const std::string_view type = request.head().headers.get("Content-Type");
     CO_TRY(std::string body, co_await request.read_body_all());
+    job.count_read(body.size());
     if (!body.empty() && !type.empty() && !type.starts_with("application/json")) {
         co_return Error(ErrorKind::invalid_argument,
                         "unsupported Content-Type header (" + std::string(type) +

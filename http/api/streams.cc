@@ -99,10 +99,7 @@ Task<void> container_logs(ApiContext& context) {
                         "configured logging driver does not support reading");
     }
     CO_CHECK(co_await context.response.begin(200, stream_type(context, request.framed)));
-    ByteSink sink = [&response = context.response](std::string_view bytes) {
-        return response.write(bytes);
-    };
-    CO_CHECK(co_await davit::container_logs(context.job, container, request, std::move(sink)));
+    CO_CHECK(co_await davit::container_logs(context.job, container, request));
     co_return co_await context.response.end();
 }
 

@@ -161,6 +161,9 @@ Task<void> jobs_list(ApiContext& context) {
         json.key("Status").string(job_status_name(report.status));
         json.key("Started").string(rfc3339_nano(report.started));
         json.key("ElapsedNs").number(report.elapsed.count());
+        json.key("Stdin").number(report.traffic.bytes_read);
+        json.key("Stdout").number(report.traffic.bytes_written);
+        json.key("Stderr").strings(report.traffic.complaints);
         json.key("Error").string(report.error).key("Phases").begin_array();
         for (const Phase& phase : report.phases) {
             json.begin_object().key("Name").string(phase.name);

@@ -21,6 +21,43 @@ Task<void> waits_for_ever(Job& job) {
     co_return co_await never.wait();
 }
 
+/// A client that sends "hello" and takes what it gets.
+struct Ends final : JobInput, JobOutput {
+    std::string sent = "hello";
+    std::string taken;
+
+    Task<std::size_t> read(std::span<char> buffer) override {
+        const std::size_t bytes = sent.copy(buffer.data(), buffer.size());
+        sent.erase(0, bytes);
+        co_return bytes;
+    }
+
+    Task<void> write(std::string_view bytes) override {
+        taken += bytes;
+        co_return ok;
+    }
+};
+
+/// A job like cat, on the given ends or on none.
+Task<void> copies(Job& job, Ends* ends) {
+    if (ends != nullptr) {
+        job.connect(*ends, *ends);
+    }
+    std::array<char, 3> buffer;
+    for (;;) {
+        CO_TRY(const std::size_t bytes, co_await job.read(buffer));
+        if (bytes == 0) {
+            break;
+        }
+        CO_CHECK(co_await job.write({buffer.data(), bytes}));
+    }
+    CO_CHECK(co_await job.write("!"));
+    for (std::size_t i = 0; i < Job::complaints_kept_max + 5; ++i) {
+        job.complain("line " + std::to_string(i));
+    }
+    co_return ok;
+}
+
 Task<int> fails(Job&) {
     co_return Error(ErrorKind::conflict, "no");
 }
@@ -51,6 +88,27 @@ TEST_CASE("a job is listed with its phases, and ends when it is cancelled", "[en
         CHECK(failed.error().kind() == ErrorKind::conflict);
         CHECK(engine.list()[0].status == JobStatus::failed);
         CHECK(engine.list()[0].error == "no");
+        co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
+TEST_CASE("a job has standard streams, and what passed through them is told", "[engine]") {
+    auto body = []() -> Task<void> {
+        Engine engine;
+        Ends ends;
+        CO_CHECK(co_await engine.run("image_pull", {}, copies, &ends));
+        CHECK(ends.taken == "hello!");
+        const JobTraffic carried = engine.list()[0].traffic;
+        CHECK(carried.bytes_read == 5);
+        CHECK(carried.bytes_written == 6);
+        CHECK(carried.complaints.size() == Job::complaints_kept_max);
+        CHECK(carried.complaints[0] == "line 0");
+
+        CO_CHECK(co_await engine.run("image_pull", {}, copies, nullptr));
+        CHECK(engine.list()[0].traffic.bytes_read == 0);
+        CHECK(engine.list()[0].traffic.bytes_written == 1);
         co_return ok;
     };
     Loop loop;
