@@ -1,6 +1,8 @@
 #include "jobs/event_bus.h"
 
 #include <algorithm>
+#include <cassert>
+#include <map>
 
 #include "reactor/base/limits.h"
 
@@ -22,6 +24,11 @@ void EventBus::publish(std::string type,
                        std::string action,
                        std::string actor_id,
                        std::vector<std::pair<std::string, std::string>> attributes) {
+    std::map<std::string, std::string> last;
+    for (auto& [key, value] : attributes) {
+        last.insert_or_assign(std::move(key), std::move(value));
+    }
+    attributes.assign(last.begin(), last.end());
     events_.push_back(Event{.sequence = next_++,
                             .type = std::move(type),
                             .action = std::move(action),
@@ -42,16 +49,21 @@ std::uint64_t EventBus::sequence_since(WallTime time) const {
     return first == events_.end() ? next_ : first->sequence;
 }
 
-Task<Event> EventBus::at(std::uint64_t sequence) {
+Task<void> EventBus::reach(std::uint64_t sequence) {
     while (sequence >= next_) {
         CO_CHECK(co_await readers_.wait());
     }
+    co_return ok;
+}
+
+Result<const Event*> EventBus::find(std::uint64_t sequence) const {
+    assert(sequence < next_);
     const std::uint64_t first = events_.front().sequence;
     if (sequence < first) {
-        co_return Error(ErrorKind::resource_exhausted,
-                        std::to_string(first - sequence) + " events were dropped: reader too slow");
+        return Error(ErrorKind::resource_exhausted,
+                     std::to_string(first - sequence) + " events were dropped: reader too slow");
     }
-    co_return events_[sequence - first];
+    return &events_[sequence - first];
 }
 
 }  // namespace davit

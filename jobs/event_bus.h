@@ -6,6 +6,7 @@
 /// by limits::events_kept_max events or events_kept_bytes_max, which it is then told.
 #include <deque>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "reactor/async_event.h"
@@ -18,13 +19,25 @@ struct Event {
     std::string type;      // "container", "image", "network", ...
     std::string action;    // "create", "start", "die", ...
     std::string actor_id;  // A container's id, an image's familiar reference or id.
+    /// Sorted, each key once.
     std::vector<std::pair<std::string, std::string>> attributes;
     WallTime time;
+
+    /// Empty if there is none.
+    std::string_view attribute(std::string_view key) const {
+        for (const auto& [name, value] : attributes) {
+            if (name == key) {
+                return value;
+            }
+        }
+        return {};
+    }
 };
 
 class EventBus {
   public:
-    /// Append; wakes every reader that waits.
+    /// Append; wakes every reader that waits. Of attributes with the same key the last one counts:
+    /// a label called "name" does not hide the actor's name.
     void publish(std::string type,
                  std::string action,
                  std::string actor_id,
@@ -36,9 +49,12 @@ class EventBus {
     /// The number of the first kept event at or after a time.
     std::uint64_t sequence_since(WallTime time) const;
 
-    /// The event with this number, waiting for it if it is still to come.
-    /// Errors: cancelled; resource_exhausted if it was dropped already.
-    Task<Event> at(std::uint64_t sequence);
+    /// Wait until there is an event with this number. Errors: cancelled.
+    Task<void> reach(std::uint64_t sequence);
+
+    /// An event that has happened; valid until the next await.
+    /// Errors: resource_exhausted if it was dropped already.
+    Result<const Event*> find(std::uint64_t sequence) const;
 
   private:
     std::deque<Event> events_;

@@ -1,9 +1,6 @@
 // GET /events.
-#include <algorithm>
-#include <array>
-
 #include "http/api/duration.h"
-#include "http/api/filters.h"
+#include "http/api/event_filter.h"
 #include "http/api/handlers.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
@@ -13,72 +10,8 @@ namespace davit::api {
 
 namespace {
 
-constexpr std::array<std::string_view, 13> known_filters{"type",
-                                                         "event",
-                                                         "container",
-                                                         "image",
-                                                         "label",
-                                                         "network",
-                                                         "volume",
-                                                         "daemon",
-                                                         "scope",
-                                                         "plugin",
-                                                         "service",
-                                                         "node",
-                                                         "config"};
-
-std::string attribute(const Event& event, std::string_view name) {
-    for (const auto& [key, value] : event.attributes) {
-        if (key == name) {
-            return value;
-        }
-    }
-    return {};
-}
-
-/// An actor filter: by id or name, for events of one type only.
-bool admits_actor(const Filters& filters, std::string_view type, const Event& event) {
-    if (!filters.has(type)) {
-        return true;
-    }
-    const std::string name = attribute(event, "name");
-    return event.type == type &&
-           std::ranges::any_of(filters.all(type), [&](const std::string& wanted) {
-               return event.actor_id.starts_with(wanted) || name == wanted;
-           });
-}
-
-std::string without_tag(const std::string& name) {
-    const std::size_t colon = name.rfind(':');
-    const std::size_t slash = name.rfind('/');
-    const bool tagged = colon != std::string::npos && (slash == std::string::npos || colon > slash);
-    return tagged ? name.substr(0, colon) : name;
-}
-
-/// The image filter also finds containers by the image they were made from.
-bool admits_image(const Filters& filters, const Event& event) {
-    if (!filters.has("image")) {
-        return true;
-    }
-    const std::string name = event.type == "image" ? event.actor_id : attribute(event, "image");
-    return std::ranges::any_of(filters.all("image"), [&](const std::string& wanted) {
-        return wanted == name || wanted == without_tag(name) || wanted == attribute(event, "name");
-    });
-}
-
-bool admits_action(const Filters& filters, const Event& event) {
-    const std::string bare = event.action.substr(0, event.action.find(':'));
-    return filters.admits("event", event.action) || filters.admits("event", bare);
-}
-
-bool admits(const Filters& filters, const Event& event) {
-    const std::map<std::string, std::string> labels(event.attributes.begin(),
-                                                    event.attributes.end());
-    return filters.admits("type", event.type) && admits_action(filters, event) &&
-           admits_actor(filters, "container", event) && admits_actor(filters, "network", event) &&
-           admits_actor(filters, "volume", event) && admits_image(filters, event) &&
-           filters.admits_labels("label", labels) && filters.admits("scope", "local");
-}
+/// Events looked at before the loop may do something else: some tens of microseconds.
+constexpr std::size_t events_per_turn = 256;
 
 std::string event_json(const Event& event) {
     const std::int64_t nanoseconds = unix_nanoseconds(event.time);
@@ -88,7 +21,7 @@ std::string event_json(const Event& event) {
     if (event.type == "container" || event.type == "image") {
         json.key("status").string(event.action).key("id").string(event.actor_id);
         if (event.type == "container") {
-            json.key("from").string(attribute(event, "image"));
+            json.key("from").string(event.attribute("image"));
         }
     }
     json.key("Type").string(event.type).key("Action").string(event.action);
@@ -123,52 +56,62 @@ Result<Window> window_of(const ApiContext& context) {
     return window;
 }
 
-/// Write events from a position on, for ever: until ends it from outside.
-Task<void> follow(ApiContext& context, const Filters& filters, std::uint64_t next, Window window) {
-    for (;; ++next) {
-        CO_TRY(const Event event, co_await context.daemon.events.at(next));
-        if (window.until && event.time > *window.until) {
+/// Wait for an event. False if until comes first.
+Task<bool> wait_for(EventBus& bus, std::uint64_t next, std::optional<WallTime> until) {
+    if (bus.next_sequence() > next) {
+        co_return true;
+    }
+    if (!until) {
+        CO_CHECK(co_await bus.reach(next));
+        co_return true;
+    }
+    // The wall clock may be set meanwhile: until is a time of day, not a duration.
+    for (Nanoseconds left = *until - wall_now(); left > Nanoseconds{}; left = *until - wall_now()) {
+        const Result<void> reached = co_await with_timeout(left, bus.reach(next));
+        if (reached || reached.error().kind() != ErrorKind::timed_out) {
+            CO_CHECK(reached);
+            co_return true;
+        }
+    }
+    co_return false;
+}
+
+/// Write events from a position on. Only the wait for the next one ends at until: a write is never
+/// cut off, and a slow reader still gets what happened before.
+Task<void> follow(ApiContext& context,
+                  const EventFilter& filter,
+                  std::uint64_t next,
+                  std::optional<WallTime> until) {
+    EventBus& bus = context.daemon.events;
+    for (std::size_t looked_at = 1;; ++next, ++looked_at) {
+        CO_TRY(const bool there, co_await wait_for(bus, next, until));
+        if (!there) {
             co_return ok;
         }
-        if (!admits(filters, event)) {
-            continue;
+        if (looked_at % events_per_turn == 0) {
+            co_await yield_now();
         }
-        const std::string line = event_json(event);
-        CO_CHECK(co_await context.response.write(line));
+        CO_TRY(const Event* event, bus.find(next));
+        if (until && event->time > *until) {
+            co_return ok;
+        }
+        if (filter.admits(*event)) {
+            const std::string line = event_json(*event);
+            CO_CHECK(co_await context.response.write(line));
+        }
     }
 }
 
 }  // namespace
 
 Task<void> events(ApiContext& context) {
-    CO_TRY(const Filters filters, Filters::parse(context.query.get("filters"), known_filters));
+    CO_TRY(const EventFilter filter, EventFilter::parse(context.query.get("filters")));
     CO_TRY(const Window window, window_of(context));
-    EventBus& bus = context.daemon.events;
+    const EventBus& bus = context.daemon.events;
     const std::uint64_t first =
         window.since ? bus.sequence_since(*window.since) : bus.next_sequence();
     CO_CHECK(co_await context.response.begin(200, "application/json"));
-    if (!window.until) {
-        co_return co_await follow(context, filters, first, window);
-    }
-    const Nanoseconds left = std::max(Nanoseconds{}, *window.until - wall_now());
-    const bool over = left == Nanoseconds{};
-    if (over) {
-        // Only what has happened: an event of now ends the reading.
-        const std::uint64_t end = bus.next_sequence();
-        for (std::uint64_t next = first; next < end; ++next) {
-            CO_TRY(const Event event, co_await bus.at(next));
-            if (event.time <= *window.until && admits(filters, event)) {
-                const std::string line = event_json(event);
-                CO_CHECK(co_await context.response.write(line));
-            }
-        }
-        co_return co_await context.response.end();
-    }
-    const Result<void> followed =
-        co_await with_timeout(left, follow(context, filters, first, window));
-    if (!followed && followed.error().kind() != ErrorKind::timed_out) {
-        co_return followed;
-    }
+    CO_CHECK(co_await follow(context, filter, first, window.until));
     co_return co_await context.response.end();
 }
 

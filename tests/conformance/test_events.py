@@ -1,6 +1,7 @@
 """docker events: every change, in order, with its attributes; filters; since and until."""
 
 import json
+import socket
 import time
 
 from harness import RUNS, case, check, contains, equal, eventually, main, query
@@ -70,6 +71,23 @@ def images(engine):
         contains(actions(found), action, "image events")
     tag = next(event for event in found if event["Action"] == "tag")
     equal(tag["Actor"]["Attributes"]["name"], "other:1", "name")
+    equal(tag["Actor"]["ID"], engine.inspect("bb")["Id"], "the actor is the image")
+
+
+@case()
+def images_carry_their_labels(engine):
+    since = time.time()
+    tar = b"\0" * 1024
+    identity = engine.out("import", "-c", "LABEL vendor=us", "-", "labelled:1", stdin=tar)
+    engine.docker("tag", "labelled:1", "labelled:2")
+    engine.docker("rmi", "labelled:2")
+    found = events(engine, since, type=["image"], label=["vendor=us"])
+    equal(actions(found), ["import", "tag", "untag"], "by label")
+    equal({event["Actor"]["ID"] for event in found}, {identity}, "actors")
+    found = events(engine, since, image=["labelled:2"])
+    equal(actions(found), ["tag"], "by name")
+    contains(actions(events(engine, since, image=[identity])), "untag", "by id")
+    engine.docker("rmi", "labelled:1")
 
 
 @case()
@@ -85,6 +103,12 @@ def filters_select(engine):
     equal(events(engine, since, type=["volume"]), [], "type")
     both = events(engine, since, image=["bb"], event=["create"])
     equal(len(both), 2, "image")
+    equal(events(engine, since, image=["first"]), [], "a container's name is no image's")
+    equal(len(events(engine, since, container=["fir"], event=["create"])), 1, "by prefix")
+    for key in ("daemon", "network", "node", "plugin", "secret", "service", "config", "volume"):
+        equal(events(engine, since, **{key: ["first"]}), [], key)
+    equal(engine.api("GET", "/events?" + query(filters={"colour": ["red"]}, until="1")).status, 400,
+          "unknown key")
     refused = engine.api("GET", "/events?" + query(since="10", until="5"))
     equal(refused.status, 400, "since after until")
 
@@ -101,6 +125,48 @@ def the_cli_follows(engine):
     output, _ = following.communicate(timeout=60)
     contains(output.decode(), f"die {names[-1]}\n", "live events")
     equal(following.returncode, 0, "until ends it")
+
+
+@case()
+def until_ends_the_stream_when_due(engine):
+    until = time.time() + 1.5
+    answer = engine.api("GET", "/events?" + query(until=f"{until:.9f}", filters={"type": ["volume"]}))
+    late = time.time() - until
+    equal((answer.status, answer.body), (200, b""), "a complete answer")
+    check(-0.01 <= late < 1, f"ended {late:.3f} s after until")
+
+
+@case("davit")
+def until_cuts_no_line(engine):
+    """The reader stops reading before until, while the engine has more to say than the socket
+    takes; what it gets later is whole, and all of it."""
+    since = time.time()
+    label = "x" * 4000
+    for number in range(200):
+        body = {"Image": "bb", "Cmd": ["true"], "Labels": {"long": label},
+                "HostConfig": {"NetworkMode": "none"}}
+        identity = engine.api("POST", f"/containers/create?name=long-{number}", body).json["Id"]
+        engine.api("DELETE", f"/containers/{identity}")
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(30)
+        stream.connect(engine.socket)
+        until = time.time() + 1
+        path = "/events?" + query(since=f"{since:.9f}", until=f"{until:.9f}", filters={"label": ["long"]})
+        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        time.sleep(max(0, until + 0.5 - time.time()))  # Not reading, past the end.
+        received = b""
+        while piece := stream.recv(65536):
+            received += piece
+    check(received.endswith(b"0\r\n\r\n"), f"the last chunk: {received[-20:]!r}")
+    body = received.partition(b"\r\n\r\n")[2]
+    lines, rest = [], body
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        if int(size, 16) == 0:
+            break
+        lines.append(json.loads(rest[:int(size, 16)]))
+        rest = rest[int(size, 16) + 2:]
+    equal(len(lines), 400, "create and destroy of each")
 
 
 @case()

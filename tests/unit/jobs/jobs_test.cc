@@ -123,17 +123,29 @@ TEST_CASE("events are kept up to a count and a size, and readers are told of a g
             bus.publish("container", "start", std::to_string(i), {{"label", label}});
         }
         CHECK(bus.next_sequence() == 1001);
-        const auto gone = co_await bus.at(1);
+        const auto gone = bus.find(1);
         CHECK(gone.error().kind() == ErrorKind::resource_exhausted);
         const std::uint64_t kept = 1001 - bus.sequence_since(WallTime{});
         CHECK(kept > 10);
         CHECK(kept * label.size() <= limits::events_kept_bytes_max);
-        CO_TRY(const Event last, co_await bus.at(1000));
-        CHECK(last.actor_id == "999");
+        CO_CHECK(co_await bus.reach(1000));
+        CO_TRY(const Event* last, bus.find(1000));
+        CHECK(last->actor_id == "999");
         co_return ok;
     };
     Loop loop;
     CHECK(loop.run(body()));
+}
+
+TEST_CASE("of attributes with one name the last counts", "[events]") {
+    EventBus bus;
+    bus.publish("container", "start", "id", {{"name", "a label"}, {"b", "1"}, {"name", "web"}});
+    const auto event = bus.find(1);
+    REQUIRE(event);
+    CHECK((*event)->attribute("name") == "web");
+    CHECK((*event)->attribute("absent").empty());
+    CHECK((*event)->attributes.size() == 2);
+    CHECK((*event)->attributes.front().first == "b");
 }
 
 TEST_CASE("a reader that does not read holds the writer, but not the end", "[output]") {

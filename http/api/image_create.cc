@@ -1,0 +1,160 @@
+// POST /images/create: pull and import, with their progress.
+#include "http/api/handlers.h"
+#include "http/api/image_event.h"
+#include "jobs/daemon.h"
+#include "jobs/image/image_service.h"
+#include "jobs/image/import.h"
+#include "jobs/image/progress.h"
+#include "jobs/image/pull.h"
+#include "reactor/task_group.h"
+
+namespace davit::api {
+
+namespace {
+
+/// Runs work that reports progress, and writes the reports to the client as they come. Until the
+/// first one the status is open, so an early failure gets its real code.
+class ProgressResponse {
+  public:
+    explicit ProgressResponse(ApiContext& context) : context_(context) {}
+
+    ProgressQueue& queue() { return queue_; }
+
+    /// work ends before this does. Errors: work's, if nothing was written yet; the client's.
+    Task<void> carry(Task<void> work) {
+        TaskGroup group(GroupPolicy::independent);
+        group.spawn(run(std::move(work)));
+        Result<void> written = co_await write_all_messages();
+        if (!written) {
+            group.cancel();
+        }
+        static_cast<void>(co_await group.join());
+        if (!written) {
+            co_return written;
+        }
+        if (!outcome_ && !context_.response.started()) {
+            co_return std::move(outcome_).error();
+        }
+        if (!context_.response.started()) {
+            CO_CHECK(co_await context_.response.begin(200, "application/json"));
+        }
+        if (!outcome_) {
+            const std::string line =
+                progress_error_json(outcome_.error().message()) + std::string(progress_line_end);
+            CO_CHECK(co_await context_.response.write(line));
+        }
+        co_return co_await context_.response.end();
+    }
+
+  private:
+    Task<void> run(Task<void> work) {
+        outcome_ = co_await std::move(work);
+        queue_.close();
+        co_return ok;
+    }
+
+    Task<void> write_all_messages() {
+        for (;;) {
+            CO_TRY(const std::optional<ProgressMessage> message, co_await queue_.next());
+            if (!message) {
+                co_return ok;
+            }
+            if (!context_.response.started()) {
+                CO_CHECK(co_await context_.response.begin(200, "application/json"));
+            }
+            const std::string line = progress_json(*message) + std::string(progress_line_end);
+            CO_CHECK(co_await context_.response.write(line));
+        }
+    }
+
+    ApiContext& context_;
+    ProgressQueue queue_;
+    Result<void> outcome_ = ok;
+};
+
+Result<std::optional<Platform>> platform_of(const ApiContext& context) {
+    const std::string_view text = context.query.get("platform");
+    if (text.empty()) {
+        return std::optional<Platform>{};
+    }
+    TRY(Platform platform, platform_parse(text));
+    return std::optional<Platform>(std::move(platform));
+}
+
+Task<void> pull(ApiContext& context) {
+    PullRequest request;
+    CO_TRY(const Reference reference,
+           Reference::parse(context.query.get("fromImage"), context.query.get("tag")));
+    request.reference = reference.with_default_tag();
+    // Docker takes credentials that it cannot read for none.
+    auto credentials = credentials_parse(context.request.head().headers.get("X-Registry-Auth"));
+    request.credentials = credentials ? *std::move(credentials) : RegistryCredentials{};
+    CO_TRY(request.platform, platform_of(context));
+    ProgressResponse progress(context);
+    auto work = [](ApiContext& call, PullRequest wanted, ProgressSink& sink) -> Task<void> {
+        CO_TRY(const PullResult pulled,
+               co_await image_pull(*call.daemon.images, std::move(wanted), sink));
+        image_event(call.daemon,
+                    "pull",
+                    pulled.reference.familiar(),
+                    pulled.reference.familiar_name(),
+                    image_labels(call.daemon, pulled.image));
+        co_return ok;
+    };
+    co_return co_await progress.carry(work(context, std::move(request), progress.queue()));
+}
+
+/// The archive of an import is the request's body.
+class BodySource final : public LayerSource {
+  public:
+    explicit BodySource(ServerRequest& request) : request_(request) {}
+
+    Task<std::size_t> read(std::span<char> buffer) override {
+        co_return co_await request_.read_body(buffer);
+    }
+
+  private:
+    ServerRequest& request_;
+};
+
+Task<void> import(ApiContext& context) {
+    if (context.query.get("fromSrc") != "-") {
+        co_return Error(ErrorKind::unsupported,
+                        "import from a URL is not supported yet: download the archive and send it "
+                        "as the request's body with fromSrc=-");
+    }
+    ImportRequest request;
+    if (const std::string_view repository = context.query.get("repo"); !repository.empty()) {
+        CO_TRY(const Reference reference, Reference::parse(repository, context.query.get("tag")));
+        request.reference = reference;
+    }
+    for (const std::string_view change : context.query.all("changes")) {
+        request.changes.emplace_back(change);
+    }
+    request.message = context.query.get("message");
+    CO_TRY(request.platform, platform_of(context));
+    ProgressResponse progress(context);
+    auto work = [](ApiContext& call, ImportRequest wanted, ProgressSink& sink) -> Task<void> {
+        BodySource body(call.request);
+        CO_TRY(const Digest image,
+               co_await image_import(*call.daemon.images, std::move(wanted), body, sink));
+        image_event(
+            call.daemon, "import", image.str(), image.str(), image_labels(call.daemon, image));
+        co_return ok;
+    };
+    co_return co_await progress.carry(work(context, std::move(request), progress.queue()));
+}
+
+}  // namespace
+
+Task<void> image_create(ApiContext& context) {
+    if (!context.query.get("fromImage").empty()) {
+        co_return co_await pull(context);
+    }
+    if (!context.query.get("fromSrc").empty()) {
+        co_return co_await import(context);
+    }
+    co_return Error(ErrorKind::invalid_argument, "images/create needs fromImage or fromSrc");
+}
+
+}  // namespace davit::api
