@@ -81,16 +81,27 @@ Result<std::optional<Platform>> platform_of(const ApiContext& context) {
     return std::optional<Platform>(std::move(platform));
 }
 
+/// `docker pull -a`: one event for all of it, as with Docker.
+Task<void> pull_all(ApiContext& context, PullRequest request, ProgressSink& sink) {
+    const std::string name = request.reference.familiar_name();
+    CO_CHECK(co_await image_pull_all(*context.daemon.images, std::move(request), sink));
+    image_event(context.daemon, "pull", name, name, {});
+    co_return ok;
+}
+
 Task<void> pull(ApiContext& context) {
     PullRequest request;
     CO_TRY(const Reference reference,
            Reference::parse(context.query.get("fromImage"), context.query.get("tag")));
-    request.reference = reference.with_default_tag();
+    request.reference = reference;
     // Docker takes credentials that it cannot read for none.
     auto credentials = credentials_parse(context.request.head().headers.get("X-Registry-Auth"));
     request.credentials = credentials ? *std::move(credentials) : RegistryCredentials{};
     CO_TRY(request.platform, platform_of(context));
     ProgressResponse progress(context);
+    if (reference.is_name_only()) {
+        co_return co_await progress.carry(pull_all(context, std::move(request), progress.queue()));
+    }
     auto work = [](ApiContext& call, PullRequest wanted, ProgressSink& sink) -> Task<void> {
         CO_TRY(const PullResult pulled,
                co_await image_pull(*call.daemon.images, std::move(wanted), sink));

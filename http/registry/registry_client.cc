@@ -152,7 +152,9 @@ std::string RegistryRepository::target_of(const EndpointState& state,
                                           const std::string& suffix) const {
     std::string target = state.endpoint.base.target + "v2/" + path_ + "/" + suffix;
     if (state.endpoint.mirror && domain_ != "docker.io") {
-        target.append("?ns=").append(percent_encode(domain_));  // For proxies of many registries.
+        // For proxies of many registries.
+        target.append(target.find('?') == std::string::npos ? "?" : "&");
+        target.append("ns=").append(percent_encode(domain_));
     }
     return target;
 }

@@ -117,6 +117,11 @@ class RegistryRepository {
     /// A whole small blob, verified. Errors: as manifest_get().
     Task<std::string> blob_get(Digest digest, std::uint64_t bytes, std::size_t bytes_max);
 
+    /// All tags, in the registry's order, each once.
+    /// Errors: as registry_error(); corrupt (malformed, or a list that does not end);
+    ///         resource_exhausted (registry_tags_max, registry_tag_pages_max).
+    Task<std::vector<std::string>> tags_list();
+
     /// Begin a GET below /v2/<path>/, following redirects; statuses of 400 and above are responses,
     /// too, from the last endpoint that was asked.
     Task<RegistryResponse> get(std::string suffix, Headers headers);

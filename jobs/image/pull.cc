@@ -37,12 +37,10 @@ void say(ProgressSink& progress, std::string status, std::string id = {}) {
     progress.update(message);
 }
 
-void say_end(ProgressSink& progress, const PullResult& result) {
-    say(progress, "Digest: " + result.manifest.str());
+void say_status(ProgressSink& progress, bool newer, const std::string& what) {
     say(progress,
-        (result.newer ? "Status: Downloaded newer image for "
-                      : "Status: Image is up to date for ") +
-            result.reference.familiar());
+        (newer ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
+            what);
 }
 
 struct Pull {
@@ -239,35 +237,67 @@ Task<PullResult> pull_steps(Pull& pull) {
     co_return std::move(result);
 }
 
-}  // namespace
-
-Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressSink& progress) {
-    request.reference = request.reference.with_default_tag();
-    const Reference& reference = request.reference;
-    RegistrySubject subject{reference.familiar_name(), reference.familiar()};
-    CO_TRY(RegistryRepository repository,
-           RegistryRepository::make(images.registry(),
-                                    reference.domain(),
-                                    reference.path(),
-                                    std::move(subject),
-                                    request.credentials));
-    Pull pull{images,
-              std::move(request),
-              progress,
-              std::make_shared<RegistryRepository>(std::move(repository)),
-              {},
-              {}};
+/// All of a pull but its last line.
+Task<PullResult> pull_one(ImageService& images,
+                          PullRequest request,
+                          std::shared_ptr<RegistryRepository> repository,
+                          ProgressSink& progress) {
+    Pull pull{images, std::move(request), progress, std::move(repository), {}, {}};
     Result<PullResult> result = co_await pull_steps(pull);
     if (!pull.lease.empty()) {
         static_cast<void>(co_await shielded(images.layers().give_back(pull.lease)));
     }
     if (result) {
-        say_end(progress, *result);
+        say(progress, "Digest: " + result->manifest.str());
     } else if (result.error().kind() == ErrorKind::invalid_argument) {
         // The request was checked before: what is malformed here came from the registry.
         co_return std::move(result).error().with_kind(ErrorKind::corrupt);
     }
     co_return std::move(result);
+}
+
+Result<std::shared_ptr<RegistryRepository>> repository_of(ImageService& images,
+                                                          const PullRequest& request) {
+    const Reference& reference = request.reference;
+    TRY(RegistryRepository repository,
+        RegistryRepository::make(images.registry(),
+                                 reference.domain(),
+                                 reference.path(),
+                                 RegistrySubject{reference.familiar_name(), reference.familiar()},
+                                 request.credentials));
+    return std::make_shared<RegistryRepository>(std::move(repository));
+}
+
+}  // namespace
+
+Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressSink& progress) {
+    request.reference = request.reference.with_default_tag();
+    CO_TRY(std::shared_ptr<RegistryRepository> repository, repository_of(images, request));
+    CO_TRY(PullResult result,
+           co_await pull_one(images, std::move(request), std::move(repository), progress));
+    say_status(progress, result.newer, result.reference.familiar());
+    co_return std::move(result);
+}
+
+Task<bool> image_pull_all(ImageService& images, PullRequest request, ProgressSink& progress) {
+    CO_TRY(std::shared_ptr<RegistryRepository> repository, repository_of(images, request));
+    CO_TRY(const std::vector<std::string> tags, co_await repository->tags_list());
+    const std::string name = request.reference.familiar_name();
+    if (tags.empty()) {
+        co_return Error(ErrorKind::not_found, "repository " + name + " has no tags");
+    }
+    bool newer = false;
+    for (const std::string& tag : tags) {
+        PullRequest one = request;
+        CO_TRY(one.reference, request.reference.with_tag(tag));
+        // Its own repository: what the registry says is missing is told by the tag's name.
+        CO_TRY(std::shared_ptr<RegistryRepository> tagged, repository_of(images, one));
+        CO_TRY(const PullResult pulled,
+               co_await pull_one(images, std::move(one), std::move(tagged), progress));
+        newer = newer || pulled.newer;
+    }
+    say_status(progress, newer, name);
+    co_return newer;
 }
 
 }  // namespace davit

@@ -29,7 +29,8 @@ struct PullResult {
     bool newer = false;
 };
 
-/// POST /images/create?fromImage=. Tells progress as API.md 2.10 has it, up to the line "Status:
+/// POST /images/create?fromImage=&tag=. Tells progress as API.md 2.10 has it, up to the line
+/// "Status:
 /// ...".
 ///
 /// Order: HEAD if the name is known here (a pull of an image that is up to date costs no GET),
@@ -40,5 +41,13 @@ struct PullResult {
 ///          damaged archives); unsupported (media types); resource_exhausted (disk, limits).
 /// Cancel:  up to the last transaction; layers that another pull wants as well go on for it.
 Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressSink& progress);
+
+/// POST /images/create?fromImage= without a tag: pull every tag of a repository, one after the
+/// other. Tells of each what image_pull() tells, but "Status: ..." only once, for the repository.
+/// Takes:  a name; a tag or digest in it is not looked at.
+/// Gives:  whether any tag was newer.
+/// Errors: as image_pull(), for the first tag that fails: those before it stay;
+///         RegistryRepository::tags_list()'s; not_found (a repository without tags).
+Task<bool> image_pull_all(ImageService& images, PullRequest request, ProgressSink& progress);
 
 }  // namespace davit

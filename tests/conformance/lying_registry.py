@@ -53,6 +53,7 @@ class LyingRegistry:
     def __init__(self):
         self.manifests = {}
         self.blobs = {}
+        self.tag_pages = {}  # Of a repository: function of the query, gives (tags, Link).
         self.requests = []
         self.stalled = threading.Event()
         self.release = threading.Event()
@@ -108,6 +109,11 @@ class LyingRegistry:
         self.requests.append(path)
         if path == "/v2/":
             return self.send(handler, Blob(b"{}"), "application/json")
+        listing = re.fullmatch(r"/v2/(.+)/tags/list", path)
+        if listing and listing.group(1) in self.tag_pages:
+            tags, link = self.tag_pages[listing.group(1)](handler.path.partition("?")[2])
+            body = json.dumps({"name": listing.group(1), "tags": tags}).encode()
+            return self.send(handler, Blob(body), "application/json", {"Link": link} if link else {})
         found = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(.+)", path)
         if found and found.group(2) == "manifests" and found.group(1) in self.manifests:
             body, kind, status = self.manifests[found.group(1)]

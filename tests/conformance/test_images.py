@@ -6,7 +6,9 @@ that clients match.
 
 import json
 import re
+import urllib.request
 
+import oci
 from harness import Registry, case, check, contains, equal, main, matches, start_engine
 
 
@@ -111,6 +113,60 @@ def run_pulls_what_is_missing(engine, registry):
     equal(done.stdout, "x\n", "output is the container's alone")
     contains(done.stderr, f"Unable to find image '{name}' locally", "CLI's announcement")
     contains(done.stderr, "Status: Downloaded newer image", "progress")
+
+
+def tags_put(registry, repository, tags):
+    """Give the busybox image further names, without pushing anything."""
+    base = f"http://{registry.address}/v2"
+    with urllib.request.urlopen(urllib.request.Request(
+            f"{base}/busybox/manifests/latest", headers={"Accept": oci.MANIFEST_TYPE})) as answer:
+        manifest = answer.read()
+    for blob in (json.loads(manifest)["config"], *json.loads(manifest)["layers"]):
+        urllib.request.urlopen(urllib.request.Request(
+            f"{base}/{repository}/blobs/uploads/?mount={blob['digest']}&from=busybox",
+            method="POST")).close()
+    for tag in tags:
+        urllib.request.urlopen(urllib.request.Request(
+            f"{base}/{repository}/manifests/{tag}", data=manifest, method="PUT",
+            headers={"Content-Type": oci.MANIFEST_TYPE})).close()
+
+
+@case()
+def pull_all_tags(engine, registry):
+    name = registry.name("some/tags")
+    tags_put(registry, "some/tags", ("one", "three", "two"))
+    pulled = engine.docker("pull", "-a", name).stdout.splitlines()
+    for tag in ("one", "three", "two"):
+        contains(pulled, f"{tag}: Pulling from some/tags", "each is told")
+    equal(len([line for line in pulled if line.startswith("Digest: ")]), 3, "digests")
+    equal([line for line in pulled if line.startswith("Status: ")],
+          [f"Status: Downloaded newer image for {name}"], "one status")
+    listed = engine.out("images", name, "--format", "{{.Tag}}").split()
+    equal(sorted(listed), ["one", "three", "two"], "images")
+    again = engine.docker("pull", "-a", name).stdout
+    contains(again, f"Status: Image is up to date for {name}\n", "again")
+    # The API without a tag means all of them, too.
+    remove(engine, *(f"{name}:{tag}" for tag in listed))
+    answer = engine.api("POST", f"/images/create?fromImage={name}")
+    equal(answer.status, 200, "without a tag")
+    equal(len(engine.out("images", name, "-q").split()), 3, "all are here")
+    remove(engine, *(f"{name}:{tag}" for tag in listed))
+    engine.docker("pull", "-q", f"{name}:two")
+    equal(engine.out("images", name, "--format", "{{.Tag}}"), "two", "with a tag only that")
+    unknown = engine.docker("pull", "-a", registry.name("no/tags"), status=1)
+    contains(unknown.stderr, "not found", "unknown repository")
+    remove(engine, f"{name}:two")
+
+
+@case()
+def pull_all_tags_of_many_pages(engine, registry):
+    name = registry.name("many/tags")
+    tags = [f"t{number:03}" for number in range(230)]
+    tags_put(registry, "many/tags", tags)
+    engine.docker("pull", "-q", "-a", name)
+    listed = engine.out("images", name, "--format", "{{.Tag}}").split()
+    equal(sorted(listed), tags, "every page")
+    engine.docker("rmi", "-f", engine.inspect(f"{name}:t000")["Id"])
 
 
 @case()

@@ -214,5 +214,25 @@ def stalled_and_the_client_gives_up(engine, liar):
     equal(json.loads(engine.api("GET", "/containers/json").body), [], "and answers")
 
 
+@case("davit")
+def lists_of_tags(engine, liar):
+    """docker pull -a: lists that never end, or hold what no list of tags does."""
+    numbers = iter(range(10**9))
+    next_of = '</v2/{}/tags/list?last=x>; rel="next"'.format
+    for name, page, reason in (
+            ("same", lambda _: (["latest"], next_of("same")), "does not end"),
+            ("endless", lambda _: ([f"t{next(numbers)}"], next_of("endless")), "more than 200 pages"),
+            ("huge", lambda _: ([f"t{number}" for number in range(20_000)], None),
+             "more than 10000 tags"),
+            ("malformed", lambda _: (["../../x"], None), "malformed"),
+            ("elsewhere", lambda _: (["latest"], '</v2/other/_catalog?n=1>; rel="next"'),
+             "another place"),
+            ("empty", lambda _: (None, None), "has no tags")):
+        liar.tag_pages[name] = page
+        done = engine.docker("pull", "-a", f"{liar.address}/{name}", status=1)
+        check(reason in done.stderr, f"{name}: {done.stderr!r}")
+        equal(engine.out("images", "-q", f"{liar.address}/{name}"), "", "no image")
+
+
 if __name__ == "__main__":
     main(prepare)
