@@ -1,9 +1,16 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+
 #include "graph/image_config.h"
 #include "graph/image_store.h"
+#include "jobs/container/host_limits.h"
 #include "jobs/container/merge.h"
 #include "jobs/container/name_generator.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
+#include "reactor/offload.h"
 #include "reactor/undo.h"
 
 namespace davit {
@@ -84,6 +91,9 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     record.host_config = std::move(request.host_config);
     const HostFacts host{daemon.system.host_name, daemon.system.cpu_count};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
+    const HostLimits limits = HostLimits::read(daemon.cgroups);
+    std::ranges::move(host_limit_warnings(record.host_config, limits),
+                      std::back_inserter(warnings));
     record.rw_name = record.id.short_id();
     const std::string& parent = record.host_config.cgroup_parent;
     record.cgroup_path =
@@ -96,6 +106,32 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     return record;
 }
 
+/// What Mounts binds must be there, unless it is to be made; -v makes what is missing at start.
+/// The paths are the client's and may be on a file system that does not answer: not on the loop.
+Task<void> bind_sources_check(const ContainerRecord& record) {
+    std::vector<std::string> sources;
+    for (const MountPoint& mount : record.mounts) {
+        if (mount.type == "bind" && !mount.create_source) {
+            sources.push_back(mount.source);
+        }
+    }
+    if (sources.empty()) {
+        co_return ok;
+    }
+    auto check = [sources = std::move(sources)]() -> Result<void> {
+        for (const std::string& source : sources) {
+            if (::access(source.c_str(), F_OK) != 0) {
+                return Error(ErrorKind::invalid_argument,
+                             "invalid mount config for type \"bind\": bind source path does not "
+                             "exist: " +
+                                 source);
+            }
+        }
+        return ok;
+    };
+    co_return co_await offload(std::move(check));
+}
+
 }  // namespace
 
 Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
@@ -105,6 +141,7 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
     ContainerCreated created;
     CO_TRY(ContainerRecord record,
            record_make(daemon, std::move(request), image, created.warnings));
+    CO_CHECK(co_await bind_sources_check(record));
     created.id = record.id;
     auto container = std::make_shared<Container>(std::move(record));
     // From here on the name is taken, so two creates that wait for the disk cannot share it.

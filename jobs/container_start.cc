@@ -255,7 +255,11 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
     Undo undo;
     const std::size_t first_phase = job.phases().phases().size();
     Starter starter(daemon, *container, job, undo);
-    Result<void> started = co_await starter.start();
+    const Result<void> network = network_check(container->record.host_config);
+    Result<void> started = network;
+    if (network) {
+        started = co_await starter.start();
+    }
     if (!started) {
         co_await undo.unwind();
         Error error = std::move(started).error();
@@ -263,7 +267,8 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
         const bool command_failed = starter.command_failed();
         static_cast<void>(co_await shielded(
             start_failed(job, daemon, container, std::move(kept), command_failed, first_phase)));
-        co_return start_error(std::move(error), command_failed);
+        // A network that is not there is the client's to name: it stays "not found".
+        co_return network ? start_error(std::move(error), command_failed) : std::move(error);
     }
     undo.disarm();
     co_return co_await shielded(announce(job, daemon, container, first_phase));

@@ -173,12 +173,13 @@ Result<void> check_network(const HostConfig& config, std::vector<std::string>& w
     if (!config.links.empty()) {
         return not_yet("Links", config.links.front(), "leave --link out");
     }
+    if (mode.starts_with("container:")) {
+        return not_yet("NetworkMode", mode, "use none or host");
+    }
     if (mode.empty() || mode == "default" || mode == "bridge") {
         warnings.emplace_back(
             "bridge networking is not supported by davit yet: the container has a network of its "
             "own with loopback only");
-    } else if (mode != "none" && mode != "host") {
-        return not_yet("NetworkMode", mode, "use none or host");
     }
     return check_names(config);
 }
@@ -335,16 +336,57 @@ Result<void> check_restart(const HostConfig& config) {
     return ok;
 }
 
-Result<void> check_policies(const HostConfig& config) {
-    TRY_VOID(check_restart(config));
-    const std::string& log = config.log_config.type;
-    if (!log.empty() && log != "json-file" && log != "none") {
-        return not_yet("LogConfig.Type", log, "use json-file or none");
+/// Names and options that are none of Docker's are refused with its words.
+Result<void> check_log(const LogConfig& log) {
+    static constexpr auto later = std::to_array<std::string_view>({
+        "local",
+        "journald",
+        "syslog",
+        "gelf",
+        "fluentd",
+        "awslogs",
+        "splunk",
+        "gcplogs",
+        "logentries",
+    });
+    static constexpr auto options = std::to_array<std::string_view>({
+        "max-file",
+        "max-size",
+        "compress",
+        "labels",
+        "labels-regex",
+        "env",
+        "env-regex",
+        "tag",
+        "mode",
+        "max-buffer-size",
+        "cache-disabled",
+        "cache-max-file",
+        "cache-max-size",
+        "cache-compress",
+    });
+    if (is_one_of(log.type, later)) {
+        return not_yet("LogConfig.Type", log.type, "use json-file or none");
     }
-    if (!config.log_config.config.empty()) {
-        const auto& [name, value] = *config.log_config.config.begin();
+    if (log.type == "none") {
+        return ok;  // Whatever its options.
+    }
+    if (!log.type.empty() && log.type != "json-file") {
+        return bad("error looking up logging plugin " + log.type + ": plugin \"" + log.type +
+                   "\" not found");
+    }
+    for (const auto& [name, value] : log.config) {
+        if (!is_one_of(name, options)) {
+            return bad("unknown log opt '" + name + "' for json-file log driver");
+        }
         return not_yet("LogConfig.Config", name + "=" + value, "leave --log-opt out");
     }
+    return ok;
+}
+
+Result<void> check_policies(const HostConfig& config) {
+    TRY_VOID(check_restart(config));
+    TRY_VOID(check_log(config.log_config));
     if (config.init.value_or(false)) {
         return not_yet("Init", "true", "leave --init out, or use an init of the image's");
     }
@@ -364,6 +406,14 @@ Result<void> check_policies(const HostConfig& config) {
 }
 
 }  // namespace
+
+Result<void> network_check(const HostConfig& config) {
+    static constexpr std::array<std::string_view, 5> known{"", "default", "bridge", "host", "none"};
+    if (!is_one_of(config.network_mode, known)) {
+        return Error(ErrorKind::not_found, "network " + config.network_mode + " not found");
+    }
+    return ok;
+}
 
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count) {
     std::vector<std::string> warnings;

@@ -5,6 +5,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/cpu_list.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config_check.cc
+    ${CMAKE_CURRENT_LIST_DIR}/host_limits.cc
     ${CMAKE_CURRENT_LIST_DIR}/merge.cc
     ${CMAKE_CURRENT_LIST_DIR}/mount_points.cc
     ${CMAKE_CURRENT_LIST_DIR}/name_generator.cc

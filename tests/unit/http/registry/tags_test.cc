@@ -1,5 +1,5 @@
-// Goal: a repository's tags are listed completely, and a registry that lies about them is refused in
-// bounded time. Method: scripted registries on loopback; what they were asked is counted.
+// Goal: a repository's tags are listed completely, and a registry that lies about them is refused
+// in bounded time. Method: scripted registries on loopback; what they were asked is counted.
 #include "http/registry/tags.h"
 
 #include "tests/support/catch.h"

@@ -224,8 +224,8 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
         {R"("PublishAllPorts":true)",
          "PublishAllPorts is not supported by davit yet: leave -p and -P out, or use --network "
          "host"},
-        {R"("NetworkMode":"backend")",
-         R"(NetworkMode "backend" is not supported by davit yet: use none or host)"},
+        {R"("NetworkMode":"container:db")",
+         R"(NetworkMode "container:db" is not supported by davit yet: use none or host)"},
         {R"("IpcMode":"container:db")",
          R"(IpcMode "container:db" is not supported by davit yet: give the container a )"
          "namespace of its own, or the host's"},
@@ -275,6 +275,30 @@ TEST_CASE("the network that is not there yet is warned of", "[container][host_co
     }
     CHECK(warnings(R"("NetworkMode":"host","PortBindings":{"80/tcp":[]})") ==
           std::vector<std::string>{"Published ports are discarded when using host network mode"});
+}
+
+TEST_CASE("a network that nobody made is found missing by start", "[container][host_config]") {
+    CHECK(check(R"("NetworkMode":"backend")").empty());
+    HostConfig config;
+    for (const char* mode : {"", "default", "bridge", "host", "none"}) {
+        config.network_mode = mode;
+        CHECK(network_check(config));
+    }
+    config.network_mode = "backend";
+    const auto missing = network_check(config);
+    REQUIRE_FALSE(missing);
+    CHECK(missing.error().kind() == ErrorKind::not_found);
+    CHECK(missing.error().message() == "network backend not found");
+}
+
+TEST_CASE("log drivers and options that nobody has are refused as by Docker",
+          "[container][host_config]") {
+    CHECK(check(R"("LogConfig":{"Type":"nope"})") ==
+          R"(invalid_argument: error looking up logging plugin nope: plugin "nope" not found)");
+    CHECK(check(R"("LogConfig":{"Type":"json-file","Config":{"nope":"1"}})") ==
+          "invalid_argument: unknown log opt 'nope' for json-file log driver");
+    CHECK(check(R"("LogConfig":{"Type":"none","Config":{"whatever":"1"}})").empty());
+    CHECK(check(R"("LogConfig":{"Type":"json-file"})").empty());
 }
 
 TEST_CASE("security options that davit has pass", "[container][host_config]") {
