@@ -11,6 +11,9 @@ void record_append(std::string& out, const LogRecord& record, const LogsRequest&
     if (request.timestamps) {
         prefix = rfc3339_nano_fixed(record.time) + " ";
     }
+    if (request.details) {
+        prefix += ' ';
+    }
     if (request.framed) {
         const std::array<char, 8> header =
             frame_header(record.stream, prefix.size() + record.text.size());

@@ -56,11 +56,8 @@ Result<LogsRequest> logs_request(const ApiContext& context, const Container& con
         return Error(ErrorKind::invalid_argument,
                      "Bad parameters: you must choose at least one stream");
     }
-    if (context.query.boolean("details")) {
-        return Error(ErrorKind::unsupported,
-                     "logs: details is not supported yet: leave out --details");
-    }
     request.follow = context.query.boolean("follow");
+    request.details = context.query.boolean("details");
     request.timestamps = context.query.boolean("timestamps");
     request.framed = !container.record.config.tty;
     TRY(request.since, log_time(context, "since"));
@@ -112,15 +109,16 @@ Task<void> container_resize(ApiContext& context) {
         *width > cells_max) {
         co_return Error(ErrorKind::invalid_argument, "resize needs h and w, each 0 to 65535");
     }
-    if (!container->run || !container->run->tty) {
+    if (!container->run) {
         co_return Error(ErrorKind::conflict,
-                        "container " + container->id().str() + " is not running with a terminal");
+                        "container " + container->id().str() + " is not running");
     }
     const winsize size{.ws_row = static_cast<unsigned short>(*height),
                        .ws_col = static_cast<unsigned short>(*width),
                        .ws_xpixel = 0,
                        .ws_ypixel = 0};
-    if (::ioctl(container->run->output->fd(), TIOCSWINSZ, &size) != 0) {
+    // Without a terminal there is nothing to do, and Docker says yes, too.
+    if (container->run->tty && ::ioctl(container->run->output->fd(), TIOCSWINSZ, &size) != 0) {
         co_return Error::from_errno(errno, "ioctl(TIOCSWINSZ)");
     }
     container_event(context.daemon,
