@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jobs/container/container.h"
+#include "jobs/container/tree_size.h"
 #include "jobs/engine.h"
 
 namespace davit {
@@ -73,6 +74,10 @@ Task<void> container_remove(Job& job,
                             std::shared_ptr<Container> container,
                             ContainerRemoveRequest request);
 
+/// How large a container's file system is: its own layer is walked on the worker pool.
+/// Errors: not_found (removed meanwhile); resource_exhausted; what the disk says.
+Task<ContainerSize> container_size(Daemon& daemon, std::shared_ptr<Container> container);
+
 enum class WaitCondition { not_running, next_exit, removed };
 
 /// What POST /containers/{id}/wait waits for. Made before the client learns that the waiting began,
@@ -82,8 +87,14 @@ class ContainerWaiter {
     ContainerWaiter(std::shared_ptr<Container> container, WaitCondition condition)
         : container_(std::move(container)), condition_(condition), exits_seen_(container_->exits) {}
 
-    /// The exit code. Errors: cancelled.
-    Task<int> wait();
+    struct Outcome {
+        int exit_code = 0;
+        /// Of a removal that was waited for, and failed.
+        std::string error;
+    };
+
+    /// Errors: cancelled.
+    Task<Outcome> wait();
 
   private:
     bool fulfilled() const;

@@ -66,8 +66,11 @@ Task<void> remove_carried_through(Job& job,
     Result<void> removed = co_await remove_steps(job, daemon, *container);
     if (!removed) {
         container->record.state.status = ContainerState::dead;
+        container->removal_error = removed.error().message();
+        // Whatever the disk says ("busy"): the request was in order.
+        co_return std::move(removed).error().with_kind(ErrorKind::internal);
     }
-    co_return removed;
+    co_return ok;
 }
 
 }  // namespace
@@ -88,6 +91,7 @@ Task<void> container_remove(Job& job,
         co_return Error(ErrorKind::not_found, "No such container: " + container->id().str());
     }
     container->removing = true;
+    container->removal_error.clear();
     // Once begun it is carried through, whether or not the client is still there.
     Result<void> removed =
         co_await shielded(remove_carried_through(job, daemon, container, request));

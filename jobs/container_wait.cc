@@ -16,11 +16,17 @@ bool ContainerWaiter::fulfilled() const {
     return true;
 }
 
-Task<int> ContainerWaiter::wait() {
+Task<ContainerWaiter::Outcome> ContainerWaiter::wait() {
     while (!fulfilled()) {
         CO_CHECK(co_await container_->wait_changed());
     }
-    co_return container_->record.state.exit_code;
+    Outcome outcome;
+    outcome.exit_code = container_->record.state.exit_code;
+    if (condition_ == WaitCondition::removed && !container_->removed) {
+        outcome.error = container_->removal_error.empty() ? "the container could not be removed"
+                                                          : container_->removal_error;
+    }
+    co_return std::move(outcome);
 }
 
 }  // namespace davit

@@ -149,15 +149,6 @@ void write_paths(JsonWriter& json, const ContainerRecord& record) {
     json.key("LogPath").string(record.log_path);
 }
 
-void write_exec_ids(JsonWriter& json, const ContainerView& view) {
-    json.key("ExecIDs");
-    if (view.exec_ids.empty()) {
-        json.null();
-    } else {
-        json.strings(view.exec_ids);
-    }
-}
-
 }  // namespace
 
 std::string container_status_text(const ContainerRecord& record, WallTime now) {
@@ -197,7 +188,7 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
     json.key("Driver").string(record.driver).key("Platform").string("linux");
     json.key("MountLabel").string("").key("ProcessLabel").string("");
     json.key("AppArmorProfile").string("");
-    write_exec_ids(json, view);
+    json.key("ExecIDs").null();
     json.key("HostConfig");
     host_config_write(json, record.host_config);
     write_graph_driver(json, view);
@@ -218,7 +209,12 @@ void container_summary_write(JsonWriter& json, const ContainerView& view, ApiVer
     json.key("Command").string(command_text(record));
     json.key("Created").number(unix_nanoseconds(record.created) / 1'000'000'000);
     write_ports(json, record);
-    write_size(json, view);
+    if (view.size && view.size->writable > 0) {  // As Go leaves out what is zero.
+        json.key("SizeRw").number(view.size->writable);
+    }
+    if (view.size && view.size->root > 0) {
+        json.key("SizeRootFs").number(view.size->root);
+    }
     json.key("Labels").string_map(record.config.labels);
     json.key("State").string(container_state_name(record.state.status));
     json.key("Status").string(container_status_text(record, view.now));

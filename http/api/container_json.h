@@ -4,19 +4,13 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "http/api/api_version.h"
 #include "http/json_writer.h"
 #include "jobs/container/record.h"
+#include "jobs/container/tree_size.h"
 
 namespace davit {
-
-/// Bytes, for ?size=1.
-struct ContainerSize {
-    std::uint64_t writable = 0;  // Of the container's own layer.
-    std::uint64_t root = 0;      // Of the whole file system.
-};
 
 /// What a record does not hold.
 struct ContainerView {
@@ -25,9 +19,8 @@ struct ContainerView {
     /// now.
     std::string image_name;
     WallTime now;
-    /// GraphDriver.Data of inspect: "LowerDir", "UpperDir", "WorkDir".
+    /// GraphDriver.Data of inspect: "LowerDir", "UpperDir", "WorkDir", "MergedDir".
     std::map<std::string, std::string> graph_data = {};
-    std::vector<std::string> exec_ids = {};
     std::optional<ContainerSize> size = {};
 };
 

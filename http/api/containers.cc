@@ -5,6 +5,7 @@
 #include "http/api/container_filter.h"
 #include "http/api/container_json.h"
 #include "http/api/create_body.h"
+#include "http/api/graph_data.h"
 #include "http/api/handlers.h"
 #include "http/json_writer.h"
 #include "jobs/container_jobs.h"
@@ -107,28 +108,53 @@ struct ListSelection {
     bool all = false;
 };
 
+struct Listed {
+    std::shared_ptr<Container> container;
+    std::optional<ContainerSize> size;
+};
+
+/// One after the other: the worker pool has others to serve. Containers that are removed meanwhile
+/// are no longer listed.
+Task<void> sizes_fill(ApiContext& context, std::vector<Listed>& listed) {
+    for (Listed& item : listed) {
+        if (item.container->removed) {
+            continue;
+        }
+        Result<ContainerSize> size = co_await container_size(context.daemon, item.container);
+        if (size) {
+            item.size = *size;
+        } else if (size.error().kind() != ErrorKind::not_found) {
+            co_return std::move(size).error().context("size of container",
+                                                      item.container->id().str());
+        }
+    }
+    std::erase_if(listed, [](const Listed& item) { return item.container->removed; });
+    co_return ok;
+}
+
 }  // namespace
 
 Task<void> container_list(ApiContext& context) {
-    if (context.query.boolean("size")) {
-        co_return Error(ErrorKind::unsupported,
-                        "sizes of containers are not supported yet: leave out size");
-    }
     CO_TRY(const ListSelection selection, ListSelection::make(context));
+    std::vector<Listed> listed;
+    for (auto& container : context.daemon.containers.list()) {
+        if (listed.size() == selection.limit) {
+            break;
+        }
+        if (selection.admits(container->record)) {
+            listed.push_back({std::move(container), std::nullopt});
+        }
+    }
+    if (context.query.boolean("size")) {
+        CO_CHECK(co_await sizes_fill(context, listed));
+    }
     const WallTime now = wall_now();
     std::string body;
     JsonWriter json(body);
     json.begin_array();
-    std::size_t count = 0;
-    for (const auto& container : context.daemon.containers.list()) {
-        if (!selection.admits(container->record)) {
-            continue;
-        }
-        if (count++ == selection.limit) {
-            break;
-        }
-        const ContainerView view{
-            container->record, image_name(context.daemon, container->record), now};
+    for (const auto& [container, size] : listed) {
+        ContainerView view{container->record, image_name(context.daemon, container->record), now};
+        view.size = size;
         container_summary_write(json, view, context.version);
     }
     json.end_array();
@@ -137,13 +163,15 @@ Task<void> container_list(ApiContext& context) {
 
 Task<void> container_inspect(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
+    std::optional<ContainerSize> size;
     if (context.query.boolean("size")) {
-        co_return Error(ErrorKind::unsupported,
-                        "sizes of containers are not supported yet: leave out size");
+        CO_TRY(size, co_await container_size(context.daemon, container));
     }
     std::string body;
     JsonWriter json(body);
-    const ContainerView view{container->record, container->record.config.image, wall_now()};
+    ContainerView view{container->record, container->record.config.image, wall_now()};
+    view.graph_data = graph_data(context.daemon, container->record);
+    view.size = size;
     container_inspect_write(json, view, context.version);
     co_return co_await context.send_json(200, std::move(body));
 }
@@ -210,10 +238,14 @@ Task<void> container_wait(ApiContext& context) {
         // Clients start the container once they have this head: the waiter is registered before.
         CO_CHECK(co_await context.response.begin(200, "application/json"));
     }
-    CO_TRY(const int code, co_await waiter.wait());
+    CO_TRY(const ContainerWaiter::Outcome outcome, co_await waiter.wait());
     std::string body;
     JsonWriter json(body);
-    json.begin_object().key("StatusCode").number(code).end_object();
+    json.begin_object();
+    if (!outcome.error.empty()) {
+        json.key("Error").begin_object().key("Message").string(outcome.error).end_object();
+    }
+    json.key("StatusCode").number(outcome.exit_code).end_object();
     body += '\n';
     if (!early_head) {
         co_return co_await context.response.send(200, "application/json", body);

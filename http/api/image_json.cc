@@ -9,6 +9,7 @@
 #include "graph/tag_store.h"
 #include "http/api/duration.h"
 #include "http/api/filters.h"
+#include "http/api/graph_data.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 
@@ -181,7 +182,8 @@ Result<std::string> image_inspect_json(const ApiContext& context) {
     if (context.version < ApiVersion{1, 44}) {
         json.key("VirtualSize").number(view.record.size);
     }
-    json.key("GraphDriver").begin_object().key("Data").null().key("Name");
+    json.key("GraphDriver").begin_object().key("Data");
+    json.string_map(graph_data(context.daemon, view.record.chain_id)).key("Name");
     json.string(context.daemon.graph_driver->name()).end_object();
     write_rootfs(json, view.config);
     json.key("Metadata").begin_object().key("LastTagTime");

@@ -56,6 +56,8 @@ class Container {
     bool removed = false;
     /// A removal has begun and will finish, or be finished at the next start.
     bool removing = false;
+    /// Why the last removal failed, if it did.
+    std::string removal_error;
     /// It is stopped only to be started again: --rm must not remove it meanwhile.
     bool restarting = false;
 

@@ -56,8 +56,7 @@ class Finder {
 };
 
 void hard_limits_read(HostLimits& limits) {
-    const bool can_raise =
-        (capabilities_available() & capability_bit(CAP_SYS_RESOURCE)) != 0;
+    const bool can_raise = (capabilities_available() & capability_bit(CAP_SYS_RESOURCE)) != 0;
     for (std::size_t i = 0; i < limits.hard_max.size() && !can_raise; ++i) {
         rlimit limit{};
         if (::getrlimit(static_cast<__rlimit_resource_t>(i), &limit) == 0) {
@@ -67,7 +66,8 @@ void hard_limits_read(HostLimits& limits) {
     // Nobody gets more descriptors than this. Follows: proc_sys_fs(5).
     const auto text = file_read("/proc/sys/fs/nr_open");
     rlim_t most = 0;
-    if (text && std::from_chars(text->data(), text->data() + text->size(), most).ec == std::errc{}) {
+    if (text &&
+        std::from_chars(text->data(), text->data() + text->size(), most).ec == std::errc{}) {
         limits.hard_max[RLIMIT_NOFILE] = std::min(limits.hard_max[RLIMIT_NOFILE], most);
     }
 }
@@ -82,8 +82,8 @@ HostLimits HostLimits::read(const CgroupLayout& layout) {
     const Finder find(layout);
     HostLimits limits;
     limits.memory = find.has("memory");
-    limits.swap =
-        limits.memory && find.has_file("memory", {"memory.memsw.limit_in_bytes", "memory.swap.max"});
+    limits.swap = limits.memory &&
+                  find.has_file("memory", {"memory.memsw.limit_in_bytes", "memory.swap.max"});
     limits.memory_reservation =
         limits.memory && find.has_file("memory", {"memory.soft_limit_in_bytes", "memory.low"});
     limits.pids = find.has("pids");
@@ -135,8 +135,8 @@ std::vector<std::string> host_limit_warnings(const HostConfig& config, const Hos
             "discarded.");
     for (const Ulimit& limit : config.ulimits) {
         const auto number = resource_limit_number(limit.name);
-        const rlim_t most = number ? limits.hard_max.at(static_cast<std::size_t>(*number))
-                                   : RLIM_INFINITY;
+        const rlim_t most =
+            number ? limits.hard_max.at(static_cast<std::size_t>(*number)) : RLIM_INFINITY;
         if (rlim_of(limit.hard) > most) {
             warnings.push_back("ulimit " + limit.name + ": the hard limit cannot be raised to " +
                                (limit.hard < 0 ? "unlimited" : std::to_string(limit.hard)) +

@@ -13,5 +13,6 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/record.cc
     ${CMAKE_CURRENT_LIST_DIR}/sandbox_files.cc
     ${CMAKE_CURRENT_LIST_DIR}/spec_build.cc
-    ${CMAKE_CURRENT_LIST_DIR}/state.cc)
+    ${CMAKE_CURRENT_LIST_DIR}/state.cc
+    ${CMAKE_CURRENT_LIST_DIR}/tree_size.cc)
 target_link_libraries(davit_container_model PUBLIC davit_graph davit_json davit_libcontainer)

@@ -140,13 +140,14 @@ TEST_CASE("inspect tells what came beside the record", "[wire][inspect]") {
     const ContainerRecord record = running();
     ContainerView view = view_of(record);
     view.graph_data = {{"UpperDir", "/u"}};
-    view.exec_ids = {"e1"};
     view.size = ContainerSize{.writable = 5, .root = 500};
     const std::string text = inspect(view);
     CHECK_THAT(text, Catch::Contains(R"("Data":{"UpperDir":"/u"})"));
-    CHECK_THAT(text, Catch::Contains(R"("ExecIDs":["e1"])"));
     CHECK_THAT(text, Catch::Contains(R"("SizeRw":5,"SizeRootFs":500)"));
     CHECK_THAT(summary(view), Catch::Contains(R"("SizeRw":5,"SizeRootFs":500)"));
+    view.size = ContainerSize{.writable = 0, .root = 500};
+    CHECK_THAT(inspect(view), Catch::Contains(R"("SizeRw":0,"SizeRootFs":500)"));
+    CHECK_THAT(summary(view), !Catch::Contains("SizeRw"));
 }
 
 TEST_CASE("each state is told in Docker's booleans", "[wire][inspect]") {
