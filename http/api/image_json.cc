@@ -1,15 +1,14 @@
 #include "http/api/image_json.h"
 
 #include <algorithm>
-#include <array>
 
 #include "graph/image_config.h"
 #include "graph/image_store.h"
 #include "graph/layer_store.h"
 #include "graph/tag_store.h"
 #include "http/api/duration.h"
-#include "http/api/filters.h"
 #include "http/api/graph_data.h"
+#include "http/api/image_filter.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 
@@ -62,43 +61,26 @@ Result<std::vector<ImageView>> view_all(const ReadTxn& txn) {
     return views;
 }
 
-std::int64_t created_seconds(const ImageView& view) {
+std::optional<WallTime> created_of(const ImageView& view) {
     const auto time = rfc3339_parse(view.record.created);
+    return time ? std::optional<WallTime>(*time) : std::nullopt;
+}
+
+std::int64_t created_seconds(const ImageView& view) {
+    const auto time = created_of(view);
     return time ? unix_nanoseconds(*time) / 1'000'000'000 : 0;
 }
 
-constexpr std::array<std::string_view, 5> list_filters{
-    "dangling", "label", "before", "since", "reference"};
-
-/// "alpine", "alpine:3.*", "docker.io/library/alpine": against the name with and without its tag.
-bool reference_admitted(const Filters& filters, const std::string& tag) {
-    const std::string bare = tag.substr(0, tag.rfind(':'));
-    return std::ranges::any_of(filters.all("reference"), [&](const std::string& pattern) {
-        return path_matches(pattern, tag) || path_matches(pattern, bare);
-    });
-}
-
-/// With a reference filter an image is shown under the names that match, or not at all.
-bool references_select(const Filters& filters, ImageView& view) {
-    if (!filters.has("reference")) {
-        return true;
-    }
-    std::erase_if(view.tags,
-                  [&](const std::string& tag) { return !reference_admitted(filters, tag); });
-    return !view.tags.empty();
-}
-
-/// The creation time of the image that a before or since filter names.
-Result<std::optional<std::int64_t>> bound_of(const ApiContext& context,
-                                             const Filters& filters,
-                                             std::string_view key) {
-    if (!filters.has(key)) {
-        return std::optional<std::int64_t>{};
-    }
-    TRY(const ImageView view, context.daemon.graph->view([&](const ReadTxn& txn) {
-        return view_find(txn, filters.all(key).front());
-    }));
-    return std::optional(created_seconds(view));
+bool select(const ImageFilter& filter, ImageView& view) {
+    FilteredImage image;
+    image.created = created_of(view);
+    image.labels = view.config.config.labels;
+    image.tags = std::move(view.tags);
+    image.digests = std::move(view.digests);
+    const bool selected = filter.select(image);
+    view.tags = std::move(image.tags);
+    view.digests = std::move(image.digests);
+    return selected;
 }
 
 void write_summary(JsonWriter& json,
@@ -130,10 +112,13 @@ void write_rootfs(JsonWriter& json, const ImageConfig& config) {
 }  // namespace
 
 Result<std::string> image_list_json(const ApiContext& context) {
-    TRY(const Filters filters, Filters::parse(context.query.get("filters"), list_filters));
-    TRY(const auto dangling, filters.boolean("dangling"));
-    TRY(const auto before, bound_of(context, filters, "before"));
-    TRY(const auto since, bound_of(context, filters, "since"));
+    const auto created = [&](const std::string& name) -> Result<std::optional<WallTime>> {
+        TRY(const ImageView view,
+            context.daemon.graph->view([&](const ReadTxn& txn) { return view_find(txn, name); }));
+        return created_of(view);
+    };
+    TRY(const ImageFilter filter,
+        ImageFilter::parse(context.query.get("filters"), created, wall_now()));
     TRY(std::vector<ImageView> views,
         context.daemon.graph->view([](const ReadTxn& txn) { return view_all(txn); }));
     std::map<Digest, std::int64_t> users;
@@ -144,12 +129,7 @@ Result<std::string> image_list_json(const ApiContext& context) {
     JsonWriter json(body);
     json.begin_array();
     for (ImageView& view : views) {
-        const std::int64_t created = created_seconds(view);
-        const bool untagged = view.tags.empty();
-        if ((dangling && *dangling != untagged) || (before && created >= *before) ||
-            (since && created <= *since) ||
-            !filters.admits_labels("label", view.config.config.labels) ||
-            !references_select(filters, view)) {
+        if (!select(filter, view)) {
             continue;
         }
         write_summary(json, view, users[view.record.id], context.version);

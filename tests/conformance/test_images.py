@@ -6,10 +6,12 @@ that clients match.
 
 import json
 import re
+import time
 import urllib.request
 
 import oci
-from harness import Registry, case, check, contains, equal, main, matches, start_engine
+from harness import (ENGINE, Registry, case, check, contains, equal, main, matches, query,
+                     start_engine)
 
 
 def prepare(engine, stack):
@@ -224,6 +226,33 @@ def list_and_inspect(engine, registry):
         equal(engine.inspect(text)["Id"], identity, text)
     filtered = engine.out("images", "-q", "-f", "reference=*/busybox:latest")
     check(filtered != "", "filter by reference")
+
+
+@case()
+def list_filters(engine, registry):
+    del registry
+    for number in (1, 2, 3):
+        engine.out("import", "-c", f"LABEL number={number}", "-", f"filtered:{number}",
+                   stdin=b"\0" * 1024)
+    untagged = engine.out("import", "-c", "LABEL number=none", "-", stdin=b"\0" * 1024)
+
+    def listed(*filters):
+        arguments = [word for text in filters for word in ("-f", text)]
+        return engine.out("images", "--format", "{{.Tag}}", "-f", "label=number", *arguments).split()
+
+    equal(sorted(listed("before=filtered:2", "dangling=false")), ["1"], "before")
+    equal(sorted(listed("since=filtered:2", "dangling=false")), ["3"], "since, in the same second")
+    equal(listed("reference=filtered:[12]", "label=number=2"), ["2"], "reference and label")
+    equal(engine.out("images", "-q", "--no-trunc", "-f", "label=number", "-f", "dangling=true"),
+          untagged, "dangling")
+    if ENGINE == "davit":  # Docker 20 does not know it.
+        equal(sorted(listed("until=10m")), [], "until ten minutes ago")
+        equal(len(listed(f"until={int(time.time()) + 10}")), 4, "until later")
+        bad = engine.api("GET", "/images/json?" + query(filters={"until": ["soon"]}))
+        equal(bad.status, 400, "until what")
+    equal(engine.api("GET", "/images/json?" + query(filters={"before": ["no"]})).status, 404, "unknown")
+    equal(engine.api("GET", "/images/json?" + query(filters={"nope": ["1"]})).status, 400, "key")
+    engine.docker("rmi", untagged, *(f"filtered:{number}" for number in (1, 2, 3)))
 
 
 @case()
