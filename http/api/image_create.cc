@@ -147,10 +147,15 @@ Task<void> import(ApiContext& context) {
     ProgressResponse progress(context);
     auto work = [](ApiContext& call, ImportRequest wanted, ProgressSink& sink) -> Task<void> {
         BodySource body(call.request);
+        const std::optional<Reference> name = wanted.reference;
         CO_TRY(const Digest image,
                co_await image_import(*call.daemon.images, std::move(wanted), body, sink));
-        image_event(
-            call.daemon, "import", image.str(), image.str(), image_labels(call.daemon, image));
+        const ImageLabels labels = image_labels(call.daemon, image);
+        if (name) {
+            image_event(
+                call.daemon, "tag", image.str(), name->with_default_tag().familiar(), labels);
+        }
+        image_event(call.daemon, "import", image.str(), image.str(), labels);
         co_return ok;
     };
     co_return co_await progress.carry(work(context, std::move(request), progress.queue()));
