@@ -55,7 +55,8 @@ class TaskGroup {
     WaitList idle_;
 };
 
-/// Run two tasks side by side; the first error cancels the other one.
+/// Run two tasks side by side; the first error cancels the other one. Errors: the first of theirs;
+/// cancelled if one of them was, for whatever reason.
 template <typename A, typename B>
 Task<std::pair<A, B>> when_both(Task<A> first, Task<B> second) {
     std::optional<A> a;
@@ -69,6 +70,9 @@ Task<std::pair<A, B>> when_both(Task<A> first, Task<B> second) {
     group.spawn(store(std::move(first), a));
     group.spawn(store(std::move(second), b));
     CO_CHECK(co_await group.join());
+    if (!a || !b) {
+        co_return cancelled_error();  // Not by the group: a group does not call that an error.
+    }
     co_return std::pair<A, B>(std::move(*a), std::move(*b));
 }
 
