@@ -185,7 +185,8 @@ Task<void> ClientConnection::State::read_head() {
             if (++interim_heads > limits::http_interim_heads_max) {
                 co_return Error(ErrorKind::corrupt, "the server sends no final response");
             }
-            parser.next();  // An interim answer: the real one follows.
+            // An interim answer: the real one follows, to the same request.
+            parser.next(parser.without_body());
             continue;
         }
         CO_TRY(const std::size_t got, co_await fill(InBuffer::small_bytes / 2));

@@ -65,6 +65,9 @@ class MessageParser {
     /// Make ready for the next message. without_body: it answers a HEAD request.
     void next(bool without_body = false);
 
+    /// What next() was told.
+    bool without_body() const { return without_body_; }
+
     /// Nothing of the message was seen.
     bool untouched() const { return bytes_ == 0; }
 

@@ -116,6 +116,13 @@ TEST_CASE("answers without a body end at their head", "[client]") {
     CHECK(unchanged.status == 304);
     CHECK(unchanged.reusable);
     CHECK(ask("HTTP/1.1 204 No Content\r\n\r\n", true).reusable);
+    const Seen later = ask(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + ok_head + "Content-Length: 99\r\n\r\n",
+        true,
+        "HEAD");
+    CHECK(later.status == 200);
+    CHECK(!later.body_error);
+    CHECK(later.reusable);
 }
 
 TEST_CASE("interim answers are passed over", "[client]") {
