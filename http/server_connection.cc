@@ -360,7 +360,7 @@ Task<void> ServerConnection::linger() {
 }
 
 void ServerConnection::watch_start() {
-    if (watching_ || hijacking_ || eof_ || handler_scope_ == nullptr) {
+    if (watching_ || hijacking_ || handler_scope_ == nullptr) {
         return;
     }
     watching_ = true;
@@ -383,14 +383,11 @@ Task<void> ServerConnection::watch() {
 }
 
 /// Cancels the handler when the client goes away. What the client sends meanwhile (a pipelined
-/// request, the first bytes of a stream that will be hijacked) is kept in in_; when that is full
-/// the watch ends, since the end of the stream is then out of sight.
+/// request, the first bytes of a stream that will be hijacked) is kept in in_; when that is full,
+/// or the client has said that it sends no more, only its hang-up is waited for.
 Task<void> ServerConnection::watch_until_gone() {
-    for (;;) {
+    while (!eof_ && in_.view().size() < InBuffer::small_bytes) {
         CO_CHECK(co_await stream_->readable());
-        if (in_.view().size() >= InBuffer::small_bytes) {
-            co_return ok;
-        }
         const auto got = stream_->try_read(in_.space(InBuffer::small_bytes / 2));
         if (got && !*got) {
             continue;
@@ -400,12 +397,14 @@ Task<void> ServerConnection::watch_until_gone() {
             continue;
         }
         eof_ = true;
-        if (!got || client_gone()) {
-            gone_ = true;
-            handler_scope_->cancel();
-        }
-        co_return ok;
+        gone_ = !got || client_gone();
     }
+    if (!gone_) {
+        CO_CHECK(co_await stream_->hung_up());
+        gone_ = true;
+    }
+    handler_scope_->cancel();
+    co_return ok;
 }
 
 /// The stream has ended: did the client leave, or does it only send no more (`... | nc -N -U`)?

@@ -93,6 +93,54 @@ TEST_CASE("a half-closed unix client still gets its answer", "[server]") {
     CHECK(!waiting.cancelled);
 }
 
+TEST_CASE("a half-closed unix client that then goes away cancels its handler", "[server]") {
+    Waiting waiting;
+    auto client = [](std::unique_ptr<FdStream> stream, Waiting& there) -> Task<void> {
+        CO_CHECK(co_await stream->write(get));
+        CO_CHECK(co_await stream->shutdown_write());
+        CO_CHECK(co_await there.entered.wait());
+        CO_CHECK(co_await sleep_for(2ms));  // The watch sees the end.
+        stream.reset();
+        co_return co_await there.left.wait();
+    };
+    CHECK(with_waiting(waiting, client));
+    CHECK(waiting.cancelled);
+}
+
+TEST_CASE("a client that half-closes before its last request is served can leave", "[server]") {
+    Waiting waiting;
+    auto client = [](std::unique_ptr<FdStream> stream, Waiting& there) -> Task<void> {
+        CO_CHECK(co_await stream->write(get));
+        CO_CHECK(co_await there.entered.wait());
+        CO_CHECK(co_await stream->write(get));
+        CO_CHECK(co_await stream->shutdown_write());
+        CO_CHECK(co_await sleep_for(2ms));
+        there.entered.reset();
+        there.go.set();
+        there.go.reset();
+        CO_CHECK(co_await there.entered.wait());  // The second one is waited with.
+        there.left.reset();
+        stream.reset();
+        co_return co_await there.left.wait();
+    };
+    CHECK(with_waiting(waiting, client));
+    CHECK(waiting.cancelled);
+}
+
+TEST_CASE("a client that sent too much to be watched can leave", "[server]") {
+    Waiting waiting;
+    auto client = [](std::unique_ptr<FdStream> stream, Waiting& there) -> Task<void> {
+        CO_CHECK(co_await stream->write(get));
+        CO_CHECK(co_await there.entered.wait());
+        CO_CHECK(co_await stream->write(std::string(50'000, 'x')));
+        CO_CHECK(co_await sleep_for(2ms));
+        stream.reset();
+        co_return co_await there.left.wait();
+    };
+    CHECK(with_waiting(waiting, client));
+    CHECK(waiting.cancelled);
+}
+
 TEST_CASE("requests pipelined behind a waiting handler are kept", "[server]") {
     Waiting waiting;
     auto client = [](std::unique_ptr<FdStream> stream, Waiting& there) -> Task<void> {

@@ -192,6 +192,30 @@ TEST_CASE("heads and bodies have limits", "[server]") {
     CHECK(converse(small, flood).starts_with("HTTP/1.1 413 "));
 }
 
+TEST_CASE("trailers and chunk extensions have limits", "[server]") {
+    const std::string fill(100'000, 'x');
+    const std::string head =
+        "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n";
+    const std::string trailer = head + "0\r\nX: " + fill + "\r\n\r\n";
+    const std::string trailers = head + "0\r\n" + [] {
+        std::string lines;
+        for (int i = 0; i < 20'000; ++i) {
+            lines += "X: y\r\n";
+        }
+        return lines + "\r\n";
+    }();
+    const std::string extension = head + "1;x=" + fill + "\r\na\r\n0\r\n\r\n";
+    for (const std::string& request : {trailer, trailers, extension}) {
+        const std::string refused = converse(echo, request + get);
+        CHECK(refused.starts_with("HTTP/1.1 431 "));
+        CHECK(count_of(refused, "HTTP/1.1 ") == 1);
+        CHECK(count_of(refused, "Connection: close\r\n") == 1);
+        // Who answers without looking at the body does so; the connection ends all the same.
+        CHECK(count_of(converse(ping, request + get), "HTTP/1.1 200 ") == 1);
+    }
+    CHECK(count_of(converse(echo, head + "0\r\nX: y\r\n\r\n" + get), "HTTP/1.1 200 ") == 2);
+}
+
 TEST_CASE("an unread body is skipped, or ends the connection", "[server]") {
     const std::string some = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n" +
                              std::string(100'000, 'x') + get;
