@@ -60,6 +60,17 @@ Task<bool> copy_records(Job& job, JsonFileReader& reader, const LogsRequest& req
     co_return past_until;
 }
 
+/// Back through the file a block at a time: it may be long, and its lines, too.
+Task<void> seek_tail(JsonFileReader& reader, std::uint64_t count) {
+    for (;;) {
+        CO_TRY(const bool reached, reader.seek_tail_step(count));
+        if (reached) {
+            co_return ok;
+        }
+        co_await yield_now();
+    }
+}
+
 }  // namespace
 
 Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRequest request) {
@@ -82,7 +93,7 @@ Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRe
                 reader.emplace(*std::move(opened));
                 // A tail is of what there was when the request came.
                 if (request.tail && first) {
-                    CO_CHECK(reader->seek_tail(*request.tail));
+                    CO_CHECK(co_await seek_tail(*reader, *request.tail));
                 }
             }
         }

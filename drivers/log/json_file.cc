@@ -4,8 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <optional>
+#include <utility>
 
 #include "http/json_reader.h"
 #include "http/json_writer.h"
@@ -16,6 +17,20 @@ namespace davit {
 namespace {
 
 constexpr std::size_t read_bytes = 256 * 1024;
+
+/// Of records, before they are written and others have their turn.
+constexpr std::size_t step_bytes = 256 * 1024;
+
+/// A record's text may grow sixfold by escapes; other writers add attributes. No line is read into
+/// memory beyond this.
+constexpr std::size_t record_bytes_max = 1024 * 1024;
+static_assert(record_bytes_max > 8 * limits::log_line_bytes_max);
+
+constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
+
+Error too_long() {
+    return Error(ErrorKind::corrupt, "log record: the line is longer than any record");
+}
 
 std::string_view stream_name(OutputStream stream) {
     return stream == OutputStream::standard_output ? "stdout" : "stderr";
@@ -30,16 +45,52 @@ Result<void> JsonFileWriter::create() {
 }
 
 void JsonFileWriter::add_record(OutputStream stream, std::string_view text) {
-    last_ = std::max(wall_now(), last_ + Nanoseconds(1));
-    JsonWriter json(records_);
-    json.begin_object().key("log").string(text).key("stream").string(stream_name(stream));
-    json.key("time").string(rfc3339_nano(last_)).end_object();
-    records_ += '\n';
+    records_ += "{\"log\":";
+    JsonWriter(records_).string(text);
+    records_.append(",\"stream\":\"").append(stream_name(stream)).append("\",\"time\":\"");
+    add_time();
+    records_ += "\"}\n";
+}
+
+/// As rfc3339_nano(), which costs more than all else of a short record.
+void JsonFileWriter::add_time() {
+    const std::int64_t nanoseconds = last_.time_since_epoch().count();
+    if (second_ != nanoseconds / nanoseconds_per_second) {
+        second_ = nanoseconds / nanoseconds_per_second;
+        second_text_ = rfc3339_nano(WallTime(std::chrono::seconds(second_)));
+        second_text_.pop_back();
+    }
+    records_ += second_text_;
+    std::int64_t fraction = nanoseconds % nanoseconds_per_second;
+    if (fraction > 0) {
+        std::array<char, 10> digits{'.'};
+        for (std::size_t i = 9; i > 0; --i) {
+            digits[i] = static_cast<char>('0' + fraction % 10);
+            fraction /= 10;
+        }
+        std::size_t size = digits.size();
+        while (digits[size - 1] == '0') {
+            --size;
+        }
+        records_.append(digits.data(), size);
+    }
+    records_ += 'Z';
 }
 
 Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes) {
-    std::string& held = partial(stream);
+    Result<void> first = ok;
     while (!bytes.empty()) {
+        if (Result<void> written = append_step(stream, bytes); !written && first) {
+            first = std::move(written);
+        }
+    }
+    return first;
+}
+
+Result<void> JsonFileWriter::append_step(OutputStream stream, std::string_view& bytes) {
+    std::string& held = partial(stream);
+    const WallTime now = wall_now();
+    while (!bytes.empty() && records_.size() < step_bytes) {
         const std::size_t newline = bytes.find('\n');
         std::size_t take = newline == std::string_view::npos ? bytes.size() : newline + 1;
         const std::size_t room = limits::log_line_bytes_max - held.size();
@@ -49,7 +100,10 @@ Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes)
         bytes.remove_prefix(take);
         if (!complete && held.size() + take < limits::log_line_bytes_max) {
             held.append(piece);
-        } else if (held.empty()) {
+            continue;
+        }
+        last_ = std::max(now, last_ + Nanoseconds(1));
+        if (held.empty()) {
             add_record(stream, piece);
         } else {
             held.append(piece);
@@ -63,6 +117,7 @@ Result<void> JsonFileWriter::append(OutputStream stream, std::string_view bytes)
 Result<void> JsonFileWriter::end(OutputStream stream) {
     std::string& held = partial(stream);
     if (!held.empty()) {
+        last_ = std::max(wall_now(), last_ + Nanoseconds(1));
         add_record(stream, held);
         held.clear();
     }
@@ -123,34 +178,51 @@ Result<JsonFileReader> JsonFileReader::open(const std::string& path) {
     return JsonFileReader(std::move(fd));
 }
 
-Result<void> JsonFileReader::seek_tail(std::uint64_t count) {
-    struct stat info {};
+Result<bool> JsonFileReader::seek_tail_step(std::uint64_t count) {
+    if (!tail_) {
+        struct stat info {};
 
-    if (::fstat(fd_.get(), &info) != 0) {
-        return Error::from_errno(errno, "fstat", "log");
-    }
-    // Backwards over the newlines that end records; the count+1st from the end stands right before.
-    auto position = static_cast<std::uint64_t>(info.st_size);
-    std::uint64_t newlines = 0;
-    std::string block;
-    while (position > 0) {
-        const std::uint64_t size = std::min<std::uint64_t>(position, read_bytes);
-        position -= size;
-        block.resize(size);
-        const ssize_t got =
-            ::pread(fd_.get(), block.data(), block.size(), static_cast<off_t>(position));
-        if (got < 0) {
-            return Error::from_errno(errno, "pread", "log");
+        if (::fstat(fd_.get(), &info) != 0) {
+            return Error::from_errno(errno, "fstat", "log");
         }
-        for (auto i = static_cast<std::size_t>(got); i-- > 0;) {
-            if (block[i] == '\n' && newlines++ == count) {
-                offset_ = position + i + 1;
-                return ok;
-            }
-        }
+        tail_ = Tail{static_cast<std::uint64_t>(info.st_size), 0};
     }
     offset_ = 0;
-    return ok;
+    if (tail_->position == 0) {
+        return true;
+    }
+    // Backwards over the newlines that end records; the count+1st from the end stands right before.
+    const std::uint64_t size = std::min<std::uint64_t>(tail_->position, read_bytes);
+    tail_->position -= size;
+    std::string block(size, '\0');
+    const ssize_t got =
+        ::pread(fd_.get(), block.data(), block.size(), static_cast<off_t>(tail_->position));
+    if (got < 0) {
+        return Error::from_errno(errno, "pread", "log");
+    }
+    for (auto i = static_cast<std::size_t>(got); i-- > 0;) {
+        if (block[i] == '\n' && tail_->newlines++ == count) {
+            offset_ = tail_->position + i + 1;
+            return true;
+        }
+    }
+    return tail_->position == 0;
+}
+
+/// Read once into buffer_. Gives: how many bytes; 0 at the end.
+Result<std::size_t> JsonFileReader::fill() {
+    const std::size_t before = buffer_.size();
+    const std::size_t want =
+        std::min<std::uint64_t>(read_bytes, end_ > offset_ ? end_ - offset_ : 0);
+    buffer_.resize(before + want);
+    const ssize_t got =
+        ::pread(fd_.get(), buffer_.data() + before, want, static_cast<off_t>(offset_));
+    buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (got < 0) {
+        return Error::from_errno(errno, "pread", "log");
+    }
+    offset_ += static_cast<std::uint64_t>(got);
+    return static_cast<std::size_t>(got);
 }
 
 Result<std::optional<LogRecord>> JsonFileReader::next() {
@@ -159,20 +231,22 @@ Result<std::optional<LogRecord>> JsonFileReader::next() {
         buffer_.erase(0, used_);
         used_ = 0;
         const std::size_t before = buffer_.size();
-        const std::size_t want =
-            std::min<std::uint64_t>(read_bytes, end_ > offset_ ? end_ - offset_ : 0);
-        buffer_.resize(before + want);
-        const ssize_t got =
-            ::pread(fd_.get(), buffer_.data() + before, want, static_cast<off_t>(offset_));
-        buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-        if (got < 0) {
-            return Error::from_errno(errno, "pread", "log");
+        if (skipping_ || before > record_bytes_max) {
+            skipping_ = true;
+            buffer_.clear();
+            if (before > 0) {
+                return too_long();
+            }
         }
+        TRY(const std::size_t got, fill());
         if (got == 0) {
             return std::optional<LogRecord>{};
         }
-        offset_ += static_cast<std::uint64_t>(got);
         newline = buffer_.find('\n', before);
+    }
+    if (std::exchange(skipping_, false)) {
+        used_ = newline + 1;
+        return too_long();
     }
     const std::string_view line = std::string_view(buffer_).substr(used_, newline - used_);
     used_ = newline + 1;

@@ -7,6 +7,7 @@
 /// "\n".
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -38,6 +39,10 @@ class JsonFileWriter {
     /// written whole are then lost.
     Result<void> append(OutputStream stream, std::string_view bytes);
 
+    /// The same for as much of the beginning of bytes as is one step's work, which is then taken
+    /// off them: short lines grow thirtyfold on their way to the file.
+    Result<void> append_step(OutputStream stream, std::string_view& bytes);
+
     /// The stream ended: what it left without a newline is a record too.
     Result<void> end(OutputStream stream);
 
@@ -48,6 +53,7 @@ class JsonFileWriter {
     explicit JsonFileWriter(std::string path) : path_(std::move(path)) {}
 
     void add_record(OutputStream stream, std::string_view text);
+    void add_time();
     Result<void> flush();
     void torn_record_remove(std::size_t torn_bytes);
 
@@ -59,6 +65,9 @@ class JsonFileWriter {
     Fd fd_;
     /// Of the last record: times grow from record to record, so that `since` can name each.
     WallTime last_{};
+    /// The text of that time up to the second, and which second that is.
+    std::string second_text_;
+    std::int64_t second_ = -1;
     std::string partial_[2];
     std::string records_;
     /// The file ends in half a record: the next one starts on a new line.
@@ -77,11 +86,13 @@ class JsonFileReader {
     /// Errors: not_found.
     static Result<JsonFileReader> open(const std::string& path);
 
-    /// Position so that exactly the last count records (of those there are now) follow.
-    Result<void> seek_tail(std::uint64_t count);
+    /// One step (of one block) towards the position from which exactly the last count records, of
+    /// those there were at the first step, follow. Gives: true when it is reached.
+    Result<bool> seek_tail_step(std::uint64_t count);
 
     /// The next complete record; nothing at the end of what is written so far.
-    /// Errors: corrupt for a line that is not a record (the next call goes on after it).
+    /// Errors: corrupt for a line that is not a record (the next call goes on after it), and for
+    /// each piece of one that is longer than any record is.
     Result<std::optional<LogRecord>> next();
 
     /// Take the file for no longer than that from now on.
@@ -90,10 +101,22 @@ class JsonFileReader {
     /// Bytes of lines that next() has passed, good or bad.
     std::uint64_t bytes_read() const { return offset_ - (buffer_.size() - used_); }
 
+    /// Memory in use for the file's bytes; bounded.
+    std::size_t buffer_bytes() const { return buffer_.capacity(); }
+
   private:
     explicit JsonFileReader(Fd fd) : fd_(std::move(fd)) {}
 
+    struct Tail {
+        std::uint64_t position = 0;  // Everything behind it was looked at.
+        std::uint64_t newlines = 0;
+    };
+
+    Result<std::size_t> fill();
+
     Fd fd_;
+    std::optional<Tail> tail_;
+    bool skipping_ = false;     // Inside a line that was too long.
     std::uint64_t offset_ = 0;  // Of the first byte that is not in buffer_ yet.
     std::uint64_t end_ = std::numeric_limits<std::uint64_t>::max();
     std::string buffer_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reactor/base/limits.h"
+#include "reactor/timer.h"
 
 namespace davit {
 
@@ -45,25 +46,45 @@ void OutputHub::log_to(std::optional<JsonFileWriter> log) {
     }
 }
 
-Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
+/// To the log and to the readers as much as is one step's work; takes it off bytes. The two go
+/// together: a reader that comes later finds it in the log, and in no chunk.
+void OutputHub::publish_step(OutputStream stream, std::string_view& bytes) {
+    const std::string_view all = bytes;
     if (log_) {
-        log_result(log_->append(stream, bytes));
+        log_result(log_->append_step(stream, bytes));
+    } else {
+        bytes = {};
     }
     if (readers_.empty()) {
-        co_return ok;
+        return;
     }
-    const auto shared = std::make_shared<const std::string>(bytes);
+    const auto shared =
+        std::make_shared<const std::string>(all.substr(0, all.size() - bytes.size()));
     for (Reader* reader : readers_) {
         reader->chunks_.push_back({stream, shared});
         reader->bytes_ += shared->size();
         reader->waiters_.wake_one();
     }
-    while (!draining_ && std::ranges::any_of(readers_, [](const Reader* reader) {
-        return reader->bytes_ >= limits::attach_backlog_bytes_max;
-    })) {
-        CO_CHECK(co_await room_.wait());
+}
+
+Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
+    std::string rest;  // bytes are the caller's only up to the first wait.
+    for (;;) {
+        publish_step(stream, bytes);
+        if (!bytes.empty() && rest.empty()) {
+            rest = bytes;
+            bytes = rest;
+        }
+        while (!draining_ && std::ranges::any_of(readers_, [](const Reader* reader) {
+            return reader->bytes_ >= limits::attach_backlog_bytes_max;
+        })) {
+            CO_CHECK(co_await room_.wait());
+        }
+        if (bytes.empty()) {
+            co_return ok;
+        }
+        co_await yield_now();
     }
-    co_return ok;
 }
 
 void OutputHub::stream_ended(OutputStream stream) {

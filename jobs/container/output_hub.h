@@ -88,6 +88,7 @@ class OutputHub {
   private:
     friend class Reader;
 
+    void publish_step(OutputStream stream, std::string_view& bytes);
     void log_result(Result<void> written);
     void log_wake();
 

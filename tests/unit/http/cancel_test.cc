@@ -2,12 +2,13 @@
 // leave nothing open. Method: the same exchange again and again, cancelled in its first turn of the
 // loop, its second, and so on, between what the kernel reports and what is resumed by it, until it
 // ends uncancelled. Descriptors are counted, and the sanitizers watch the rest.
+#include "tests/support/cancel.h"
+
 #include "http/client.h"
 #include "http/resolver.h"
 #include "http/server.h"
 #include "http/tls.h"
 #include "reactor/listener.h"
-#include "tests/support/cancel.h"
 #include "tests/support/catch.h"
 #include "tests/unit/http/http_support.h"
 #include "tests/unit/http/name_server.h"
@@ -192,7 +193,8 @@ Task<int> post(HttpClient& client, std::string url) {
 
 }  // namespace
 
-TEST_CASE("cancel: an HTTP request, from connecting to its answer's last byte", "[cancel][client]") {
+TEST_CASE("cancel: an HTTP request, from connecting to its answer's last byte",
+          "[cancel][client]") {
     const int cancelled = sweep([](Round& round) -> Task<void> {
         HttpServer server(mirror, {});
         CO_TRY(Listener listener, Listener::tcp("127.0.0.1", 0));
@@ -234,8 +236,7 @@ TEST_CASE("cancel: a server's connection, from head to answer", "[cancel][server
         };
         TaskGroup peer(GroupPolicy::independent);
         peer.spawn(ask(std::move(pair.second)));
-        CO_TRY(const auto done,
-               co_await tested(round, serve(server, std::move(pair.first))));
+        CO_TRY(const auto done, co_await tested(round, serve(server, std::move(pair.first))));
         CHECK(done == 1);
         CHECK(server.connections() == 0);
         static_cast<void>(co_await peer.join());

@@ -1,9 +1,13 @@
 // Goal: jobs can be listed and cancelled, events stay bounded, and a container's output reaches
 // every reader without one holding up the others' end. Method: the classes alone, in a loop.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "jobs/container/output_hub.h"
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
 #include "reactor/base/limits.h"
+#include "reactor/base/tree_remove.h"
 #include "reactor/loop.h"
 #include "reactor/task_group.h"
 #include "reactor/timer.h"
@@ -181,6 +185,56 @@ TEST_CASE("a reader that does not read holds the writer, but not the end", "[out
         }
         CHECK(read == 3 * bytes.size());
         co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
+TEST_CASE("output that grows in the log is taken in steps; who joins between misses nothing",
+          "[output]") {
+    auto body = []() -> Task<void> {
+        const std::string directory = "/tmp/davit-hub-test-" + std::to_string(::getpid());
+        const std::string path = directory + "/log";
+        const std::string lines(32 * 1024, '\n');
+        OutputHub hub;
+        hub.log_to(JsonFileWriter::make(path));
+        auto publish = [](OutputHub& to, std::string bytes, bool& done) -> Task<void> {
+            CO_CHECK(co_await to.publish(OutputStream::standard_output, bytes));
+            done = true;
+            co_return ok;
+        };
+        bool done = false;
+        TaskGroup group;
+        group.spawn(publish(hub, lines, done));
+        CHECK(!done);  // Others have their turn before all of it is written.
+        co_await yield_now();
+        CHECK(!done);
+        OutputHub::Reader late(hub);
+        CO_CHECK(co_await group.join());
+        hub.run_ended();
+        auto log = JsonFileReader::open(path);
+        REQUIRE(log);
+        log->end_at(late.log_position()->file_bytes);
+        std::size_t replayed = 0;
+        for (;;) {
+            CO_TRY(const std::optional<LogRecord> record, log->next());
+            if (!record) {
+                break;
+            }
+            ++replayed;
+        }
+        std::size_t followed = 0;
+        for (;;) {
+            CO_TRY(const std::optional<OutputChunk> chunk, co_await late.next());
+            if (!chunk) {
+                break;
+            }
+            followed += chunk->bytes->size();
+        }
+        CHECK(replayed > 0);
+        CHECK(followed > 0);
+        CHECK(replayed + followed == lines.size());
+        co_return remove_tree(AT_FDCWD, directory);
     };
     Loop loop;
     CHECK(loop.run(body()));

@@ -175,19 +175,19 @@ TEST_CASE("cancel: when_both ends both, and keeps neither's value", "[cancel][gr
         AsyncEvent second;
         const Token token = std::make_shared<int>(1);
         {
-            const auto both = co_await cancel_at(
-                moment,
-                when_both(token_after(first, token), token_after(second, token)),
-                set_both(first, second));
+            const auto both =
+                co_await cancel_at(moment,
+                                   when_both(token_after(first, token), token_after(second, token)),
+                                   set_both(first, second));
             CHECK(was_cancelled(both));
         }
         CHECK(token.use_count() == 1);
         {
             // One has its value when the other is cancelled.
-            const auto half = co_await cancel_at(
-                moment,
-                when_both(token_after(first, token), token_after(second, token)),
-                set(first));
+            const auto half =
+                co_await cancel_at(moment,
+                                   when_both(token_after(first, token), token_after(second, token)),
+                                   set(first));
             CHECK((half || was_cancelled(half)));
         }
         CHECK(token.use_count() == 1);

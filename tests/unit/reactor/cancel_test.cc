@@ -2,6 +2,8 @@
 // turn in which what it waits for arrives; nothing is lost or leaked by that. Method: each is run
 // once per moment on a loop of its own (tests/support/cancel.h); then what it held is used again,
 // and the descriptors are counted.
+#include "tests/support/cancel.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -18,7 +20,6 @@
 #include "reactor/ring.h"
 #include "reactor/signal.h"
 #include "reactor/stream.h"
-#include "tests/support/cancel.h"
 #include "tests/support/catch.h"
 
 using namespace davit;
@@ -109,12 +110,10 @@ TEST_CASE("cancel: a stream's read takes all or nothing", "[cancel][stream]") {
 TEST_CASE("cancel: readiness and hang-up of a stream", "[cancel][stream]") {
     at_every_moment([](CancelMoment moment) -> Task<void> {
         CO_TRY(StreamPair pair, stream_pair_make());
-        check_outcome(
-            moment,
-            co_await cancel_at(moment, pair.first->readable(), send_byte(*pair.second)));
-        check_outcome(
-            moment,
-            co_await cancel_at(moment, pair.first->hung_up(), close_stream(pair.second)));
+        check_outcome(moment,
+                      co_await cancel_at(moment, pair.first->readable(), send_byte(*pair.second)));
+        check_outcome(moment,
+                      co_await cancel_at(moment, pair.first->hung_up(), close_stream(pair.second)));
         pair.second.reset();
         co_return co_await pair.first->hung_up();
     });
@@ -179,11 +178,11 @@ TEST_CASE("cancel: connecting gives its socket back", "[cancel][stream]") {
         const std::size_t before = descriptors_open();
         {
             // On the loopback device a connection is there before anybody looks.
-            const auto connected = co_await cancel_at(
-                moment,
-                connect_tcp("127.0.0.1", waits ? full.port : open.port()),
-                nothing(),
-                waits);
+            const auto connected =
+                co_await cancel_at(moment,
+                                   connect_tcp("127.0.0.1", waits ? full.port : open.port()),
+                                   nothing(),
+                                   waits);
             check_outcome(moment, connected);
         }
         CHECK(descriptors_open() == before);
@@ -269,8 +268,7 @@ TEST_CASE("cancel: ring operations end, and their entries are free again", "[can
             });
         };
         CO_TRY(const int got,
-               co_await cancel_at(
-                   moment, read(*ring, pair.first->fd()), send_byte(*pair.second)));
+               co_await cancel_at(moment, read(*ring, pair.first->fd()), send_byte(*pair.second)));
         // The kernel decides who was first; what matters is that the byte is in one place.
         const bool sent = moment == CancelMoment::unseen || moment == CancelMoment::same_turn;
         CHECK((got == 1 || got == -ECANCELED || got == -EINTR));
@@ -295,7 +293,9 @@ TEST_CASE("cancel: a timer and a cancellation in one turn", "[cancel][timer]") {
     auto body = [](bool cancelled_first) -> Task<void> {
         const MonotonicTime deadline = monotonic_now() + 2ms;
         Cancellable<void> tested;
-        auto sleep = [](MonotonicTime until) -> Task<void> { co_return co_await sleep_until(until); };
+        auto sleep = [](MonotonicTime until) -> Task<void> {
+            co_return co_await sleep_until(until);
+        };
         auto cancel = [](void* context) noexcept {
             static_cast<Cancellable<void>*>(context)->cancel();
         };

@@ -27,7 +27,10 @@ struct LogFile {
         auto reader = JsonFileReader::open(path);
         REQUIRE(reader);
         if (tail) {
-            REQUIRE(reader->seek_tail(*tail));
+            for (Result<bool> reached = false; reached && !*reached;) {
+                reached = reader->seek_tail_step(*tail);
+                REQUIRE(reached);
+            }
         }
         std::vector<LogRecord> records;
         for (;;) {
@@ -167,4 +170,75 @@ TEST_CASE("a reader stops where it is told, which is where the writer stood", "[
     const auto nothing = reader->next();
     REQUIRE(nothing);
     CHECK(!nothing->has_value());
+}
+
+TEST_CASE("a step's work is bounded, however short the lines", "[log]") {
+    const LogFile file;
+    auto log = JsonFileWriter::make(file.path);
+    const std::string lines(64 * 1024, '\n');
+    std::string_view left = lines;
+    int steps = 0;
+    std::uint64_t written = 0;
+    while (!left.empty()) {
+        REQUIRE(log.append_step(out, left));
+        ++steps;
+        CHECK(log.position().file_bytes - written < 300 * 1024);
+        written = log.position().file_bytes;
+    }
+    CHECK(steps > 10);
+    CHECK(file.read().size() == lines.size());
+    // A long line is no more than a step, and what it leaves is held back.
+    const std::string long_line(limits::log_line_bytes_max + 10, 'x');
+    left = long_line;
+    REQUIRE(log.append_step(err, left));
+    CHECK(left.empty());
+    CHECK(log.position().partial_error.size() == 10);
+}
+
+TEST_CASE("records have times that grow, in the usual form", "[log]") {
+    const LogFile file;
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.append(out, std::string(3000, '\n')));
+    REQUIRE(log.append(out, "x\ny\n"));
+    auto text = file_read(file.path);
+    REQUIRE(text);
+    const auto records = file.read();
+    REQUIRE(records.size() == 3002);
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        at = text->find(R"("time":")", at) + 8;
+        const std::string shown = text->substr(at, text->find('"', at) - at);
+        CHECK((shown == rfc3339_nano(records[i].time)));
+        CHECK((i == 0 || records[i].time > records[i - 1].time));
+    }
+}
+
+TEST_CASE("a line longer than any record is passed over in pieces", "[log]") {
+    const LogFile file;
+    auto log = JsonFileWriter::make(file.path);
+    REQUIRE(log.append(out, "before\n"));
+    auto spoiler = Fd::open(file.path, O_WRONLY | O_APPEND);
+    REQUIRE(write_all(spoiler->get(), std::string(20'000'000, 'x')));
+    auto reader = JsonFileReader::open(file.path);
+    REQUIRE(reader);
+    CHECK((*reader->next())->text == "before\n");
+    int pieces = 0;
+    std::uint64_t passed = reader->bytes_read();
+    Result<std::optional<LogRecord>> record = reader->next();
+    for (; !record; record = reader->next()) {
+        CHECK(record.error().kind() == ErrorKind::corrupt);
+        CHECK(reader->buffer_bytes() < 4'000'000);
+        CHECK(reader->bytes_read() - passed < 2'000'000);
+        passed = reader->bytes_read();
+        ++pieces;
+    }
+    CHECK(pieces > 10);
+    CHECK(!record->has_value());  // The end, for now; the line is still not over.
+    REQUIRE(write_all(spoiler->get(), "x\n"));
+    REQUIRE(log.append(out, "after\n"));
+    CHECK(reader->next().error().kind() == ErrorKind::corrupt);
+    record = reader->next();
+    REQUIRE(record);
+    CHECK((*record)->text == "after\n");
+    CHECK(file.read(1).at(0).text == "after\n");
 }
