@@ -38,14 +38,22 @@ Result<void> sync_directory(const std::string& path) {
 }  // namespace
 
 Result<GraphDb::ViewScope> GraphDb::ViewScope::begin(const GraphDb& db) {
-    TRY_VOID(db.reader_enter());
-    MDB_txn* txn = nullptr;
-    if (const int code = mdb_txn_begin(db.env_, nullptr, MDB_RDONLY, &txn); code != MDB_SUCCESS) {
+    for (bool again = false;; again = true) {
+        db.reader_enter();
+        MDB_txn* txn = nullptr;
+        const int code = db.begin(MDB_RDONLY, &txn);
+        if (code == MDB_SUCCESS) {
+            inside.push_back(&db);
+            return ViewScope(db, txn);
+        }
         db.reader_leave();
-        return lmdb_error(code, "mdb_txn_begin", db.options_.directory);
+        // Inside another view the old environment is in use, by ourselves.
+        if (code != MDB_PANIC || again || std::ranges::find(inside, &db) != inside.end()) {
+            return lmdb_error(code, "mdb_txn_begin", db.options_.directory);
+        }
+        const std::lock_guard lock(db.write_mutex_);
+        TRY_VOID(db.reopen_if_lost());
     }
-    inside.push_back(&db);
-    return ViewScope(db, txn);
 }
 
 GraphDb::ViewScope::ViewScope(ViewScope&& other) noexcept
@@ -62,8 +70,8 @@ GraphDb::ViewScope::~ViewScope() {
 Result<std::unique_ptr<GraphDb>> GraphDb::open(GraphDbOptions options) {
     TRY_VOID(make_directories(options.directory, 0700));
     std::unique_ptr<GraphDb> db(new GraphDb(std::move(options)));
-    TRY_VOID(db->open_environment());
-    TRY_VOID(db->open_tables());
+    TRY_VOID(db->open_environment(db->options_.map_bytes));
+    TRY_VOID(db->create_tables());
     const SchemaPlan& plan = db->options_.schema;
     Result<void> applied =
         db->update([&plan](WriteTxn& txn) -> Result<void> { return schema_apply(txn, plan); });
@@ -82,14 +90,14 @@ GraphDb::~GraphDb() {
     }
 }
 
-Result<void> GraphDb::open_environment() {
+Result<void> GraphDb::open_environment(std::size_t map_bytes) const {
     if (const int code = mdb_env_create(&env_); code != MDB_SUCCESS) {
         env_ = nullptr;
         return lmdb_error(code, "mdb_env_create");
     }
     int code = mdb_env_set_maxdbs(env_, static_cast<MDB_dbi>(table_count));
     if (code == MDB_SUCCESS) {
-        code = mdb_env_set_mapsize(env_, options_.map_bytes);
+        code = mdb_env_set_mapsize(env_, map_bytes);
     }
     // NOTLS: a read transaction belongs to its view, not to the thread. NORDAHEAD: records are read
     // here and there; pages read ahead would only count as our memory.
@@ -101,6 +109,7 @@ Result<void> GraphDb::open_environment() {
         code = mdb_env_open(env_, options_.directory.c_str(), flags, 0600);
     }
     if (code != MDB_SUCCESS) {
+        mdb_env_close(std::exchange(env_, nullptr));
         return lmdb_error(code, "mdb_env_open", options_.directory);
     }
     // LMDB leaves this one descriptor open across exec.
@@ -112,19 +121,34 @@ Result<void> GraphDb::open_environment() {
     return ok;
 }
 
-Result<void> GraphDb::open_tables() {
-    const auto open_all = [this](MDB_txn* txn, bool& map_full) -> Result<void> {
+/// In a transaction of its own; map_full asks for a larger map.
+Result<void> GraphDb::open_tables(bool& map_full) const {
+    const auto open_all = [this](MDB_txn* txn, bool& full) -> Result<void> {
         for (std::size_t i = 0; i < table_count; ++i) {
             const std::string name(table_names[i]);
             const int code = mdb_dbi_open(txn, name.c_str(), MDB_CREATE, &tables_[i]);
             if (code != MDB_SUCCESS) {
-                map_full = code == MDB_MAP_FULL;
+                full = code == MDB_MAP_FULL;
                 return lmdb_error(code, "mdb_dbi_open", name);
             }
         }
         return ok;
     };
-    return transact(open_all);
+    Attempt made;
+    Result<void> opened = attempt(open_all, made);
+    map_full = made.map_full;
+    return opened;
+}
+
+Result<void> GraphDb::create_tables() {
+    for (;;) {
+        bool map_full = false;
+        Result<void> opened = open_tables(map_full);
+        if (!map_full) {
+            return opened;
+        }
+        TRY_VOID(grow());
+    }
 }
 
 Result<void> GraphDb::run_update(Update update) {
@@ -140,31 +164,66 @@ Result<void> GraphDb::transact(Body body) {
            "an update inside a view or an update of the same database");
     const std::lock_guard lock(write_mutex_);
     const InsideMark mark(*this);
-    for (;;) {
-        bool map_full = false;
-        Result<void> result = attempt(body, map_full);
-        if (!map_full) {
+    for (bool reopened = false;;) {
+        TRY_VOID(reopen_if_lost());
+        Attempt made;
+        Result<void> result = attempt(body, made);
+        if (!made.begun && lost_ && !reopened) {
+            reopened = true;
+            continue;
+        }
+        if (!made.map_full) {
             return result;
         }
         TRY_VOID(grow());
     }
 }
 
-Result<void> GraphDb::attempt(Body body, bool& map_full) {
-    if (map_lost_) {
-        return Error(ErrorKind::unavailable, "database " + options_.directory + " lost its map");
+/// mdb_txn_begin() for a transaction without a parent; notices that LMDB has given up.
+int GraphDb::begin(unsigned flags, MDB_txn** txn) const {
+    const int code = lost_ ? MDB_PANIC : mdb_txn_begin(env_, nullptr, flags, txn);
+    if (code == MDB_PANIC) {
+        lost_ = true;
     }
+    return code;
+}
+
+/// Called with write_mutex_ held, outside of all views of this thread.
+Result<void> GraphDb::reopen_if_lost() const {
+    if (!lost_) {
+        return ok;
+    }
+    std::unique_lock lock(map_mutex_);
+    readers_gone_.wait(lock, [this] { return readers_ == 0; });
+    if (env_ != nullptr) {
+        mdb_env_close(std::exchange(env_, nullptr));
+    }
+    Result<void> opened = open_environment(std::max(options_.map_bytes, grown_bytes_));
+    if (opened) {
+        lost_ = false;
+        bool map_full = false;
+        opened = open_tables(map_full);
+    }
+    if (!opened) {
+        lost_ = true;
+        return std::move(opened).error().context("open database again", options_.directory);
+    }
+    return ok;
+}
+
+Result<void> GraphDb::attempt(Body body, Attempt& made) const {
     MDB_txn* txn = nullptr;
-    if (const int code = mdb_txn_begin(env_, nullptr, 0, &txn); code != MDB_SUCCESS) {
+    if (const int code = begin(0, &txn); code != MDB_SUCCESS) {
         return lmdb_error(code, "mdb_txn_begin", options_.directory);
     }
-    Result<void> result = body(txn, map_full);
-    if (!result || map_full) {
+    made.begun = true;
+    Result<void> result = body(txn, made.map_full);
+    if (!result || made.map_full) {
         mdb_txn_abort(txn);
         return result;
     }
     if (const int code = mdb_txn_commit(txn); code != MDB_SUCCESS) {
-        map_full = code == MDB_MAP_FULL;
+        made.map_full = code == MDB_MAP_FULL;
         return lmdb_error(code, "mdb_txn_commit", options_.directory);
     }
     return ok;
@@ -225,26 +284,26 @@ Result<void> GraphDb::grow() {
     // for.
     readers_gone_.wait(lock, [this] { return readers_ == 0; });
     if (const int code = mdb_env_set_mapsize(env_, bytes); code != MDB_SUCCESS) {
-        map_lost_ = true;
+        lost_ = true;
         return lmdb_error(code, "mdb_env_set_mapsize", options_.directory);
     }
+    grown_bytes_ = bytes;
     return ok;
 }
 
 std::size_t GraphDb::map_bytes() const {
     const std::lock_guard lock(map_mutex_);
+    if (env_ == nullptr) {
+        return 0;
+    }
     MDB_envinfo info{};
     mdb_env_info(env_, &info);
     return info.me_mapsize;
 }
 
-Result<void> GraphDb::reader_enter() const {
+void GraphDb::reader_enter() const {
     const std::lock_guard lock(map_mutex_);
-    if (map_lost_) {
-        return Error(ErrorKind::unavailable, "database " + options_.directory + " lost its map");
-    }
     ++readers_;
-    return ok;
 }
 
 void GraphDb::reader_leave() const {

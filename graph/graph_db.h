@@ -11,7 +11,12 @@
 /// database before it has succeeded. Growing waits for the open views; therefore a view must not
 /// update.
 ///
+/// An environment that LMDB has given up (MDB_PANIC: its meta page could not be written, as on a
+/// disk that failed for a while) is closed and opened again by the next call, which finds the last
+/// commit that reached the file. Of the update that failed with it nothing or all is there.
+///
 /// One process at a time: take the DataRootLock first. Not usable after fork(2).
+#include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -115,33 +120,45 @@ class GraphDb {
 
     explicit GraphDb(GraphDbOptions options) : options_(std::move(options)) {}
 
-    Result<void> open_environment();
-    Result<void> open_tables();
+    Result<void> open_environment(std::size_t map_bytes) const;
+    Result<void> open_tables(bool& map_full) const;
+    Result<void> create_tables();
     Result<void> run_update(Update update);
 
     /// Begin a transaction, hand it to body, commit it if that succeeds; again in a larger map as
     /// long as it sets its flag.
     using Body = FunctionRef<Result<void>(MDB_txn* txn, bool& map_full)>;
     Result<void> transact(Body body);
-    Result<void> attempt(Body body, bool& map_full);
+
+    struct Attempt {
+        bool begun = false;
+        bool map_full = false;
+    };
+
+    Result<void> attempt(Body body, Attempt& made) const;
+    int begin(unsigned flags, MDB_txn** txn) const;
+    Result<void> reopen_if_lost() const;
     Result<void> run_nested(MDB_txn* parent, Update update, bool& map_full);
     Result<void> grow();
 
-    Result<void> reader_enter() const;
+    void reader_enter() const;
     void reader_leave() const;
 
     GraphDbOptions options_;
-    MDB_env* env_ = nullptr;
-    TableHandles tables_{};
+    // Opening it again changes nothing that a caller can see: a view may, too.
+    mutable MDB_env* env_ = nullptr;
+    mutable TableHandles tables_{};
 
-    std::mutex write_mutex_;
+    std::size_t grown_bytes_ = 0;
 
-    /// Guards the map against being moved under a reader.
+    mutable std::mutex write_mutex_;
+
+    /// Guards the map against being moved under a reader. Taken after write_mutex_.
     mutable std::mutex map_mutex_;
     mutable std::condition_variable readers_gone_;
     mutable std::size_t readers_ = 0;
-    /// Growing unmapped the old map and could not make the new one: nothing works any more.
-    bool map_lost_ = false;
+    /// LMDB gave up: growing unmapped the old map and could not make the new one, or MDB_PANIC.
+    mutable std::atomic<bool> lost_ = false;
 };
 
 }  // namespace davit

@@ -315,6 +315,82 @@ TEST_CASE("graph db survives kill -9 in the middle of updates") {
     }
 }
 
+namespace {
+
+/// What LMDB writes its meta pages through: the one descriptor that syncs by itself. Replaced by
+/// one that cannot be written, it fails as a disk would, and LMDB says MDB_PANIC from then on.
+void break_meta_writes(const std::string& directory) {
+    const std::string file = directory + "/data.mdb";
+    const int reading = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    REQUIRE(reading >= 0);
+    int broken = 0;
+    for (int fd = 3; fd < 256; ++fd) {
+        const int flags = ::fcntl(fd, F_GETFL);
+        char target[512] = {};
+        const std::string link = "/proc/self/fd/" + std::to_string(fd);
+        const bool ours = ::readlink(link.c_str(), target, sizeof(target) - 1) > 0 &&
+                          std::string_view(target) == file;
+        if (flags >= 0 && (flags & O_DSYNC) != 0 && ours) {
+            REQUIRE(::dup3(reading, fd, O_CLOEXEC) == fd);
+            ++broken;
+        }
+    }
+    ::close(reading);
+    REQUIRE(broken == 1);
+}
+
+}  // namespace
+
+TEST_CASE("graph db works again after LMDB has given up") {
+    const TempDir dir;
+    GraphDbOptions options;
+    options.directory = dir.path() + "/graph";
+    const auto db = must(GraphDb::open(options));
+    const auto put = [&](const std::string& key) {
+        return db->update(
+            [&](WriteTxn& txn) -> Result<void> { return txn.put(Table::references, key, "v"); });
+    };
+    const auto has = [&](const std::string& key) {
+        return db->view([&](const ReadTxn& txn) { return txn.contains(Table::references, key); });
+    };
+    REQUIRE(put("before"));
+
+    SECTION("an update comes first") {
+        break_meta_writes(options.directory);
+        CHECK_FALSE(put("lost"));
+        REQUIRE(put("after"));
+        CHECK(must(has("after")));
+    }
+    SECTION("a view comes first") {
+        break_meta_writes(options.directory);
+        CHECK_FALSE(put("lost"));
+        CHECK(must(has("before")));
+        REQUIRE(put("after"));
+    }
+    SECTION("a view is open meanwhile, and another inside it") {
+        break_meta_writes(options.directory);
+        std::thread writer;
+        const auto outer = db->view([&](const ReadTxn& txn) -> Result<bool> {
+            writer = std::thread([&] { static_cast<void>(put("lost")); });
+            writer.join();
+            writer = std::thread([&] { static_cast<void>(put("after")); });  // Waits for us.
+            CHECK_FALSE(has("before"));
+            return txn.contains(Table::references, "before");
+        });
+        CHECK(must(outer));
+        writer.join();
+        CHECK(must(has("after")));
+    }
+    SECTION("again and again") {
+        for (int i = 0; i < 20; ++i) {
+            break_meta_writes(options.directory);
+            CHECK_FALSE(put("lost"));
+            REQUIRE(put("key" + std::to_string(i)));
+        }
+    }
+    CHECK(must(has("before")));
+}
+
 TEST_CASE("graph db descriptors do not leak into programs that are run") {
     const TempDir dir;
     const auto db = must(GraphDb::open(options_in(dir)));
