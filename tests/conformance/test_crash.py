@@ -216,6 +216,70 @@ def a_full_disk(directory):
             equal(engine.out("run", "--rm", "--network", "none", "bb", "echo", "x"), "x", "it works on")
 
 
+def fill(path):
+    """Take what is free on a file system."""
+    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as filler:
+        for size in (1 << 20, 1 << 12):
+            with contextlib.suppress(OSError):
+                while filler.write(bytes(size)) == size:
+                    pass
+
+
+def create(engine, name):
+    return engine.api("POST", "/containers/create?name=" + name,
+                      {"Image": "bb", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}})
+
+
+def database_survives(engine, filler):
+    """The daemon refuses while its database has no room, and works on when there is some."""
+    equal(create(engine, "before").status, 201, "room")
+    fill(filler)
+    refused = 0
+    for index in range(200):  # What the database has free, first.
+        refused += create(engine, f"c{index}").status >= 500
+        if refused > 20:
+            break
+    check(refused > 20, "refused without room")
+    filler.unlink()
+    eventually(lambda: create(engine, "after").status in (201, 409), "it works on")
+    names = engine.out("ps", "-a", "--format", "{{.Names}}").split()
+    check("before" in names and "after" in names, f"nothing is lost: {names}")
+    engine.stop()
+    engine.start()
+    equal(sorted(engine.out("ps", "-a", "--format", "{{.Names}}").split()), sorted(names),
+          "the next daemon sees the same")
+
+
+@case("davit")
+def a_full_disk_below_the_database(directory):
+    data = directory / "full-database-data"
+    with small_disk(data / "graph", 2) as disk:
+        with engine_in(directory, "full-database", data_root=data) as engine:
+            database_survives(engine, disk / "filler")
+
+
+@case("davit")
+def a_thin_disk_below_the_database(directory):
+    """It promises more than there is: writes succeed and syncs fail, and LMDB says MDB_PANIC."""
+    data = directory / "thin-database-data"
+    (data / "graph").mkdir(parents=True)
+    with small_disk(directory / "thin", 16) as backing:
+        image = backing / "image"
+        with open(image, "wb") as file:
+            file.truncate(256 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=1", str(image)],
+                       check=True)
+        mounted = subprocess.run(["mount", "-o", "loop", str(image), str(data / "graph")],
+                                 capture_output=True, text=True, check=False)
+        if mounted.returncode != 0:
+            raise Skip(f"no loop devices: {mounted.stderr}")
+        try:
+            with engine_in(directory, "thin-database", data_root=data) as engine:
+                database_survives(engine, backing / "filler")
+        finally:
+            subprocess.run(["umount", str(data / "graph")], check=True)
+
+
 @case()
 def a_socket_that_lies_around(directory):
     """A killed daemon leaves its socket; the next one takes it over."""
