@@ -250,7 +250,7 @@ Task<void> container_wait(ApiContext& context) {
     if (!early_head) {
         co_return co_await context.response.send(200, "application/json", body);
     }
-    CO_CHECK(co_await context.response.write(body));
+    CO_CHECK(co_await context.job.write(body));
     co_return co_await context.response.end();
 }
 

@@ -97,7 +97,7 @@ Task<void> follow(ApiContext& context,
         }
         if (filter.admits(*event)) {
             const std::string line = event_json(*event);
-            CO_CHECK(co_await context.response.write(line));
+            CO_CHECK(co_await context.job.write(line));
         }
     }
 }

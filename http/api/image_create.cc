@@ -2,6 +2,7 @@
 #include "http/api/handlers.h"
 #include "http/api/image_event.h"
 #include "jobs/daemon.h"
+#include "jobs/engine.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/import.h"
 #include "jobs/image/progress.h"
@@ -14,11 +15,13 @@ namespace {
 
 /// Runs work that reports progress, and writes the reports to the client as they come. Until the
 /// first one the status is open, so an early failure gets its real code.
-class ProgressResponse {
+class ProgressResponse final : public ProgressSink {
   public:
     explicit ProgressResponse(ApiContext& context) : context_(context) {}
 
-    ProgressQueue& queue() { return queue_; }
+    void update(const ProgressMessage& message) override { queue_.update(message); }
+
+    void phase(std::string_view name) override { context_.job.phases().begin(name); }
 
     /// work ends before this does. Errors: work's, if nothing was written yet; the client's.
     Task<void> carry(Task<void> work) {
@@ -41,7 +44,7 @@ class ProgressResponse {
         if (!outcome_) {
             const std::string line =
                 progress_error_json(outcome_.error().message()) + std::string(progress_line_end);
-            CO_CHECK(co_await context_.response.write(line));
+            CO_CHECK(co_await context_.job.write(line));
         }
         co_return co_await context_.response.end();
     }
@@ -63,7 +66,7 @@ class ProgressResponse {
                 CO_CHECK(co_await context_.response.begin(200, "application/json"));
             }
             const std::string line = progress_json(*message) + std::string(progress_line_end);
-            CO_CHECK(co_await context_.response.write(line));
+            CO_CHECK(co_await context_.job.write(line));
         }
     }
 
@@ -100,7 +103,7 @@ Task<void> pull(ApiContext& context) {
     CO_TRY(request.platform, platform_of(context));
     ProgressResponse progress(context);
     if (reference.is_name_only()) {
-        co_return co_await progress.carry(pull_all(context, std::move(request), progress.queue()));
+        co_return co_await progress.carry(pull_all(context, std::move(request), progress));
     }
     auto work = [](ApiContext& call, PullRequest wanted, ProgressSink& sink) -> Task<void> {
         CO_TRY(const PullResult pulled,
@@ -112,20 +115,18 @@ Task<void> pull(ApiContext& context) {
                     image_labels(call.daemon, pulled.image));
         co_return ok;
     };
-    co_return co_await progress.carry(work(context, std::move(request), progress.queue()));
+    co_return co_await progress.carry(work(context, std::move(request), progress));
 }
 
-/// The archive of an import is the request's body.
-class BodySource final : public LayerSource {
+/// The archive of an import is the job's input.
+class InputSource final : public LayerSource {
   public:
-    explicit BodySource(ServerRequest& request) : request_(request) {}
+    explicit InputSource(Job& job) : job_(job) {}
 
-    Task<std::size_t> read(std::span<char> buffer) override {
-        co_return co_await request_.read_body(buffer);
-    }
+    Task<std::size_t> read(std::span<char> buffer) override { return job_.read(buffer); }
 
   private:
-    ServerRequest& request_;
+    Job& job_;
 };
 
 Task<void> import(ApiContext& context) {
@@ -146,7 +147,7 @@ Task<void> import(ApiContext& context) {
     CO_TRY(request.platform, platform_of(context));
     ProgressResponse progress(context);
     auto work = [](ApiContext& call, ImportRequest wanted, ProgressSink& sink) -> Task<void> {
-        BodySource body(call.request);
+        InputSource body(call.job);
         const std::optional<Reference> name = wanted.reference;
         CO_TRY(const Digest image,
                co_await image_import(*call.daemon.images, std::move(wanted), body, sink));
@@ -158,7 +159,7 @@ Task<void> import(ApiContext& context) {
         image_event(call.daemon, "import", image.str(), image.str(), labels);
         co_return ok;
     };
-    co_return co_await progress.carry(work(context, std::move(request), progress.queue()));
+    co_return co_await progress.carry(work(context, std::move(request), progress));
 }
 
 }  // namespace

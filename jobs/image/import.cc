@@ -37,6 +37,7 @@ Task<Digest> image_import(ImageService& images,
     watcher.received_all = [] {};
     watcher.unpacked = [](std::uint64_t) {};
     LayerExpected anything;
+    progress.phase("layer");
     Result<LayerHandle> unpacked =
         co_await images.layers().unpack(archive, std::move(anything), std::move(watcher));
     if (!unpacked) {
@@ -67,6 +68,7 @@ Task<Digest> image_import(ImageService& images,
         }
         return ok;
     };
+    progress.phase("record");
     std::vector<LayerHandle> layers = {layer};
     CO_CHECK(co_await images.layers().publish(std::move(layers), std::move(commit)));
     ProgressMessage done;

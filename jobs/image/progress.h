@@ -38,6 +38,9 @@ class ProgressSink {
     virtual ~ProgressSink() = default;
 
     virtual void update(const ProgressMessage& message) = 0;
+
+    /// The work's next phase begins; for those who measure it, not for the client.
+    virtual void phase(std::string_view name) { static_cast<void>(name); }
 };
 
 /// For work that nobody watches.

@@ -211,6 +211,7 @@ Task<bool> record(Pull& pull, ResolvedImage image) {
 
 Task<PullResult> pull_steps(Pull& pull) {
     const Reference& reference = pull.request.reference;
+    pull.progress.phase("manifest");
     CO_TRY(std::optional<PullResult> present, co_await up_to_date(pull));
     const std::string wanted = reference.has_digest() ? reference.digest().str() : reference.tag();
     if (present) {
@@ -225,6 +226,7 @@ Task<PullResult> pull_steps(Pull& pull) {
     result.manifest = image.root;
     result.reference = reference;
     // Also for an image that is here already: its layers must stay until the new names hold it.
+    pull.progress.phase("layers");
     CO_CHECK(co_await layers_bring(pull, image));
     if (pull.request.platform &&
         platform_match(*pull.request.platform, image.config.platform) == 0) {
@@ -233,6 +235,7 @@ Task<PullResult> pull_steps(Pull& pull) {
                 " was found but does not match the specified platform: wanted " +
                 pull.request.platform->str() + ", actual: " + image.config.platform.str());
     }
+    pull.progress.phase("record");
     CO_TRY(result.newer, co_await record(pull, std::move(image)));
     co_return std::move(result);
 }
@@ -281,6 +284,7 @@ Task<PullResult> image_pull(ImageService& images, PullRequest request, ProgressS
 
 Task<bool> image_pull_all(ImageService& images, PullRequest request, ProgressSink& progress) {
     CO_TRY(std::shared_ptr<RegistryRepository> repository, repository_of(images, request));
+    progress.phase("tags");
     CO_TRY(const std::vector<std::string> tags, co_await repository->tags_list());
     const std::string name = request.reference.familiar_name();
     if (tags.empty()) {
