@@ -84,7 +84,9 @@ class DetachFilter {
     std::size_t matched_ = 0;
 };
 
-/// One attachment. Its tasks end each other: whoever is done first cancels the rest of the group.
+/// One attachment: output, input, and the watch for the client's hang-up, side by side. The run's
+/// end and a detach end all three. A client that leaves ends its output, and its input where
+/// nothing that it sent is left of it.
 class Attachment {
   public:
     Attachment(std::shared_ptr<Container> container,
@@ -104,7 +106,8 @@ class Attachment {
         if (request_.stream) {
             TaskGroup group;
             group.spawn(output_then_end(group));
-            group.spawn(input_then_watch(group));
+            group.spawn(input_then_end(group));
+            group.spawn(watch());
             static_cast<void>(co_await group.join());
         }
         // The client reads the end of the stream behind the last byte.
@@ -185,20 +188,52 @@ class Attachment {
     }
 
     Task<void> output_then_end(TaskGroup& group) {
+        CancelScope scope(co_await current_scope());
+        output_scope_ = &scope;
+        const Result<void> carried = co_await carry_output().under(&scope);
+        output_scope_ = nullptr;
+        if (carried) {
+            group.cancel();
+        } else {
+            reader_.reset();  // The container must not wait for a client that has left.
+        }
+        co_return ok;
+    }
+
+    /// Until the run ends. Errors: the client's.
+    Task<void> carry_output() {
         for (;;) {
-            auto chunk = co_await reader_->next();
-            if (!chunk || !*chunk) {
-                break;
+            CO_TRY(const std::optional<OutputChunk> chunk, co_await reader_->next());
+            if (!chunk) {
+                co_return ok;
             }
-            if (!wanted((*chunk)->stream)) {
-                continue;
-            }
-            if (const auto written = co_await write((*chunk)->stream, *(*chunk)->bytes); !written) {
-                break;  // The client went away.
+            if (wanted(chunk->stream)) {
+                CO_CHECK(co_await write(chunk->stream, *chunk->bytes));
             }
         }
-        group.cancel();
+    }
+
+    /// When the client has left, nobody takes its output; nor is the start worth waiting for, if it
+    /// sent nothing for then.
+    Task<void> watch() {
+        CO_CHECK(co_await client_->stream->hung_up());
+        if (output_scope_ != nullptr) {
+            output_scope_->cancel();
+        }
+        if (start_scope_ != nullptr && !sent_ahead()) {
+            start_scope_->cancel();
+        }
         co_return ok;
+    }
+
+    /// While nobody else reads from the client.
+    bool sent_ahead() {
+        if (client_->buffered.empty()) {
+            std::vector<char> bytes(limits::attach_input_bytes);
+            const auto got = client_->stream->try_read(bytes);
+            client_->buffered.assign(bytes.data(), got && *got ? **got : 0);
+        }
+        return !client_->buffered.empty();
     }
 
     /// A run that takes input, waiting for the container to be started if need be.
@@ -209,34 +244,41 @@ class Attachment {
         co_return container_->run;
     }
 
-    Task<void> input_then_watch(TaskGroup& group) {
+    Task<void> input_then_end(TaskGroup& group) {
         if (request_.input && container_->record.config.open_stdin) {
-            const Result<void> ended = co_await carry_input();
+            static_cast<void>(co_await carry_input());
             if (detached_ || (!request_.output && !request_.error)) {
                 group.cancel();
-                co_return ok;
             }
-            if (!ended && ended.error().kind() == ErrorKind::cancelled) {
-                co_return ok;
-            }
-        }
-        if (co_await client_->stream->hung_up()) {
-            group.cancel();
         }
         co_return ok;
     }
 
+    bool once() const {
+        const ContainerConfig& config = container_->record.config;
+        return config.stdin_once && !config.tty;
+    }
+
     Task<void> carry_input() {
-        CO_TRY(const std::shared_ptr<ContainerRun> run, co_await running());
-        if (!run || !run->input) {
+        CancelScope scope(co_await current_scope());
+        start_scope_ = &scope;
+        ++container_->inputs_awaited;
+        const auto run = co_await running().under(&scope);
+        --container_->inputs_awaited;
+        start_scope_ = nullptr;
+        if (!run) {
+            // It came and went: the run that it was attached to will find its stdin at its end.
+            container_->input_spent = container_->input_spent || once();
+            co_return run.error();
+        }
+        if (!*run || !(*run)->input) {
             co_return ok;
         }
-        ++run->input_writers;
-        Result<void> ended = co_await copy_input(*run);
-        --run->input_writers;
-        if (!run->tty && container_->record.config.stdin_once && run->input_writers == 0 &&
-            !detached_ && (ended || ended.error().kind() != ErrorKind::cancelled)) {
-            run->input.reset();
+        ++(*run)->input_writers;
+        Result<void> ended = co_await copy_input(**run);
+        // However it ended, the client will send no more.
+        if (--(*run)->input_writers == 0 && once() && !detached_) {
+            (*run)->input.reset();
         }
         co_return ended;
     }
@@ -271,6 +313,8 @@ class Attachment {
     std::shared_ptr<AttachedClient> client_;
     DetachFilter detach_;
     bool detached_ = false;
+    CancelScope* output_scope_ = nullptr;
+    CancelScope* start_scope_ = nullptr;
 };
 
 }  // namespace

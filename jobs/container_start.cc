@@ -154,7 +154,10 @@ class Starter {
     void run_take(ExecProcess process) {
         auto run = std::make_shared<ContainerRun>();
         run->init = std::move(process.init);
-        run->input = std::move(process.input);
+        if (!container_.input_spent || container_.inputs_awaited > 0) {
+            run->input = std::move(process.input);
+        }
+        container_.input_spent = false;
         run->output = std::move(process.output);
         run->error = std::move(process.error);
         run->tty = container_.record.config.tty;

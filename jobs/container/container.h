@@ -50,6 +50,10 @@ class Container {
     OutputHub output;
     AsyncMutex operations;
     std::shared_ptr<ContainerRun> run;
+    /// Clients that are attached to the stdin of a run that is still to be started; and whether one
+    /// has left again that was the only one to be (StdinOnce).
+    std::size_t inputs_awaited = 0;
+    bool input_spent = false;
     /// Runs that have ended: what "next-exit" counts.
     std::uint64_t exits = 0;
     /// Its records and files are gone.
