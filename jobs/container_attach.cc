@@ -89,11 +89,13 @@ class DetachFilter {
 /// nothing that it sent is left of it.
 class Attachment {
   public:
-    Attachment(std::shared_ptr<Container> container,
+    Attachment(Job& job,
+               std::shared_ptr<Container> container,
                AttachRequest request,
                std::unique_ptr<OutputHub::Reader> reader,
                std::shared_ptr<AttachedClient> client)
-        : container_(std::move(container)),
+        : job_(job),
+          container_(std::move(container)),
           request_(std::move(request)),
           reader_(std::move(reader)),
           client_(std::move(client)),
@@ -124,6 +126,7 @@ class Attachment {
     }
 
     Task<void> write(OutputStream stream, std::string_view bytes) {
+        job_.count_written(bytes.size());
         if (!request_.framed) {
             co_return co_await client_->stream->write(bytes);
         }
@@ -300,6 +303,7 @@ class Attachment {
                 CO_CHECK(co_await run.input->write(outcome.pass));
             }
             CO_TRY(const std::size_t got, co_await client_->stream->read(buffer));
+            job_.count_read(got);
             if (got == 0) {
                 co_return ok;
             }
@@ -307,6 +311,7 @@ class Attachment {
         }
     }
 
+    Job& job_;
     std::shared_ptr<Container> container_;
     AttachRequest request_;
     std::unique_ptr<OutputHub::Reader> reader_;
@@ -319,13 +324,13 @@ class Attachment {
 
 }  // namespace
 
-Task<bool> container_attach(Job&,
+Task<bool> container_attach(Job& job,
                             std::shared_ptr<Container> container,
                             AttachRequest request,
                             std::unique_ptr<OutputHub::Reader> reader,
                             std::shared_ptr<AttachedClient> client) {
     Attachment attachment(
-        std::move(container), std::move(request), std::move(reader), std::move(client));
+        job, std::move(container), std::move(request), std::move(reader), std::move(client));
     co_return co_await attachment.carry();
 }
 
