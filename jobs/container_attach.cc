@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "jobs/container/detach_filter.h"
 #include "jobs/container_streams.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
@@ -45,44 +46,6 @@ Result<std::string> detach_keys_parse(std::string_view text) {
 }
 
 namespace {
-
-/// What of the client's input is passed on, and whether the detach keys came.
-class DetachFilter {
-  public:
-    explicit DetachFilter(std::string keys) : keys_(std::move(keys)) {}
-
-    struct Outcome {
-        std::string pass;
-        bool detached = false;
-    };
-
-    Outcome filter(std::string_view input) {
-        if (keys_.empty()) {
-            return {std::string(input), false};
-        }
-        Outcome outcome;
-        for (const char byte : input) {
-            if (byte == keys_[matched_]) {
-                if (++matched_ == keys_.size()) {
-                    outcome.detached = true;
-                    return outcome;
-                }
-                continue;
-            }
-            // What looked like the keys was typed for the container after all.
-            outcome.pass.append(keys_, 0, matched_);
-            matched_ = byte == keys_[0] ? 1 : 0;
-            if (matched_ == 0) {
-                outcome.pass += byte;
-            }
-        }
-        return outcome;
-    }
-
-  private:
-    std::string keys_;
-    std::size_t matched_ = 0;
-};
 
 /// One attachment: output, input, and the watch for the client's hang-up, side by side. The run's
 /// end and a detach end all three. A client that leaves ends its output, and its input where
