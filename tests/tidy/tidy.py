@@ -57,6 +57,8 @@ BANNED = [
      "name the value on the line above and move it in (g++ 12 destroys it twice)", ()),
     ("await-lambda", r"co_await\s+[\w:.>\-]+\([^;]*?\[(?!(?:this|&\w*)(?:, *(?:this|&\w+))*\])[^\]\s][^\]]*\]\s*[({]",
      "name the capturing lambda on the line above (g++ 12 destroys it twice)", ()),
+    ("await-conditional", r"\?\s*co_await\b|\?[^;{}]*(?<!:):\s*co_await\b",
+     "await in the arms of an if (g++ 12 destroys the result twice)", ()),
 ]
 # What tests and benchmarks may do that the engine may not.
 RELAXED = {"tests": {"kill", "uv", "throw", "sleep", "iptables", "await-brace", "await-lambda"},
@@ -183,6 +185,7 @@ SELF_TEST = {
     "throw": ("graph/a.cc", "void f() { throw 5; }\n"),
     "leftover": ("graph/a.cc", "// TO" + "DO: later\n"),
     "await-brace": ("jobs/a.cc", "Task<void> f() { co_await g({1, 2}); }\n"),
+    "await-conditional": ("jobs/a.cc", "Task<void> f() { auto a = c ? T() : co_await g(); }\n"),
     "await-lambda": ("jobs/a.cc", "Task<void> f() { co_await g([value] { return value; }); }\n"),
     "arrow": ("graph/a.cc", '#include "jobs/engine.h"\n'),
     "file-size": ("graph/a.cc", "int x;\n" * 601),
