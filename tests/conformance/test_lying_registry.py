@@ -42,7 +42,8 @@ def refused(engine, liar, reference, reason=r"\S"):
     check(done.returncode != 0, f"the pull must fail: {done.stdout}")
     check(re.search(reason, done.stderr, re.I), f"the reason {reason!r}: {done.stderr!r}")
     equal(engine.out("images", "-q", reference), "", "no image")
-    eventually(lambda: names_below(engine) == before,
+    # What was still in the trash before may be gone by now.
+    eventually(lambda: names_below(engine) <= before,
                f"no file stays: {sorted(names_below(engine) - before)[:5]}")
     good = liar.image("good", [Blob(GOOD_TAR)])
     engine.docker("pull", good)
@@ -209,7 +210,8 @@ def stalled_and_the_client_gives_up(engine, liar):
     if ENGINE == "davit":  # Docker 20 goes on until the registry closes.
         check(liar.gone.wait(30), "the engine hangs up")
     liar.release.set()
-    eventually(lambda: names_below(engine) == before,
+    # What was still in the trash before may be gone by now.
+    eventually(lambda: names_below(engine) <= before,
                f"no file stays: {sorted(names_below(engine) - before)[:5]}")
     equal(json.loads(engine.api("GET", "/containers/json").body), [], "and answers")
 
