@@ -1,5 +1,7 @@
 #include "jobs/daemon.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -43,6 +45,24 @@ Result<std::string> daemon_id(const std::string& data_root) {
     return id;
 }
 
+/// Containers get their root by pivot_root(2), which wants ours to be a mount point: in a plain
+/// chroot every start would fail in its middle.
+Result<void> root_check() {
+    struct statx root {};
+
+    if (::statx(AT_FDCWD, "/", 0, STATX_TYPE, &root) < 0) {
+        return Error::from_errno(errno, "stat /");
+    }
+    if ((root.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) != 0 &&
+        (root.stx_attributes & STATX_ATTR_MOUNT_ROOT) == 0) {
+        return Error(ErrorKind::unsupported,
+                     "the root directory is not a mount point, as in a plain chroot, so containers "
+                     "cannot be started: bind-mount it onto itself (mount --bind DIR DIR) before "
+                     "entering it");
+    }
+    return ok;
+}
+
 RegistryOptions registry_options(const DaemonConfig& config) {
     RegistryOptions options;
     options.config.insecure_hosts = config.insecure_registries;
@@ -60,6 +80,7 @@ Daemon::Daemon(DaemonConfig given, DataRootLock data_lock, DataRootLock run_lock
 Daemon::~Daemon() = default;
 
 Task<std::unique_ptr<Daemon>> Daemon::open(DaemonConfig config) {
+    CO_CHECK(root_check());
     CO_CHECK(make_directories(config.data_root, 0711));
     CO_CHECK(make_directories(config.run_dir, 0711));
     CO_TRY(DataRootLock data_lock, DataRootLock::acquire(config.data_root));

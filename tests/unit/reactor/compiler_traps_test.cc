@@ -92,8 +92,8 @@ TEST_CASE("trap: a named aggregate that is moved into an awaited call") {
     });
 }
 
-// Coroutines of early g++: parameters by value are moved into the frame; each is destroyed once, also
-// when the task never starts.
+// Coroutines of early g++: parameters by value are moved into the frame; each is destroyed once,
+// also when the task never starts.
 TEST_CASE("trap: parameters by value") {
     run_clean([]() -> Task<void> {
         const auto shared = std::make_shared<int>(1);
@@ -133,8 +133,8 @@ TEST_CASE("trap: a named function object with captures") {
     });
 }
 
-// g++ 12.2 destroys the result of `c ? co_await f() : value` twice (seen here, AddressSanitizer). So
-// an await stands in no conditional expression; it goes into the arms of an if.
+// g++ 12.2 destroys the result of `c ? co_await f() : value` twice (seen here, AddressSanitizer).
+// So an await stands in no conditional expression; it goes into the arms of an if.
 TEST_CASE("trap: an await under a condition") {
     run_clean([]() -> Task<void> {
         for (const bool first : {true, false}) {
