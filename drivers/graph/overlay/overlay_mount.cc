@@ -1,10 +1,13 @@
 #include "drivers/graph/overlay/overlay_mount.h"
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <span>
+#include <vector>
 
 #include "libcontainer/mount.h"
 
@@ -66,11 +69,17 @@ Result<Fd> mount_append(OverlayBase base, const OverlaySpec& spec) {
     return context.mount(spec.upper.empty() ? MOUNT_ATTR_RDONLY : 0);
 }
 
-std::string option_string(OverlayBase base, const OverlaySpec& spec) {
-    const std::string prefix = "/proc/self/fd/" + std::to_string(base.fd) + "/";
+std::string descriptor_path(int fd) {
+    return "/proc/self/fd/" + std::to_string(fd);
+}
+
+/// The layers are named by their descriptors: all options must fit into one page, and so some 200
+/// layers do.
+std::string option_string(OverlayBase base, const OverlaySpec& spec, std::span<const Fd> lower) {
+    const std::string prefix = descriptor_path(base.fd) + "/";
     std::string options = "lowerdir=";
-    for (const std::string& lower : spec.lower) {
-        options.append(prefix).append(lower).push_back(':');
+    for (const Fd& layer : lower) {
+        options.append(descriptor_path(layer.get())).push_back(':');
     }
     options.pop_back();
     if (!spec.upper.empty()) {
@@ -87,7 +96,15 @@ std::string option_string(OverlayBase base, const OverlaySpec& spec) {
 }
 
 Result<Fd> mount_string(OverlayBase base, const OverlaySpec& spec) {
-    const std::string options = option_string(base, spec);
+    std::vector<Fd> lower;
+    for (const std::string& name : spec.lower) {
+        Result<Fd> layer = Fd::openat(base.fd, name, O_PATH | O_DIRECTORY);
+        if (!layer) {
+            return std::move(layer).error().context("layer", name);
+        }
+        lower.push_back(*std::move(layer));
+    }
+    const std::string options = option_string(base, spec, lower);
     if (options.size() >= static_cast<std::size_t>(::sysconf(_SC_PAGESIZE))) {
         return Error(ErrorKind::resource_exhausted,
                      "too many layers for this kernel: " + std::to_string(spec.lower.size()));
@@ -95,7 +112,7 @@ Result<Fd> mount_string(OverlayBase base, const OverlaySpec& spec) {
     if (::mkdirat(base.fd, mount_point, 0700) != 0 && errno != EEXIST) {
         return Error::from_errno(errno, "mkdirat", mount_point);
     }
-    const std::string target = "/proc/self/fd/" + std::to_string(base.fd) + "/" + mount_point;
+    const std::string target = descriptor_path(base.fd) + "/" + mount_point;
     const unsigned long flags = spec.upper.empty() ? MS_RDONLY : 0;
     if (::mount("overlay", target.c_str(), "overlay", flags, options.c_str()) != 0) {
         return Error::from_errno(errno, "mount", "overlay");
@@ -108,11 +125,16 @@ Result<Fd> mount_string(OverlayBase base, const OverlaySpec& spec) {
 }  // namespace
 
 Result<OverlayMountMethod> overlay_mount_method_probe(OverlayBase base) {
-    TRY(MountContext context, MountContext::open("overlay"));
     const std::string prefix = base_prefix(base, 0);
-    // Any directory will do: the question is whether the key is known.
-    Result<void> set = context.set("lowerdir+", prefix.c_str());
-    return set ? OverlayMountMethod::append : OverlayMountMethod::string;
+    const auto knows = [&](const char* key) -> Result<bool> {
+        TRY(MountContext context, MountContext::open("overlay"));
+        // Any directory will do: the question is whether the key is known.
+        return context.set(key, prefix.c_str()).has_value();
+    };
+    TRY(const bool any, knows("no-such-key"));
+    TRY(const bool append, knows("lowerdir+"));
+    // Before Linux 6.5 overlayfs takes every key, and refuses them all at once in the end.
+    return append && !any ? OverlayMountMethod::append : OverlayMountMethod::string;
 }
 
 Result<Fd> overlay_mount(OverlayBase base, OverlayMountMethod method, const OverlaySpec& spec) {
