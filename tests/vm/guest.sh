@@ -1,0 +1,76 @@
+# What is checked in the guest. Prints "CHECK name ok" or "CHECK name failed: ..." for each point.
+export PATH=/bin HOME=/root DOCKER_HOST=unix:///run/davit.sock
+mode=$(sed 's/.*davit\.cgroup=\([a-z0-9]*\).*/\1/' /proc/cmdline)
+
+check() { # NAME WANTED GOT
+    if [ "$2" = "$3" ]; then
+        echo "CHECK $1 ok"
+    else
+        echo "CHECK $1 failed: wanted '$2', got '$3'"
+    fi
+}
+
+end() {
+    echo "daemon's log:"
+    cat /tmp/log
+    echo "GUEST END"
+    poweroff -f
+}
+
+mkdir -p /dev/pts /dev/shm
+mount -t devpts devpts /dev/pts
+mount -t tmpfs shm /dev/shm
+ip link set lo up
+if [ "$mode" = v1 ]; then
+    mount -t tmpfs cgroup /sys/fs/cgroup
+    for controller in memory cpu pids cpuset devices freezer; do
+        mkdir "/sys/fs/cgroup/$controller"
+        mount -t cgroup -o "$controller" "$controller" "/sys/fs/cgroup/$controller"
+    done
+    memory_max=/sys/fs/cgroup/memory/memory.limit_in_bytes
+    pids_max=/sys/fs/cgroup/pids/pids.max
+    cpu='cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu/cpu.cfs_period_us'
+else
+    mount -t cgroup2 cgroup /sys/fs/cgroup
+    memory_max=/sys/fs/cgroup/memory.max
+    pids_max=/sys/fs/cgroup/pids.max
+    cpu='cat /sys/fs/cgroup/cpu.max'
+fi
+echo "kernel $(uname -r), cgroup $mode"
+
+davit daemon --data-root /var/lib/davit --run-dir /run/davit --host "$DOCKER_HOST" >/tmp/log 2>&1 &
+daemon=$!
+until [ -S /run/davit.sock ]; do
+    kill -0 $daemon 2>/dev/null || {
+        echo "CHECK start failed: the daemon ended"
+        end
+    }
+    usleep 100000
+done
+
+mkdir -p /tmp/image/bin
+cp /bin/busybox /tmp/image/bin/
+/bin/busybox --install -s /tmp/image/bin 2>/dev/null
+tar c -C /tmp/image . | davit import - box:1 >/dev/null
+run="davit run --rm --network none"
+
+check output "hello 1" "$($run box:1 sh -c 'echo hello $$')"
+check memory 67108864 "$($run --memory 64m box:1 cat $memory_max)"
+check pids 20 "$($run --pids-limit 20 box:1 cat $pids_max)"
+check cpu "50000 100000" "$(echo $($run --cpus 0.5 box:1 sh -c "$cpu"))"
+$run --memory 16m --memory-swap 16m box:1 dd if=/dev/zero of=/dev/shm/x bs=1M count=40 2>/dev/null
+check oom 137 $?
+$run box:1 no-such-command 2>/dev/null
+check missing_command 127 $?
+check read_only "1000 refused" \
+    "$($run --read-only -u 1000:1000 box:1 sh -c 'echo $(id -u) $(touch /x 2>/dev/null || echo refused)')"
+check terminal "/dev/console" "$($run -t box:1 sh -c 'ls /dev/console' | tr -d '\r')"
+check hidden 0 "$($run box:1 sh -c 'cat /proc/keys | wc -c')"
+davit run -d --network none --name long box:1 sleep 1000 >/dev/null
+check state running "$(davit inspect -f '{{.State.Status}}' long)"
+davit stop -t 0 long >/dev/null
+check killed 137 "$(davit inspect -f '{{.State.ExitCode}}' long)"
+davit rm long >/dev/null
+check containers_left "" "$(davit ps -aq)"
+check cgroups_left "" "$(find /sys/fs/cgroup -path '*davit/*' -type d)"
+end
