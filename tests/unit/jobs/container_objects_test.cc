@@ -120,8 +120,9 @@ struct Waits {
                            WaitCondition condition,
                            std::string& answer) {
         ContainerWaiter waiter(std::move(container), condition);
-        const Result<int> code = co_await waiter.wait();
-        answer = code ? std::to_string(*code) : std::string(error_kind_name(code.error().kind()));
+        const auto end = co_await waiter.wait();
+        answer = end ? std::to_string(end->exit_code) + (end->error.empty() ? "" : " failed")
+                     : std::string(error_kind_name(end.error().kind()));
         co_return ok;
     }
 
@@ -179,7 +180,7 @@ TEST_CASE("waiters of a container that goes unstarted, or is dead, are let go", 
         }
         container->changed();
         CO_TRY(const std::string second, co_await waits.seen());
-        CHECK(second == (dead ? "0 - 0" : "0 0 0"));
+        CHECK(second == (dead ? "0 - 0 failed" : "0 0 0"));
         waits.group.cancel();
         static_cast<void>(co_await waits.group.join());
         CHECK(waits.answers[1] == (dead ? "cancelled" : "0"));
