@@ -6,8 +6,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "drivers/graph/directory_layer.h"
 #include "drivers/graph/directory_names.h"
-#include "drivers/graph/overlay/directory_layer.h"
 #include "drivers/graph/overlay/overlay_probe.h"
 #include "reactor/base/ids.h"
 

@@ -1,4 +1,4 @@
-#include "drivers/graph/overlay/directory_layer.h"
+#include "drivers/graph/directory_layer.h"
 
 #include "graph/layer_extract.h"
 
