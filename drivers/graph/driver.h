@@ -4,7 +4,9 @@
 /// A driver takes a layer as the bytes of its uncompressed archive and keeps it in whatever form it
 /// can mount: directories for overlayfs; a driver that keeps image files (EROFS over the archive
 /// itself) fits the same calls, because nothing outside a driver sees a layer's form. Layers are
-/// named by their cache id, which never leaves this host.
+/// named by their cache id, which never leaves this host. They arrive in any order, each before
+/// anybody knows what it will lie on: only a RootfsSpec says that, so a driver that cannot stack at
+/// mount time makes whole trees in prepare().
 ///
 /// A layer's life: layer_stage(), write and finish its LayerWriter, layer_publish(),
 /// layer_remove(). What was staged and not published, and what was published and not recorded in
@@ -22,6 +24,7 @@
 #include "drivers/graph/trash.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/result.h"
+#include "reactor/task.h"
 
 namespace davit {
 
@@ -96,6 +99,40 @@ struct RootfsSpec {
     bool rw_volatile = false;
 };
 
+/// What a container changed: a directory in the form of an overlayfs upper layer
+/// (graph/whiteout.h). Readable as long as this lives. Loop thread only.
+class RwChanges {
+  public:
+    RwChanges(Fd directory, std::function<void()> discard)
+        : directory_(std::move(directory)), discard_(std::move(discard)) {}
+
+    RwChanges(RwChanges&& other) noexcept
+        : directory_(std::move(other.directory_)),
+          discard_(std::exchange(other.discard_, nullptr)) {}
+
+    RwChanges& operator=(RwChanges&&) = delete;
+    RwChanges(const RwChanges&) = delete;
+    RwChanges& operator=(const RwChanges&) = delete;
+
+    ~RwChanges() {
+        if (discard_) {
+            discard_();
+        }
+    }
+
+    const Fd& directory() const { return directory_; }
+
+    /// For drivers: what the destructor would have called.
+    std::function<void()> release() && { return std::exchange(discard_, nullptr); }
+
+  private:
+    Fd directory_;
+    std::function<void()> discard_;
+};
+
+/// Lines of `docker info`: "Backing Filesystem" and the like.
+using DriverStatus = std::vector<std::pair<std::string, std::string>>;
+
 /// The names that the graph and the containers know; everything else is deleted.
 struct DriverKnown {
     std::function<bool(std::string_view cache_id)> layer;
@@ -112,6 +149,8 @@ class GraphDriver {
     /// "overlay2" to clients, who ask for it by that name.
     virtual std::string_view name() const = 0;
 
+    virtual DriverStatus status() const = 0;
+
     /// Begin a layer under a cache id that is the graph's to choose (its layer_stage()).
     /// Errors: conflict (taken); resource_exhausted (disk full).
     virtual Result<StagedLayer> layer_stage(const std::string& cache_id) = 0;
@@ -124,18 +163,41 @@ class GraphDriver {
 
     virtual bool layer_exists(const std::string& cache_id) const = 0;
 
+    /// What is on disk, published or created, whoever knows of it. In no order.
+    /// Blocks: one directory read.
+    virtual Result<std::vector<std::string>> layer_names() const = 0;
+    virtual Result<std::vector<std::string>> rw_names() const = 0;
+
     /// Make a container's own directory. name: a single path component. Errors: conflict.
+    /// Blocks: a few system calls; a driver of whole trees fills it in prepare().
     virtual Result<void> rw_create(const std::string& name) = 0;
 
     /// As layer_remove(). A root file system mounted from it keeps working until it is unmounted.
     virtual Result<void> rw_remove(const std::string& name) = 0;
 
-    /// The directory that holds what a container changed (for diff, commit and sizes).
+    /// The directory that holds what a container changed, where a driver keeps that apart.
+    /// Errors: unsupported where it does not: rw_changes() serves with every driver.
     virtual Result<Fd> rw_open(const std::string& name) const = 0;
+
+    /// What a container changed (for diff, commit and sizes), found out now if it has to be: by
+    /// default the directory of rw_open().
+    /// Errors: not_found (the container's directory, or a layer).
+    virtual Task<RwChanges> rw_changes(RootfsSpec spec) {
+        CO_TRY(Fd directory, rw_open(spec.rw_name));
+        RwChanges changes(std::move(directory), nullptr);
+        co_return std::move(changes);
+    }
+
+    /// Whatever mount() needs and is not there yet: call it before. Nothing to do by default; a
+    /// driver of whole trees makes them here, once per stack and once per container.
+    /// Errors: not_found (a layer or the container's directory); resource_exhausted (disk full).
+    /// Cancel: between slices of some milliseconds; nothing half made is left.
+    virtual Task<void> prepare([[maybe_unused]] RootfsSpec spec) { co_return ok; }
 
     /// Gives: a detached mount, unmounted when its last descriptor closes.
     /// Blocks: 0.3 to 0.5 ms.
-    /// Errors: not_found (a layer or the container's directory); what the kernel says.
+    /// Errors: not_found (a layer or the container's directory, or not prepared); what the kernel
+    ///         says.
     virtual Result<Fd> mount(const RootfsSpec& spec) = 0;
 
     /// At start: move everything that nobody knows into the trash. Gives the number of entries.
@@ -152,5 +214,11 @@ class GraphDriver {
 
     virtual TrashBin& trash() = 0;
 };
+
+/// prepare(), then mount().
+inline Task<Fd> rootfs_mount(GraphDriver& driver, RootfsSpec spec) {
+    CO_CHECK(co_await driver.prepare(spec));
+    co_return driver.mount(spec);
+}
 
 }  // namespace davit

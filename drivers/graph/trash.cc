@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <limits>
 #include <set>
 #include <vector>
 
@@ -16,10 +17,31 @@ namespace {
 /// How many names one look into the trash takes: more come with the next look.
 constexpr std::size_t names_max = 256;
 
+/// How many entries one slice of deleting takes away: some milliseconds.
+constexpr std::uint64_t slice_entries = 2048;
+
 }  // namespace
 
-Result<std::unique_ptr<TrashBin>> TrashBin::open(Fd dir) {
-    return std::unique_ptr<TrashBin>(new TrashBin(std::move(dir)));
+Result<std::unique_ptr<TrashBin>> TrashBin::open(Fd dir, Dissolve dissolve) {
+    return std::unique_ptr<TrashBin>(new TrashBin(std::move(dir), std::move(dissolve)));
+}
+
+Result<TreeRemove> TrashBin::removal_begin(const std::string& name) const {
+    if (dissolve_) {
+        TRY_VOID(dissolve_(dir_.get(), name));
+    }
+    TRY(Fd parent, Fd::openat(dir_.get(), ".", O_RDONLY | O_DIRECTORY));
+    return TreeRemove(std::move(parent), name);
+}
+
+Task<void> TrashBin::entry_delete(std::string name) {
+    auto begin = [this, &name] { return removal_begin(name); };
+    CO_TRY(TreeRemove removal, co_await offload(std::move(begin)));
+    for (bool gone = false; !gone;) {
+        auto slice = [&removal] { return removal.step(slice_entries); };
+        CO_TRY(gone, co_await offload(std::move(slice)));
+    }
+    co_return ok;
 }
 
 Result<void> TrashBin::take(int from_dir, const std::string& path) {
@@ -53,8 +75,7 @@ Task<void> TrashBin::run() {
             continue;
         }
         for (const std::string& name : names) {
-            auto remove = [dir = dir_.get(), &name] { return remove_tree(dir, name); };
-            Result<void> removed = co_await offload(std::move(remove));
+            Result<void> removed = co_await entry_delete(name);
             if (!removed) {
                 if (removed.error().kind() == ErrorKind::cancelled) {
                     co_return std::move(removed).error();
@@ -77,7 +98,9 @@ Result<void> TrashBin::empty_now() {
             return ok;
         }
         for (const std::string& name : names) {
-            TRY_VOID(remove_tree(dir_.get(), name));
+            TRY(TreeRemove removal, removal_begin(name));
+            TRY([[maybe_unused]] const bool gone,
+                removal.step(std::numeric_limits<std::uint64_t>::max()));
         }
     }
 }
