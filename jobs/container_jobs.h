@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "drivers/graph/driver.h"
 #include "jobs/container/container.h"
 #include "jobs/container/tree_size.h"
 #include "jobs/engine.h"
@@ -73,6 +74,9 @@ Task<void> container_remove(Job& job,
                             Daemon& daemon,
                             std::shared_ptr<Container> container,
                             ContainerRemoveRequest request);
+
+/// What its root file system is made of. Errors: not_found (its layers are gone).
+Result<RootfsSpec> container_rootfs_spec(const Daemon& daemon, const ContainerRecord& record);
 
 /// How large a container's file system is: its own layer is walked on the worker pool.
 /// Errors: not_found (removed meanwhile); resource_exhausted; what the disk says.

@@ -1,6 +1,5 @@
 #include <unistd.h>
 
-#include "graph/layer_store.h"
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/container/spec_build.h"
@@ -65,7 +64,8 @@ class Starter {
         CO_CHECK(log_open());
 
         phases_.begin("rootfs");
-        CO_TRY(Fd rootfs, rootfs_mount());
+        CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
+        CO_TRY(Fd rootfs, co_await rootfs_mount(*daemon_.graph_driver, std::move(root)));
 
         phases_.begin("resolve");
         SpecInputs inputs;
@@ -104,19 +104,6 @@ class Starter {
     bool command_failed() const { return command_failed_; }
 
   private:
-    Result<Fd> rootfs_mount() {
-        const ContainerRecord& record = container_.record;
-        RootfsSpec spec;
-        if (!record.chain_id.empty()) {
-            TRY(spec.layers, daemon_.graph->view([&](const ReadTxn& txn) {
-                return chain_directories(txn, record.chain_id);
-            }));
-        }
-        spec.rw_name = record.rw_name;
-        spec.rw_volatile = record.host_config.auto_remove;
-        return daemon_.graph_driver->mount(spec);
-    }
-
     Result<void> cgroup_make() {
         std::vector<std::string> warnings;
         TRY(Cgroup cgroup,

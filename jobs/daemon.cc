@@ -4,9 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 
-#include "drivers/graph/overlay/overlay_driver.h"
+#include "drivers/graph/select.h"
 #include "graph/container_store.h"
 #include "graph/image_store.h"
 #include "jobs/container_jobs.h"
@@ -95,21 +96,27 @@ Task<std::unique_ptr<Daemon>> Daemon::open(DaemonConfig config) {
 Task<void> Daemon::open_all() {
     CO_TRY(id, daemon_id(config.data_root));
     CO_TRY(cgroups, CgroupLayout::detect());
+    CO_TRY(GraphDriverChoice choice, graph_driver_open(config.storage_driver, config.data_root));
+    graph_driver = std::move(choice.driver);
+    driver_warnings_ = std::move(choice.warnings);
+    for (const std::string& warning : driver_warnings_) {
+        LOG_WARN("{}", warning);
+    }
+    state_root = graph_driver_state_root(*graph_driver, config.data_root);
     GraphDbOptions durable;
-    durable.directory = config.data_root + "/graph";
+    durable.directory = state_root + "/graph";
     CO_TRY(graph, GraphDb::open(std::move(durable)));
     GraphDbOptions fleeting;
     fleeting.directory = config.run_dir + "/db";
     fleeting.durability = Durability::volatile_;
     CO_TRY(run_db, GraphDb::open(std::move(fleeting)));
     graph_writer = std::make_unique<GraphWriter>(*graph);
-    CO_TRY(graph_driver, OverlayDriver::open(config.data_root));
     CO_TRY(exec_driver, native_exec_driver_make());
     images = std::make_unique<ImageService>(
         *graph, *graph_writer, *graph_driver, registry_options(config));
-    for (const char* name : {"/containers"}) {
-        CO_CHECK(make_directories(config.data_root + name, 0711));
-        CO_CHECK(make_directories(config.run_dir + name, 0711));
+    const std::array<const std::string*, 2> roots = {&state_root, &config.run_dir};
+    for (const std::string* root : roots) {
+        CO_CHECK(make_directories(*root + "/containers", 0711));
     }
     co_return co_await containers_recover();
 }
@@ -190,7 +197,7 @@ std::string Daemon::files_directory(const ContainerId& container) const {
 }
 
 std::string Daemon::log_directory(const ContainerId& container) const {
-    return config.data_root + "/containers/" + container.str();
+    return state_root + "/containers/" + container.str();
 }
 
 std::uint64_t Daemon::image_count() const {
@@ -199,7 +206,9 @@ std::uint64_t Daemon::image_count() const {
 }
 
 std::vector<std::string> Daemon::warnings() const {
-    return {"bridge networking is not supported yet: containers have loopback only"};
+    std::vector<std::string> warnings = driver_warnings_;
+    warnings.emplace_back("bridge networking is not supported yet: containers have loopback only");
+    return warnings;
 }
 
 }  // namespace davit

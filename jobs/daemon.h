@@ -63,6 +63,8 @@ class Daemon {
 
     const DaemonConfig config;
     const SystemInfo system = system_info_read();
+    /// Where the graph and the containers' logs are: of this storage driver, below the data root.
+    std::string state_root;
     /// Random, kept in the data root: `docker info` ID.
     std::string id;
     Engine engine;
@@ -86,6 +88,7 @@ class Daemon {
 
     DataRootLock data_lock_;
     DataRootLock run_lock_;
+    std::vector<std::string> driver_warnings_;
 };
 
 }  // namespace davit

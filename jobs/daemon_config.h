@@ -15,8 +15,8 @@ struct DaemonConfig {
     std::string run_dir = "/run/davit";
     /// "unix:///path" or "tcp://address:port".
     std::vector<std::string> hosts;
-    /// Graph driver; only "overlay2" ("overlay") for now.
-    std::string storage_driver = "overlay2";
+    /// Graph driver by its own name; "" lets the data root decide (drivers/graph/select.h).
+    std::string storage_driver;
     /// Registries that may be spoken to without TLS, besides those on loopback.
     std::vector<std::string> insecure_registries;
     /// "https://mirror.example[:port]": asked before Docker Hub.

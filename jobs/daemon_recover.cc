@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "drivers/graph/directory_names.h"
@@ -110,7 +111,8 @@ Task<void> Daemon::containers_recover() {
         return std::find(pinned.begin(), pinned.end(), chain) != pinned.end();
     };
     CO_CHECK(co_await image_recover(*images, std::move(rw_known), std::move(is_pinned)));
-    for (const std::string* root : {&config.data_root, &config.run_dir}) {
+    const std::array<const std::string*, 2> roots = {&state_root, &config.run_dir};
+    for (const std::string* root : roots) {
         const std::string path = *root + "/containers";
         if (const Result<void> removed = unknown_directories_remove(path, ids); !removed) {
             LOG_WARN("remove what has no record: {}, ignoring", removed.error().message());

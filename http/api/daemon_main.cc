@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 
+#include "drivers/graph/select.h"
 #include "http/api/api_server.h"
 #include "jobs/daemon.h"
 #include "jobs/version.h"
@@ -31,7 +32,8 @@ constexpr const char* usage =
     "                               (default unix://RUN-DIR/davit.sock)\n"
     "      --data-root DIR          images and containers (default /var/lib/davit)\n"
     "      --run-dir DIR            what ends with the boot (default /run/davit)\n"
-    "      --storage-driver NAME    overlay2\n"
+    "      --storage-driver NAME    overlay2, btrfs or vfs (default: what the data root was used\n"
+    "                               with, else the first of these that works there)\n"
     "      --insecure-registry HOST may be spoken to without TLS; may be repeated\n"
     "      --registry-mirror URL    asked before Docker Hub; may be repeated\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
@@ -70,19 +72,6 @@ Result<LogLevel> log_level_parse(std::string_view name) {
     return Error(ErrorKind::invalid_argument, "unknown log level: " + std::string(name));
 }
 
-Result<void> storage_driver_check(const std::string& name) {
-    if (name == "overlay2" || name == "overlay") {
-        return ok;
-    }
-    if (name == "aufs" || name == "devicemapper") {
-        return Error(ErrorKind::unsupported,
-                     "storage driver " + name +
-                         " has left the kernels and engines in use: use "
-                         "overlay2");
-    }
-    return Error(ErrorKind::unsupported, "storage driver " + name + " is unknown: use overlay2");
-}
-
 Result<void> argument_take(Arguments& arguments, int option, const char* value) {
     DaemonConfig& config = arguments.config;
     switch (option) {
@@ -95,9 +84,10 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_run_dir:
             config.run_dir = value;
             break;
-        case option_storage_driver:
-            TRY_VOID(storage_driver_check(value));
+        case option_storage_driver: {
+            TRY(config.storage_driver, graph_driver_name(value));
             break;
+        }
         case option_insecure_registry:
             config.insecure_registries.emplace_back(value);
             break;

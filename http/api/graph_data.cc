@@ -48,6 +48,9 @@ void lower_add(GraphData& data, const std::vector<std::string>& paths, std::size
 
 GraphData graph_data(const Daemon& daemon, const ContainerRecord& record) {
     GraphData data;
+    if (daemon.graph_driver->name() != "overlay2") {
+        return data;
+    }
     lower_add(data, layer_paths(daemon, record.chain_id), 0);
     const std::string own = overlay_path(daemon, "rw/" + record.rw_name);
     data.emplace("UpperDir", own + "/diff");
@@ -60,6 +63,9 @@ GraphData graph_data(const Daemon& daemon, const ContainerRecord& record) {
 
 GraphData graph_data(const Daemon& daemon, const Digest& chain_id) {
     GraphData data;
+    if (daemon.graph_driver->name() != "overlay2") {
+        return data;
+    }
     const std::vector<std::string> paths = layer_paths(daemon, chain_id);
     if (!paths.empty()) {
         data.emplace("UpperDir", paths.front());

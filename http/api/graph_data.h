@@ -1,5 +1,5 @@
 #pragma once
-/// GraphDriver.Data: where a root file system lies on disk.
+/// GraphDriver.Data: where a root file system lies on disk. Empty with other drivers than overlay2.
 #include <map>
 #include <string>
 

@@ -124,7 +124,11 @@ Task<void> info(ApiContext& context) {
     json.begin_object().key("ID").string(daemon.id);
     write_counts(json, daemon);
     json.key("Driver").string(daemon.graph_driver->name());
-    json.key("DriverStatus").begin_array().end_array();
+    json.key("DriverStatus").begin_array();
+    for (const auto& [key, value] : daemon.graph_driver->status()) {
+        json.strings(std::array<std::string_view, 2>{key, value});
+    }
+    json.end_array();
     json.key("SystemStatus").null();
     write_plugins(json);
     write_host(json, daemon.system);
