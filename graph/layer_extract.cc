@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <cassert>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -68,10 +69,13 @@ struct LayerExtract::State {
     ExtractBackend backend = ExtractBackend::sync;
     LayerExtractResult result;
     bool file_open = false;  ///< The entry's data goes to a file; else nowhere.
+    std::unique_ptr<LayerRecipeWriter> recipe;
+    bool file_recorded = false;  ///< The recipe refers to the file for the entry's data.
     std::optional<Error> failed;
 
     Result<std::size_t> feed(std::span<const std::uint8_t> bytes, bool may_wait);
     Result<bool> events_apply(std::span<const std::uint8_t>& bytes, bool may_wait);
+    Result<void> event_record(std::span<const std::uint8_t> used, const TarEvent& event);
     Result<void> event_apply(const TarEvent& event);
     Result<void> entry_apply(const TarEntry& entry);
     Result<bool> whiteout_apply(const std::string& path);
@@ -228,8 +232,13 @@ Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place)
     file.meta = meta_of(entry);
     file.size = entry.size;
     file.sparse = entry.sparse;
+    const std::string real = recipe ? extract_path(*file.dir, file.name) : std::string();
     TRY_VOID(files->begin(std::move(file)));
     file_open = true;
+    file_recorded = layer_recipe_names(real);
+    if (file_recorded) {
+        recipe->file_begin(real);
+    }
     return ok;
 }
 
@@ -264,6 +273,8 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     }));
     if (S_ISLNK(info.st_mode)) {
         tree.made(*place.dir, place.name);
+    } else if (recipe) {
+        recipe->link_made(extract_path(*place.dir, place.name));
     }
     return ok;
 }
@@ -338,6 +349,17 @@ Result<void> LayerExtract::State::event_apply(const TarEvent& event) {
     return ok;
 }
 
+/// used: the bytes that the event took, its data last.
+Result<void> LayerExtract::State::event_record(std::span<const std::uint8_t> used,
+                                               const TarEvent& event) {
+    const bool data = event.kind == TarEvent::Kind::data && file_open && file_recorded;
+    const std::size_t payload = data ? event.data.size() : 0;
+    if (used.size() != payload) {
+        TRY_VOID(recipe->raw(used.first(used.size() - payload)));
+    }
+    return data ? recipe->file_data(event.offset, payload) : Result<void>(ok);
+}
+
 Error LayerExtract::State::fail(Error error) {
     failed = error;
     return error;
@@ -347,7 +369,11 @@ Error LayerExtract::State::fail(Error error) {
 Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& bytes,
                                                bool may_wait) {
     while (may_wait || files->ready()) {
+        const auto before = bytes;
         TRY(const TarEvent event, reader.next(bytes));
+        if (recipe) {
+            TRY_VOID(event_record(before.first(before.size() - bytes.size()), event));
+        }
         if (event.kind == TarEvent::Kind::need_input) {
             return true;
         }
@@ -398,6 +424,15 @@ Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
     return LayerExtract(std::move(state));
 }
 
+void LayerExtract::record(std::unique_ptr<LayerRecipeWriter> recipe) {
+    assert(state_->backend == ExtractBackend::sync);
+    state_->recipe = std::move(recipe);
+    state_->tree.replaced_with(
+        [writer = state_->recipe.get()](int dir, const std::string& name, const std::string& path) {
+            return writer->replaced(dir, name, path);
+        });
+}
+
 Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes) {
     TRY([[maybe_unused]] const std::size_t taken, state_->feed(bytes, true));
     return ok;
@@ -420,6 +455,11 @@ Result<LayerExtractResult> LayerExtract::finish() {
     }
     if (auto finished = state.tree.finish(); !finished) {
         return state.fail(std::move(finished).error().context("extract"));
+    }
+    if (state.recipe) {
+        if (auto recorded = state.recipe->finish(); !recorded) {
+            return state.fail(std::move(recorded).error().context("record the layer"));
+        }
     }
     state.result.entries += state.tree.parents_made();
     state.result.xattrs_dropped = state.tree.xattrs_dropped();

@@ -17,6 +17,7 @@
 #include <memory>
 #include <span>
 
+#include "graph/layer_recipe.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/result.h"
@@ -66,6 +67,10 @@ class LayerExtract {
 
     /// Waits for what the kernel still does. Blocks: as long as a few hundred small writes.
     ~LayerExtract();
+
+    /// Have everything kept that it takes to make the archive again, until finish(). Before the
+    /// first bytes, and only with the sync backend: with the other the disk lags behind.
+    void record(std::unique_ptr<LayerRecipeWriter> recipe);
 
     /// Apply the next bytes of the archive.
     /// Errors: corrupt (malformed, climbs out, a hard link without target, a file as a parent);

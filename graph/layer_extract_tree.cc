@@ -1,11 +1,14 @@
 #include "graph/layer_extract_tree.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <limits>
@@ -39,7 +42,7 @@ Result<mode_t> umask_read() {
     return static_cast<mode_t>(mask);
 }
 
-Result<ExtractDirRef> dir_ref(Fd fd) {
+Result<ExtractDirRef> dir_ref(Fd fd, std::string path) {
     struct stat info {};
 
     if (::fstat(fd.get(), &info) != 0) {
@@ -47,9 +50,34 @@ Result<ExtractDirRef> dir_ref(Fd fd) {
     }
     auto dir = std::make_shared<ExtractDir>();
     dir->fd = std::move(fd);
+    dir->path = std::move(path);
     dir->inode = info.st_ino;
     dir->setgid = (info.st_mode & S_ISGID) != 0;
     return ExtractDirRef(std::move(dir));
+}
+
+/// Where an open directory is, by the kernel's account.
+Result<std::string> path_of(int fd) {
+    std::array<char, PATH_MAX> path{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    const ssize_t size = ::readlink(link.c_str(), path.data(), path.size());
+    if (size < 0) {
+        return Error::from_errno(errno, "readlink", link);
+    }
+    return std::string(path.data(), static_cast<std::size_t>(size));
+}
+
+/// The path of an open directory below an open root.
+Result<std::string> path_below(int root, int dir) {
+    TRY(const std::string above, path_of(root));
+    TRY(std::string path, path_of(dir));
+    if (path == above) {
+        return std::string();
+    }
+    if (!path.starts_with(above + '/')) {
+        return Error::from_errno(EXDEV, "readlink", path);
+    }
+    return path.substr(above.size() + 1);
 }
 
 bool is_whiteout(const struct stat& info) {
@@ -87,7 +115,7 @@ Result<void> extract_xattrs_set(int fd,
 
 Result<ExtractTree> ExtractTree::open(Fd root) {
     ExtractTree tree;
-    TRY(tree.root_, dir_ref(std::move(root)));
+    TRY(tree.root_, dir_ref(std::move(root), ""));
     TRY(tree.umask_, umask_read());
     tree.uid_ = ::geteuid();
     tree.gid_ = ::getegid();
@@ -125,8 +153,17 @@ void ExtractTree::cache_clear() {
 }
 
 Result<ExtractDirRef> ExtractTree::dir_open(const std::string& path) const {
-    TRY(Fd fd, Fd::openat2(root_fd(), path, O_RDONLY | O_DIRECTORY, resolve_flags));
-    return dir_ref(std::move(fd));
+    constexpr int flags = O_RDONLY | O_DIRECTORY;
+    auto direct = Fd::openat2(root_fd(), path, flags, resolve_flags | RESOLVE_NO_SYMLINKS);
+    if (direct) {
+        return dir_ref(*std::move(direct), path);
+    }
+    if (direct.error().errno_value() != ELOOP) {
+        return std::move(direct).error();
+    }
+    TRY(Fd fd, Fd::openat2(root_fd(), path, flags, resolve_flags));
+    TRY(std::string real, path_below(root_fd(), fd.get()));
+    return dir_ref(std::move(fd), std::move(real));
 }
 
 Result<ExtractDirRef> ExtractTree::dir_find(const std::string& path) {
@@ -276,6 +313,9 @@ Result<bool> ExtractTree::make_room(const ExtractDir& dir,
         return errno == ENOENT ? Result<bool>(false) : Error::from_errno(errno, "fstatat", path);
     }
     if (!S_ISDIR(info.st_mode)) {
+        if (replaced_ && S_ISREG(info.st_mode)) {
+            TRY_VOID(replaced_(dir.fd.get(), name, extract_path(dir, name)));
+        }
         if (::unlinkat(dir.fd.get(), name.c_str(), 0) != 0) {
             return Error::from_errno(errno, "unlink", path);
         }
@@ -287,10 +327,47 @@ Result<bool> ExtractTree::make_room(const ExtractDir& dir,
     TRY_VOID(drain_());  // Files may be on their way into it.
     cache_clear();
     deferred_forget(path);
+    if (replaced_) {
+        TRY_VOID(files_replaced(dir, name));
+    }
     TRY(Fd above, Fd::duplicate(dir.fd.get()));
     TreeRemove removal(std::move(above), name);
     TRY_VOID(removal.step(std::numeric_limits<std::uint64_t>::max()));
     return false;
+}
+
+/// Tell of all regular files below a directory that is about to be removed.
+Result<void> ExtractTree::files_replaced(const ExtractDir& dir, const std::string& name) const {
+    std::vector<std::string> waiting{extract_path(dir, name)};
+    while (!waiting.empty()) {
+        const std::string path = std::move(waiting.back());
+        waiting.pop_back();
+        TRY(Fd fd, Fd::openat2(root_fd(), path, O_RDONLY | O_DIRECTORY, resolve_flags));
+        const int here = fd.get();
+        const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(here), ::closedir);
+        if (stream == nullptr) {
+            return Error::from_errno(errno, "fdopendir", path);
+        }
+        static_cast<void>(fd.release());  // fdopendir took it.
+        while (const dirent* entry = ::readdir(stream.get())) {
+            const std::string child = entry->d_name;
+
+            struct stat info {};
+
+            if (child == "." || child == "..") {
+                continue;
+            }
+            if (::fstatat(here, child.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+                return Error::from_errno(errno, "fstatat", path + "/" + child);
+            }
+            if (S_ISDIR(info.st_mode)) {
+                waiting.push_back(path + "/" + child);
+            } else if (S_ISREG(info.st_mode)) {
+                TRY_VOID(replaced_(here, child, path + "/" + child));
+            }
+        }
+    }
+    return ok;
 }
 
 Result<void> ExtractTree::deferred_add(const std::string& path, Deferred deferred) {

@@ -25,9 +25,15 @@ namespace davit {
 /// An open directory of the layer.
 struct ExtractDir {
     Fd fd;
+    std::string path;  ///< From the layer's root, without symbolic links; "" is the root.
     std::uint64_t inode = 0;
     bool setgid = false;  ///< What is made inside gets its group, not ours.
 };
+
+/// The path of what is called name in that directory.
+inline std::string extract_path(const ExtractDir& dir, std::string_view name) {
+    return dir.path.empty() ? std::string(name) : (dir.path + '/').append(name);
+}
 
 using ExtractDirRef = std::shared_ptr<const ExtractDir>;
 
@@ -81,6 +87,13 @@ class ExtractTree {
         made_ = std::move(made);
     }
 
+    /// Called for each regular file that is about to be removed, with the directory it is in, its
+    /// name there, and its path from the root.
+    using Replaced =
+        std::function<Result<void>(int dir, const std::string& name, const std::string& path)>;
+
+    void replaced_with(Replaced replaced) { replaced_ = std::move(replaced); }
+
     void made(const ExtractDir& dir, std::string_view name) const { made_(dir, name); }
 
     int root_fd() const { return root_->fd.get(); }
@@ -122,6 +135,7 @@ class ExtractTree {
     Result<bool> directory_make(const ExtractDir& dir,
                                 const std::string& name,
                                 const std::string& path);
+    Result<void> files_replaced(const ExtractDir& dir, const std::string& name) const;
     Result<void> deferred_add(const std::string& path, Deferred deferred);
     Result<void> deferred_apply(const std::string& path, const Deferred& deferred);
     void deferred_forget(const std::string& path);
@@ -134,6 +148,7 @@ class ExtractTree {
     std::function<Result<void>()> drain_ = [] { return Result<void>(ok); };
     std::function<void(const ExtractDir&, std::string_view)> made_ = [](const ExtractDir&,
                                                                         std::string_view) {};
+    Replaced replaced_;
     uid_t uid_ = 0;
     gid_t gid_ = 0;
     mode_t umask_ = 0;

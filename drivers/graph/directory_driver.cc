@@ -79,7 +79,8 @@ Result<StagedLayer> DirectoryDriver::layer_stage(const std::string& cache_id) {
     StagedLayer layer(cache_id, nullptr, std::move(discard));
     TRY_VOID(make_dir(staged + "/diff", 0755));
     TRY(Fd root, Fd::openat(base_.get(), staged + "/diff", O_RDONLY | O_DIRECTORY));
-    TRY(layer.writer, directory_layer_writer(std::move(root)));
+    TRY(Fd beside, Fd::openat(base_.get(), staged, O_RDONLY | O_DIRECTORY));
+    TRY(layer.writer, directory_layer_writer(std::move(root), std::move(beside)));
     return layer;
 }
 
@@ -99,6 +100,13 @@ Result<void> DirectoryDriver::layer_remove(const std::string& cache_id) {
 
 bool DirectoryDriver::layer_exists(const std::string& cache_id) const {
     return exists(layer_path(cache_id));
+}
+
+Result<LayerFiles> DirectoryDriver::layer_open(const std::string& cache_id) const {
+    LayerFiles files;
+    TRY(files.directory, Fd::openat(base_.get(), layer_dir(cache_id), O_RDONLY | O_DIRECTORY));
+    TRY(files.root, Fd::openat(files.directory.get(), "diff", O_RDONLY | O_DIRECTORY));
+    return files;
 }
 
 Result<std::vector<std::string>> DirectoryDriver::layer_names() const {

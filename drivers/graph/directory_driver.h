@@ -1,7 +1,8 @@
 #pragma once
 /// DirectoryDriver: what drivers share that keep the diff of each layer as a directory, with
 /// whiteouts in overlayfs' form. Below the driver's own directory:
-///   layers/CACHE-ID/diff   a published layer
+///   layers/CACHE-ID        a published layer: its diff directory, and its recipe
+///                          (graph/layer_recipe.h)
 ///   staging/...            what is being made
 ///   rw/NAME/...            a container's own
 ///   trash/N                on its way out
@@ -19,6 +20,7 @@ class DirectoryDriver : public GraphDriver {
     Result<void> layer_publish(StagedLayer& staged) override;
     Result<void> layer_remove(const std::string& cache_id) override;
     bool layer_exists(const std::string& cache_id) const override;
+    Result<LayerFiles> layer_open(const std::string& cache_id) const override;
     Result<std::vector<std::string>> layer_names() const override;
     Result<std::vector<std::string>> rw_names() const override;
     Result<void> rw_remove(const std::string& name) override;

@@ -28,8 +28,13 @@ class DirectoryLayerWriter final : public LayerWriter {
 
 }  // namespace
 
-Result<std::unique_ptr<LayerWriter>> directory_layer_writer(Fd root) {
+Result<std::unique_ptr<LayerWriter>> directory_layer_writer(Fd root, Fd beside) {
     TRY(LayerExtract extract, LayerExtract::open(std::move(root)));
+    if (beside) {
+        TRY(std::unique_ptr<LayerRecipeWriter> recipe,
+            LayerRecipeWriter::create(std::move(beside)));
+        extract.record(std::move(recipe));
+    }
     return std::unique_ptr<LayerWriter>(std::make_unique<DirectoryLayerWriter>(std::move(extract)));
 }
 

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "drivers/graph/trash.h"
+#include "graph/layer_archive.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/result.h"
 #include "reactor/task.h"
@@ -167,6 +168,13 @@ class GraphDriver {
     /// Blocks: one directory read.
     virtual Result<std::vector<std::string>> layer_names() const = 0;
     virtual Result<std::vector<std::string>> rw_names() const = 0;
+
+    /// A published layer, to be packed again (LayerArchive).
+    /// Errors: not_found; unsupported (a driver that does not keep what it takes).
+    virtual Result<LayerFiles> layer_open(const std::string& cache_id) const {
+        return Error(ErrorKind::unsupported,
+                     "graph driver " + std::string(name()) + " cannot pack layer " + cache_id);
+    }
 
     /// Make a container's own directory. name: a single path component. Errors: conflict.
     /// Blocks: a few system calls; a driver of whole trees fills it in prepare().

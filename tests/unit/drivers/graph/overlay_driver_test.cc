@@ -60,6 +60,26 @@ TEST_CASE("layers are stacked, whiteouts and all, by either mount method", "[ove
     }
 }
 
+TEST_CASE("a layer's archive comes back, and its recipe is in no mount", "[overlay]") {
+    TempDir root;
+    const auto driver = must(OverlayDriver::open(root.path()));
+    const std::string archive =
+        ArchiveBuilder().file("a", "1").file(".wh.b").file("a", "2").build();
+    layer_add(*driver, "1", archive);
+    layer_add(*driver, "2", ArchiveBuilder().file("c").build());
+    LayerArchive packed =
+        must(LayerArchive::open(must(driver->layer_open("1")), sha256_of(archive)));
+    REQUIRE(packed.bytes() == archive.size());
+    std::vector<std::uint8_t> buffer(archive.size() + 1);
+    REQUIRE(must(packed.read(buffer)) == archive.size());
+    CHECK(std::string(buffer.begin(), buffer.end() - 1) == archive);
+    const Fd mounted = must(driver->mount(spec_of({"1", "2"})));
+    for (const char* name : {"recipe", "replaced"}) {
+        CHECK(content(mounted, name) == "-");
+    }
+    CHECK(driver->layer_open("3").error().kind() == ErrorKind::not_found);
+}
+
 TEST_CASE("one layer, and none", "[overlay]") {
     TempDir root;
     const auto driver = must(OverlayDriver::open(root.path()));
