@@ -48,8 +48,11 @@ Digest digest_of(std::string_view algorithm, std::string_view body) {
 }  // namespace
 
 Task<std::optional<ManifestHead>> RegistryRepository::manifest_head(std::string reference) {
-    CO_TRY(RegistryResponse answer,
-           co_await request_patiently("HEAD", "manifests/" + reference, manifest_headers()));
+    RegistryCall call;
+    call.method = "HEAD";
+    call.suffix = "manifests/" + reference;
+    call.headers = manifest_headers();
+    CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
     std::optional<ManifestHead> found;
     if (answer.response.status() == 200) {
         const ResponseHead& head = answer.response.head;
@@ -62,8 +65,10 @@ Task<std::optional<ManifestHead>> RegistryRepository::manifest_head(std::string 
 }
 
 Task<FetchedManifest> RegistryRepository::manifest_get(std::string reference) {
-    CO_TRY(RegistryResponse answer,
-           co_await request_patiently("GET", "manifests/" + reference, manifest_headers()));
+    RegistryCall call;
+    call.suffix = "manifests/" + reference;
+    call.headers = manifest_headers();
+    CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
     if (answer.response.status() != 200) {
         CO_CHECK(co_await fail(std::move(answer.response)));
     }
@@ -95,8 +100,9 @@ Task<std::string> RegistryRepository::blob_get(Digest digest,
             ErrorKind::resource_exhausted,
             "blob " + digest.str() + " is too large: " + std::to_string(bytes) + " bytes");
     }
-    CO_TRY(RegistryResponse answer,
-           co_await request_patiently("GET", "blobs/" + digest.str(), Headers()));
+    RegistryCall call;
+    call.suffix = "blobs/" + digest.str();
+    CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
     if (answer.response.status() != 200) {
         CO_CHECK(co_await fail(std::move(answer.response)));
     }

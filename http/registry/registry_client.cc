@@ -78,15 +78,13 @@ std::optional<Nanoseconds> retry_after_parse(const Headers& headers, WallTime no
     return std::max(Nanoseconds(at) - Nanoseconds(now.time_since_epoch()), Nanoseconds(0));
 }
 
-Task<RegistryResponse> send_following(HttpClient& http,
-                                      Url url,
-                                      std::string method,
-                                      Headers headers) {
+Task<RegistryResponse> send_following(HttpClient& http, Url url, RegistryCall call) {
     const Url origin = url;
     for (int redirects = 0; redirects <= limits::registry_redirects_max; ++redirects) {
         ClientRequest request;
-        request.method = method;
-        request.headers = headers;
+        request.method = call.method;
+        request.headers = call.headers;
+        request.body = call.body;
         Url target = url;
         CO_TRY(ClientResponse response, co_await http.send(std::move(target), std::move(request)));
         const std::string location(response.head.headers.get("Location"));
@@ -100,7 +98,7 @@ Task<RegistryResponse> send_following(HttpClient& http,
                             "the registry redirects from https to " + next.text());
         }
         if (!next.same_origin(origin)) {
-            headers.remove("Authorization");
+            call.headers.remove("Authorization");
         }
         url = std::move(next);
         // Read to the end, the connection can be used again; if not, it is dropped.
@@ -114,7 +112,9 @@ Task<RegistryResponse> send_following(HttpClient& http,
 }
 
 RegistryClient::RegistryClient(RegistryOptions options)
-    : options_(std::move(options)), downloads_(options_.downloads_parallel_max) {}
+    : options_(std::move(options)),
+      downloads_(options_.downloads_parallel_max),
+      uploads_(options_.uploads_parallel_max) {}
 
 RegistryClient::~RegistryClient() = default;
 
@@ -150,7 +150,11 @@ Result<RegistryRepository> RegistryRepository::make(RegistryClient& client,
 
 std::string RegistryRepository::target_of(const EndpointState& state,
                                           const std::string& suffix) const {
-    std::string target = state.endpoint.base.target + "v2/" + path_ + "/" + suffix;
+    std::string target = state.endpoint.base.target + "v2/";
+    if (access_ == RegistryAccess::login) {
+        return target;
+    }
+    target.append(path_).append("/").append(suffix);
     if (state.endpoint.mirror && domain_ != "docker.io") {
         // For proxies of many registries.
         target.append(target.find('?') == std::string::npos ? "?" : "&");
@@ -169,10 +173,9 @@ Result<void> RegistryRepository::challenged(EndpointState& state, const Response
             TokenKey& key = state.token_key;
             key.realm = challenge.parameter("realm");
             key.service = challenge.parameter("service");
-            key.scope = challenge.parameter("scope").empty()
-                            ? "repository:" + path_ + ":pull"
-                            : std::string(challenge.parameter("scope"));
+            key.scope = scope_wanted(challenge.parameter("scope"));
             key.credentials = who;
+            key.offline = access_ == RegistryAccess::login;
             key.insecure = state.endpoint.insecure;
             return ok;
         }
@@ -209,76 +212,79 @@ Task<std::string> RegistryRepository::authorization(std::size_t index) {
     co_return "Bearer " + token;
 }
 
-Task<RegistryResponse> RegistryRepository::send_any_scheme(std::size_t index,
-                                                           std::string method,
-                                                           std::string target,
-                                                           Headers headers) {
+Task<RegistryResponse> RegistryRepository::send_any_scheme(std::size_t index, RegistryCall call) {
     const RegistryEndpoint& endpoint = endpoints_[index].endpoint;
     RegistryClient::Host& host = client_->host(endpoint);
     Url url = endpoint.base;
-    url.target = std::move(target);
+    url.target = target_of(endpoints_[index], call.suffix);
     if (url.scheme == "https" && host.plain) {
         url.port = url.port == 443 ? 80 : url.port;
         url.scheme = "http";
-        Result<RegistryResponse> answer = co_await send_following(
-            host.http, std::move(url), std::move(method), std::move(headers));
+        Result<RegistryResponse> answer =
+            co_await send_following(host.http, std::move(url), std::move(call));
         // Whatever listens there now may be another server.
         host.plain = answer || !may_be_plain(answer.error());
         co_return std::move(answer);
     }
-    Result<RegistryResponse> secure = co_await send_following(host.http, url, method, headers);
+    Result<RegistryResponse> secure = co_await send_following(host.http, url, call);
     if (secure || url.scheme != "https" || !endpoint.insecure || !may_be_plain(secure.error())) {
         co_return std::move(secure);
     }
     url.port = url.port == 443 ? 80 : url.port;
     url.scheme = "http";
     Result<RegistryResponse> plain =
-        co_await send_following(host.http, std::move(url), std::move(method), std::move(headers));
+        co_await send_following(host.http, std::move(url), std::move(call));
     host.plain = plain.has_value();
     co_return std::move(plain);
 }
 
-Task<RegistryResponse> RegistryRepository::request_at(std::size_t index,
-                                                      std::string method,
-                                                      std::string target,
-                                                      Headers headers) {
+Task<bool> RegistryRepository::challenge_take(std::size_t index,
+                                              ClientResponse& response,
+                                              const std::string& authorization_value) {
+    EndpointState& state = endpoints_[index];
+    if (state.auth == AuthKind::basic || !credentials_.registry_token.empty()) {
+        co_return false;  // The same again would be refused again.
+    }
+    if (state.auth == AuthKind::bearer && authorization_value.size() > 7) {
+        client_->tokens().refused(state.token_key, authorization_value.substr(7));
+    }
+    CO_CHECK(challenged(state, response.head));
+    Result<std::string> rest =
+        co_await response.read_body_all(limits::registry_small_body_bytes_max);
+    if (!rest && rest.error().kind() == ErrorKind::cancelled) {
+        co_return std::move(rest).error();
+    }
+    co_return true;
+}
+
+Task<RegistryResponse> RegistryRepository::request_at(std::size_t index, RegistryCall call) {
     // At most: without or with an old token; with a new one.
     for (int logins = 0;; ++logins) {
         CO_TRY(const std::string authorization_value, co_await authorization(index));
-        Headers sent = headers;
+        RegistryCall sent = call;
         if (!authorization_value.empty()) {
-            sent.set("Authorization", authorization_value);
+            sent.headers.set("Authorization", authorization_value);
         }
-        CO_TRY(RegistryResponse answer,
-               co_await send_any_scheme(index, method, target, std::move(sent)));
+        CO_TRY(RegistryResponse answer, co_await send_any_scheme(index, std::move(sent)));
         if (answer.response.status() != 401 || answer.elsewhere || logins == 1) {
             co_return std::move(answer);
         }
-        EndpointState& state = endpoints_[index];
-        if (state.auth == AuthKind::basic || !credentials_.registry_token.empty()) {
-            co_return std::move(answer);  // The same again would be refused again.
-        }
-        if (state.auth == AuthKind::bearer && authorization_value.size() > 7) {
-            client_->tokens().refused(state.token_key, authorization_value.substr(7));
-        }
-        CO_CHECK(challenged(state, answer.response.head));
-        Result<std::string> rest =
-            co_await answer.response.read_body_all(limits::registry_small_body_bytes_max);
-        if (!rest && rest.error().kind() == ErrorKind::cancelled) {
-            co_return std::move(rest).error();
+        CO_TRY(const bool again,
+               co_await challenge_take(index, answer.response, authorization_value));
+        if (!again) {
+            co_return std::move(answer);
         }
     }
 }
 
-Task<RegistryResponse> RegistryRepository::request(std::string method,
-                                                   std::string suffix,
-                                                   Headers headers) {
+Task<RegistryResponse> RegistryRepository::request(RegistryCall call) {
+    if (call.own) {
+        co_return co_await request_own(std::move(call));
+    }
     for (std::size_t tried = 0;; ++tried) {
         const std::size_t index = (preferred_ + tried) % endpoints_.size();
         const bool last = tried + 1 == endpoints_.size();
-        std::string target = target_of(endpoints_[index], suffix);
-        Result<RegistryResponse> answer =
-            co_await request_at(index, method, std::move(target), headers);
+        Result<RegistryResponse> answer = co_await request_at(index, call);
         if (!answer) {
             if (last || answer.error().kind() == ErrorKind::cancelled) {
                 co_return std::move(answer).error().context(
@@ -298,11 +304,9 @@ Task<RegistryResponse> RegistryRepository::request(std::string method,
     }
 }
 
-Task<RegistryResponse> RegistryRepository::request_patiently(std::string method,
-                                                             std::string suffix,
-                                                             Headers headers) {
+Task<RegistryResponse> RegistryRepository::request_patiently(RegistryCall call) {
     for (unsigned attempt = 1;; ++attempt) {
-        CO_TRY(RegistryResponse answer, co_await request(method, suffix, headers));
+        CO_TRY(RegistryResponse answer, co_await request(call));
         if (!is_busy(answer.response.status()) || attempt > metadata_attempts_max) {
             co_return std::move(answer);
         }
@@ -318,14 +322,19 @@ Task<RegistryResponse> RegistryRepository::request_patiently(std::string method,
 }
 
 Task<RegistryResponse> RegistryRepository::get(std::string suffix, Headers headers) {
-    return request("GET", std::move(suffix), std::move(headers));
+    RegistryCall call;
+    call.suffix = std::move(suffix);
+    call.headers = std::move(headers);
+    return request(std::move(call));
 }
 
 Task<RegistryResponse> RegistryRepository::get_url(std::string url, Headers headers) {
     CO_TRY(Url parsed, Url::parse(url));
     HttpClient& http = client_->host(endpoints_.back().endpoint).http;
+    RegistryCall call;
+    call.headers = std::move(headers);
     CO_TRY(RegistryResponse answer,
-           co_await send_following(http, std::move(parsed), "GET", std::move(headers)));
+           co_await send_following(http, std::move(parsed), std::move(call)));
     answer.elsewhere = true;
     co_return std::move(answer);
 }

@@ -39,11 +39,15 @@ struct RegistryRetry {
     Nanoseconds pause_before(unsigned attempt) const;
 };
 
+/// Docker's default for parallel layer uploads, engine-wide.
+inline constexpr std::size_t registry_uploads_max = 5;
+
 struct RegistryOptions {
     RegistryConfig config;
     RegistryRetry retry;
     HttpClientOptions http;
     std::size_t downloads_parallel_max = limits::downloads_parallel_max;
+    std::size_t uploads_parallel_max = registry_uploads_max;
 };
 
 class RegistryClient {
@@ -57,6 +61,9 @@ class RegistryClient {
 
     /// Turns for downloading layers, for the whole engine.
     Semaphore& downloads() { return downloads_; }
+
+    /// Turns for uploading layers, for the whole engine.
+    Semaphore& uploads() { return uploads_; }
 
     TokenCache& tokens() { return tokens_; }
 
@@ -74,9 +81,23 @@ class RegistryClient {
   private:
     RegistryOptions options_;
     Semaphore downloads_;
+    Semaphore uploads_;
     TokenCache tokens_;
     std::map<std::string, std::unique_ptr<Host>> hosts_;
 };
+
+/// One request below /v2/<path>/.
+struct RegistryCall {
+    std::string method = "GET";
+    std::string suffix = {};
+    Headers headers = {};
+    std::string body = {};
+    /// Never to a mirror: what is pushed belongs into the registry itself.
+    bool own = false;
+};
+
+/// What a repository is used for: the rights that a token is asked for.
+enum class RegistryAccess : std::uint8_t { pull, push, login };
 
 /// A response, and whether it came from another origin than the registry's.
 struct RegistryResponse {
@@ -129,6 +150,37 @@ class RegistryRepository {
     /// A blob's bytes may come from elsewhere (foreign layers): no credentials, no mirrors.
     Task<RegistryResponse> get_url(std::string url, Headers headers);
 
+    // --- pushing (repository_push.cc): always to the registry itself ----------------------------
+
+    /// From now on ask for the right to push. Takes: mount_from, paths of the same registry whose
+    /// blobs are to be mounted, which takes the right to read them.
+    void push_prepare(std::vector<std::string> mount_from = {});
+
+    /// Whether the repository has the blob. Errors: as registry_error().
+    Task<bool> blob_exists(Digest digest);
+
+    /// Store a manifest under a tag or its digest, byte for byte. Errors: as registry_error();
+    /// corrupt, if the registry says that it stored something else.
+    Task<Digest> manifest_put(std::string reference, std::string media_type, std::string body);
+
+    /// A request to the registry itself. Statuses of 400 and above are responses, too.
+    Task<RegistryResponse> request_own(RegistryCall call);
+
+    /// A request to an address that the registry gave (an upload's). Authorization goes along if
+    /// it is the registry's own origin; a 401 is answered by logging in, unless the request has a
+    /// producer: its bytes are gone. Redirects are responses.
+    Task<ClientResponse> send_at(Url url, ClientRequest request);
+
+    /// The registry's own address for what is below /v2/<path>/, by the scheme it last answered by.
+    Url own_url(const std::string& suffix) const;
+
+    /// Whether the registry takes the credentials. Gives: an identity token, if its token server
+    /// issued one, else "". Errors: unauthorized; as registry_error().
+    Task<std::string> login();
+
+    /// "127.0.0.1:5000": the registry itself.
+    std::string authority() const { return endpoints_.back().endpoint.base.authority(); }
+
     const RegistrySubject& subject() const { return subject_; }
 
     const RegistryRetry& retry() const { return client_->options().retry; }
@@ -154,20 +206,17 @@ class RegistryRepository {
           subject_(std::move(subject)),
           credentials_(std::move(credentials)) {}
 
-    Task<RegistryResponse> request(std::string method, std::string suffix, Headers headers);
-    Task<RegistryResponse> request_patiently(std::string method,
-                                             std::string suffix,
-                                             Headers headers);
-    Task<RegistryResponse> request_at(std::size_t index,
-                                      std::string method,
-                                      std::string target,
-                                      Headers headers);
-    Task<RegistryResponse> send_any_scheme(std::size_t index,
-                                           std::string method,
-                                           std::string target,
-                                           Headers headers);
+    Task<RegistryResponse> request(RegistryCall call);
+    Task<RegistryResponse> request_patiently(RegistryCall call);
+    Task<RegistryResponse> request_at(std::size_t index, RegistryCall call);
+    Task<RegistryResponse> send_any_scheme(std::size_t index, RegistryCall call);
     Task<std::string> authorization(std::size_t index);
+    /// Take note of a 401's challenge. Gives: whether the request may be sent again.
+    Task<bool> challenge_take(std::size_t index,
+                              ClientResponse& response,
+                              const std::string& authorization_value);
     Result<void> challenged(EndpointState& state, const ResponseHead& head);
+    std::string scope_wanted(std::string_view challenged_scope) const;
     std::string target_of(const EndpointState& state, const std::string& suffix) const;
 
     RegistryClient* client_;
@@ -177,16 +226,15 @@ class RegistryRepository {
     std::string domain_;
     std::vector<EndpointState> endpoints_;
     std::size_t preferred_ = 0;
+    RegistryAccess access_ = RegistryAccess::pull;
+    std::vector<std::string> mount_from_;
 };
 
 /// Retry-After: seconds or a date; nothing if absent or malformed.
 std::optional<Nanoseconds> retry_after_parse(const Headers& headers, WallTime now);
 
-/// Send, and follow redirects: Authorization goes no further than the first URL's origin, and https
-/// does not become http.
-Task<RegistryResponse> send_following(HttpClient& http,
-                                      Url url,
-                                      std::string method,
-                                      Headers headers);
+/// Send (method, headers and body of a call), and follow redirects: Authorization goes no further
+/// than the first URL's origin, and https does not become http.
+Task<RegistryResponse> send_following(HttpClient& http, Url url, RegistryCall call);
 
 }  // namespace davit

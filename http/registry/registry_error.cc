@@ -81,6 +81,17 @@ std::optional<RegistryErrorItem> item_of_challenge(const ResponseHead& head) {
     return std::nullopt;
 }
 
+/// What an answer to HEAD, which has no body, can only mean.
+std::optional<RegistryErrorItem> item_of_status(int status, bool pushing) {
+    if (status == 401) {
+        return RegistryErrorItem{"UNAUTHORIZED", "authentication required"};
+    }
+    if (status == 403 && pushing) {
+        return RegistryErrorItem{"DENIED", "requested access to the resource is denied"};
+    }
+    return std::nullopt;
+}
+
 ErrorKind kind_of_status(int status) {
     switch (status) {
         case 401:
@@ -108,6 +119,9 @@ Error registry_error(const ResponseHead& head,
     if (!item) {
         item = item_parse(body);
     }
+    if (!item && body.empty()) {
+        item = item_of_status(head.status, subject.pushing);
+    }
     if (!item) {
         std::string text = "unexpected status from the registry: " + std::to_string(head.status) +
                            " " + status_reason(head.status);
@@ -115,6 +129,12 @@ Error registry_error(const ResponseHead& head,
             text.append(": ").append(body.substr(0, shown_bytes_max));
         }
         return Error(kind_of_status(head.status), std::move(text));
+    }
+    if (item->code.empty() && head.status == 401) {
+        item->code = "UNAUTHORIZED";  // A token server's reason, without a code.
+    }
+    if (subject.pushing) {
+        return Error(kind_of_status(head.status), item->text());
     }
     if (item->code == "DENIED") {
         return Error(

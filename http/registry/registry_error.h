@@ -12,6 +12,8 @@ namespace davit {
 struct RegistrySubject {
     std::string familiar_name;  ///< "alpine", "localhost:5000/app"
     std::string familiar;       ///< "alpine:3.20"
+    /// Something was to be stored there: a refusal is shown in the registry's own words.
+    bool pushing = false;
 };
 
 /// Turn a response of 400 and above into an Error.

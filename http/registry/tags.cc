@@ -106,7 +106,9 @@ Task<std::vector<std::string>> RegistryRepository::tags_list() {
     std::set<std::string, std::less<>> seen;
     std::string suffix = "tags/list?n=" + std::to_string(registry_tags_per_page);
     for (std::size_t page = 0; page < registry_tag_pages_max; ++page) {
-        CO_TRY(RegistryResponse answer, co_await request_patiently("GET", suffix, Headers()));
+        RegistryCall call;
+        call.suffix = suffix;
+        CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
         if (answer.response.status() != 200) {
             CO_CHECK(co_await fail(std::move(answer.response)));
         }

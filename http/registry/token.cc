@@ -16,8 +16,63 @@ constexpr std::chrono::seconds expiry_default{60};
 /// A token is not used in its last seconds: it has to arrive, too.
 constexpr std::chrono::seconds expiry_margin{5};
 
-/// One request for a token. Follows: OAuth2 for identity tokens, else a GET with Basic or nothing.
-Result<std::pair<Url, ClientRequest>> token_request(const TokenKey& key) {
+void scopes_add(Query& query, std::string_view scopes) {
+    while (!scopes.empty()) {
+        const std::string_view one = scopes.substr(0, scopes.find(' '));
+        scopes.remove_prefix(std::min(scopes.size(), one.size() + 1));
+        if (!one.empty()) {
+            query.add("scope", std::string(one));
+        }
+    }
+}
+
+/// A POST, for identity tokens and for token servers that know nothing else.
+/// Follows: "OAuth2 Token Authentication".
+void post_fill(ClientRequest& request, const TokenKey& key) {
+    const RegistryCredentials& who = key.credentials;
+    Query query;
+    query.add("service", key.service);
+    if (!key.scope.empty()) {
+        query.add("scope", key.scope);
+    }
+    query.add("client_id", "davit");
+    if (!who.identity_token.empty()) {
+        query.add("grant_type", "refresh_token");
+        query.add("refresh_token", who.identity_token);
+    } else {
+        query.add("grant_type", "password");
+        query.add("username", who.username);
+        query.add("password", who.password);
+        if (key.offline) {
+            query.add("access_type", "offline");
+        }
+    }
+    request.method = "POST";
+    request.headers.set("Content-Type", "application/x-www-form-urlencoded");
+    request.body = query.text();
+}
+
+/// A GET, with Basic or nothing. Follows: "Token Authentication Specification".
+void get_fill(ClientRequest& request, Url& realm, const TokenKey& key) {
+    const RegistryCredentials& who = key.credentials;
+    Query query;
+    query.add("service", key.service);
+    scopes_add(query, key.scope);
+    if (!who.username.empty()) {
+        query.add("account", who.username);
+        if (key.offline) {
+            query.add("offline_token", "true");
+            query.add("client_id", "davit");
+        }
+        request.headers.set("Authorization",
+                            "Basic " + base64_encode(who.username + ":" + who.password));
+    }
+    realm.target.push_back(realm.target.find('?') == std::string::npos ? '?' : '&');
+    realm.target.append(query.text());
+}
+
+/// One request for a token.
+Result<std::pair<Url, ClientRequest>> token_request(const TokenKey& key, bool post) {
     Result<Url> realm = Url::parse(key.realm);
     if (!realm) {
         return std::move(realm).error().context("the registry's token server", key.realm);
@@ -26,28 +81,12 @@ Result<std::pair<Url, ClientRequest>> token_request(const TokenKey& key) {
         return Error(ErrorKind::unauthorized,
                      "the registry's token server is not https: " + realm->text());
     }
-    const RegistryCredentials& who = key.credentials;
     ClientRequest request;
-    Query query;
-    query.add("service", key.service);
-    query.add("scope", key.scope);
-    if (!who.identity_token.empty()) {
-        query.add("grant_type", "refresh_token");
-        query.add("refresh_token", who.identity_token);
-        query.add("client_id", "davit");
-        request.method = "POST";
-        request.headers.set("Content-Type", "application/x-www-form-urlencoded");
-        request.body = query.text();
-        return std::pair(*std::move(realm), std::move(request));
+    if (post) {
+        post_fill(request, key);
+    } else {
+        get_fill(request, *realm, key);
     }
-    if (!who.username.empty()) {
-        query.add("account", who.username);
-        request.headers.set("Authorization",
-                            "Basic " + base64_encode(who.username + ":" + who.password));
-    }
-    const char separator = realm->target.find('?') == std::string::npos ? '?' : '&';
-    realm->target.push_back(separator);
-    realm->target.append(query.text());
     return std::pair(*std::move(realm), std::move(request));
 }
 
@@ -58,7 +97,8 @@ std::string TokenKey::text() const {
     for (const std::string* part : {&credentials.password, &credentials.identity_token}) {
         secret.append(1, '\0').append(*part);
     }
-    return realm + "\n" + service + "\n" + scope + "\n" + sha256_of(secret).str();
+    return realm + "\n" + service + "\n" + scope + "\n" + sha256_of(secret).str() +
+           (offline ? "\noffline" : "");
 }
 
 Result<Token> token_parse(std::string_view body, MonotonicTime now) {
@@ -72,6 +112,7 @@ Result<Token> token_parse(std::string_view body, MonotonicTime now) {
     if (token.value.empty()) {
         TRY(token.value, root.string_or("access_token", ""));
     }
+    TRY(token.refresh_token, root.string_or("refresh_token", ""));
     const bool printable = std::all_of(
         token.value.begin(), token.value.end(), [](char c) { return c > ' ' && c < 0x7f; });
     if (token.value.empty() || !printable) {
@@ -83,21 +124,29 @@ Result<Token> token_parse(std::string_view body, MonotonicTime now) {
     return token;
 }
 
-Task<Token> TokenCache::fetch(HttpClient& http, const TokenKey& key) {
-    CO_TRY(auto prepared, token_request(key));
-    auto& [url, request] = prepared;
-    CO_TRY(ClientResponse response, co_await http.send(std::move(url), std::move(request)));
-    CO_TRY(const std::string body,
-           co_await response.read_body_all(limits::registry_small_body_bytes_max));
-    if (response.status() != 200) {
+Task<Token> TokenCache::fetch(HttpClient& http, TokenKey key) {
+    bool post = !key.credentials.identity_token.empty();
+    for (;;) {
+        CO_TRY(auto prepared, token_request(key, post));
+        auto& [url, request] = prepared;
+        CO_TRY(ClientResponse response, co_await http.send(std::move(url), std::move(request)));
+        CO_TRY(const std::string body,
+               co_await response.read_body_all(limits::registry_small_body_bytes_max));
+        const int status = response.status();
+        if (status == 200) {
+            co_return token_parse(body, monotonic_now());
+        }
+        if (!post && !key.credentials.username.empty() && (status == 404 || status == 405)) {
+            post = true;  // A server that knows the newer way only.
+            continue;
+        }
         const RegistrySubject nobody;
         Error error = registry_error(response.head, body, nobody);
-        if (response.status() == 400 || response.status() == 403) {
+        if (status == 400 || status == 403) {
             error = std::move(error).with_kind(ErrorKind::unauthorized);
         }
         co_return std::move(error).context("log in to the registry's token server");
     }
-    co_return token_parse(body, monotonic_now());
 }
 
 Task<std::string> TokenCache::get(HttpClient& http, TokenKey key) {
@@ -113,6 +162,11 @@ Task<std::string> TokenCache::get(HttpClient& http, TokenKey key) {
         CO_TRY(entry->token, co_await fetch(http, key));
     }
     co_return entry->token.value;
+}
+
+std::string TokenCache::refresh_token(const TokenKey& key) const {
+    const auto found = entries_.find(key.text());
+    return found == entries_.end() ? std::string() : found->second->token.refresh_token;
 }
 
 void TokenCache::refused(const TokenKey& key, const std::string& token) {

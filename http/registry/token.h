@@ -18,10 +18,12 @@ namespace davit {
 struct TokenKey {
     std::string realm;    ///< The token server's URL.
     std::string service;  ///< As the challenge had it.
-    std::string scope;    ///< "repository:library/alpine:pull"
+    std::string scope;    ///< "repository:library/alpine:pull"; several are parted by blanks.
     RegistryCredentials credentials;
     /// The realm may be spoken to in the clear (its registry may).
     bool insecure = false;
+    /// For a login: ask for a refresh token as well.
+    bool offline = false;
 
     /// Distinguishes what must not be shared; holds no password in the clear.
     std::string text() const;
@@ -30,6 +32,8 @@ struct TokenKey {
 struct Token {
     std::string value;
     MonotonicTime expires;
+    /// What identity tokens are; "" if the server issued none.
+    std::string refresh_token;
 };
 
 /// Parse a token server's answer. expires_in counts from now; 60 seconds if absent, as the
@@ -47,6 +51,9 @@ class TokenCache {
     /// Errors: unauthorized (the token server refuses); those of HttpClient::send().
     Task<std::string> get(HttpClient& http, TokenKey key);
 
+    /// What came with the key's token, if there is one.
+    std::string refresh_token(const TokenKey& key) const;
+
     /// The registry refused this token: the next get() fetches another, unless somebody did
     /// already.
     void refused(const TokenKey& key, const std::string& token);
@@ -59,7 +66,7 @@ class TokenCache {
         AsyncMutex fetching;
     };
 
-    Task<Token> fetch(HttpClient& http, const TokenKey& key);
+    Task<Token> fetch(HttpClient& http, TokenKey key);
     void drop_expired(MonotonicTime now);
 
     std::map<std::string, std::shared_ptr<Entry>> entries_;

@@ -14,8 +14,43 @@ Listener listener_make() {
     return *std::move(listener);
 }
 
-/// The next request; nothing at the end of the stream, or if it is no HTTP.
-Task<std::optional<FakeRequest>> request_read(FdStream& stream, std::string& buffer) {
+/// At least so many bytes in the buffer.
+Task<void> buffer_fill(FdStream& stream, std::string& buffer, std::size_t bytes) {
+    while (buffer.size() < bytes) {
+        char chunk[4096];
+        CO_TRY(const std::size_t got, co_await stream.read(chunk));
+        if (got == 0) {
+            co_return Error(ErrorKind::unavailable, "the client went away");
+        }
+        buffer.append(chunk, got);
+    }
+    co_return ok;
+}
+
+Task<std::string> chunks_read(FdStream& stream, std::string& buffer) {
+    std::string body;
+    for (;;) {
+        std::size_t end = 0;
+        while ((end = buffer.find("\r\n")) == std::string::npos) {
+            CO_CHECK(co_await buffer_fill(stream, buffer, buffer.size() + 1));
+        }
+        const std::size_t size = std::stoul(buffer.substr(0, end), nullptr, 16);
+        CO_CHECK(co_await buffer_fill(stream, buffer, end + 2 + size + 2));
+        body.append(buffer, end + 2, size);
+        buffer.erase(0, end + 2 + size + 2);
+        if (size == 0) {
+            co_return std::move(body);
+        }
+    }
+}
+
+/// The next request; nothing at the end of the stream, or if it is no HTTP. hang_up: as
+/// FakeRegistry::hang_up; nothing is given then, but the request is put into `cut`.
+Task<std::optional<FakeRequest>> request_read(
+    FdStream& stream,
+    std::string& buffer,
+    const std::function<std::optional<std::size_t>(const FakeRequest&)>& hang_up,
+    std::vector<FakeRequest>& cut) {
     std::size_t end = std::string::npos;
     while ((end = buffer.find("\r\n\r\n")) == std::string::npos) {
         char chunk[4096];
@@ -41,15 +76,21 @@ Task<std::optional<FakeRequest>> request_read(FdStream& stream, std::string& buf
                             field.substr(field.find_first_not_of(' ', colon + 1)));
         at = next + 2;
     }
-    const std::string length(request.headers.get("Content-Length"));
-    std::size_t left = length.empty() ? 0 : std::stoul(length);
-    while (buffer.size() < left) {
-        char chunk[4096];
-        CO_TRY(const std::size_t got, co_await stream.read(chunk));
-        buffer.append(chunk, got);
+    if (const auto bytes = hang_up ? hang_up(request) : std::nullopt) {
+        CO_CHECK(co_await buffer_fill(stream, buffer, *bytes));
+        request.body = buffer.substr(0, *bytes);
+        cut.push_back(std::move(request));
+        co_return std::optional<FakeRequest>();
     }
-    request.body = buffer.substr(0, left);
-    buffer.erase(0, left);
+    if (request.headers.has_token("Transfer-Encoding", "chunked")) {
+        CO_TRY(request.body, co_await chunks_read(stream, buffer));
+        co_return std::optional<FakeRequest>(std::move(request));
+    }
+    const std::string length(request.headers.get("Content-Length"));
+    const std::size_t bytes = length.empty() ? 0 : std::stoul(length);
+    CO_CHECK(co_await buffer_fill(stream, buffer, bytes));
+    request.body = buffer.substr(0, bytes);
+    buffer.erase(0, bytes);
     co_return std::optional<FakeRequest>(std::move(request));
 }
 
@@ -75,7 +116,8 @@ Task<void> FakeRegistry::serve() {
 Task<void> FakeRegistry::serve_one(std::unique_ptr<FdStream> stream) {
     std::string buffer;
     for (;;) {
-        CO_TRY(std::optional<FakeRequest> request, co_await request_read(*stream, buffer));
+        CO_TRY(std::optional<FakeRequest> request,
+               co_await request_read(*stream, buffer, hang_up, requests));
         if (!request) {
             co_return ok;
         }

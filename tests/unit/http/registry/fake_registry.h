@@ -1,6 +1,7 @@
 #pragma once
 // A registry in the test's own loop, which answers by script and misbehaves to order.
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,9 @@ class FakeRegistry {
 
     /// Every request so far.
     std::vector<FakeRequest> requests;
+
+    /// Looked at when a request's head is here: after so many bytes of its body hang up.
+    std::function<std::optional<std::size_t>(const FakeRequest&)> hang_up;
 
     std::size_t count(std::string_view method, std::string_view target) const;
 
