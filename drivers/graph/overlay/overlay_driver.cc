@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "drivers/graph/file_system.h"
@@ -68,7 +69,11 @@ Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) {
     OverlaySpec overlay;
     overlay.lower.reserve(spec.layers.size() + 1);
     for (auto layer = spec.layers.rbegin(); layer != spec.layers.rend(); ++layer) {
-        overlay.lower.push_back(layer_path(*layer));
+        // The same layer further down changes nothing that the upper one does not say again, and
+        // overlayfs refuses a directory that it has twice.
+        if (std::ranges::find(spec.layers.rbegin(), layer, *layer) == layer) {
+            overlay.lower.push_back(layer_path(*layer));
+        }
     }
     const std::size_t lower_min = spec.rw_name.empty() ? 2 : 1;
     if (overlay.lower.size() < lower_min) {

@@ -80,6 +80,18 @@ TEST_CASE("a layer's archive comes back, and its recipe is in no mount", "[overl
     CHECK(driver->layer_open("3").error().kind() == ErrorKind::not_found);
 }
 
+TEST_CASE("a layer that an image has twice", "[overlay]") {
+    TempDir root;
+    const auto driver = must(OverlayDriver::open(root.path()));
+    layer_add(*driver, "1", ArchiveBuilder().file("a", "1").file("d/x", "1").build());
+    layer_add(*driver, "2", ArchiveBuilder().file("a", "2").file(".wh.d").file("b", "2").build());
+    const Fd mounted = must(driver->mount(spec_of({"1", "2", "1"})));
+    CHECK(content(mounted, "a") == "1");
+    CHECK(content(mounted, "b") == "2");
+    CHECK(content(mounted, "d/x") == "1");
+    CHECK(content(must(driver->mount(spec_of({"1", "1"}))), "a") == "1");
+}
+
 TEST_CASE("one layer, and none", "[overlay]") {
     TempDir root;
     const auto driver = must(OverlayDriver::open(root.path()));
