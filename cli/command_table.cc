@@ -18,6 +18,8 @@ constexpr const Command* table[] = {
     &container_inspect_command,
     &pull_command,
     &import_command,
+    &load_command,
+    &save_command,
     &images_command,
     &image_inspect_command,
     &tag_command,

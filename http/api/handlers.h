@@ -42,4 +42,9 @@ Task<void> image_history(ApiContext& context);
 Task<void> image_tag(ApiContext& context);
 Task<void> image_remove(ApiContext& context);
 
+// image_archive.cc
+Task<void> image_get(ApiContext& context);
+Task<void> images_get(ApiContext& context);
+Task<void> image_load(ApiContext& context);
+
 }  // namespace davit::api

@@ -1,79 +1,17 @@
 // POST /images/create: pull and import, with their progress.
 #include "http/api/handlers.h"
 #include "http/api/image_event.h"
+#include "http/api/progress_response.h"
 #include "jobs/daemon.h"
 #include "jobs/engine.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/import.h"
-#include "jobs/image/progress.h"
+#include "jobs/image/job_source.h"
 #include "jobs/image/pull.h"
-#include "reactor/task_group.h"
 
 namespace davit::api {
 
 namespace {
-
-/// Runs work that reports progress, and writes the reports to the client as they come. Until the
-/// first one the status is open, so an early failure gets its real code.
-class ProgressResponse final : public ProgressSink {
-  public:
-    explicit ProgressResponse(ApiContext& context) : context_(context) {}
-
-    void update(const ProgressMessage& message) override { queue_.update(message); }
-
-    void phase(std::string_view name) override { context_.job.phases().begin(name); }
-
-    /// work ends before this does. Errors: work's, if nothing was written yet; the client's.
-    Task<void> carry(Task<void> work) {
-        TaskGroup group(GroupPolicy::independent);
-        group.spawn(run(std::move(work)));
-        Result<void> written = co_await write_all_messages();
-        if (!written) {
-            group.cancel();
-        }
-        static_cast<void>(co_await group.join());
-        if (!written) {
-            co_return written;
-        }
-        if (!outcome_ && !context_.response.started()) {
-            co_return std::move(outcome_).error();
-        }
-        if (!context_.response.started()) {
-            CO_CHECK(co_await context_.response.begin(200, "application/json"));
-        }
-        if (!outcome_) {
-            const std::string line =
-                progress_error_json(outcome_.error().message()) + std::string(progress_line_end);
-            CO_CHECK(co_await context_.job.write(line));
-        }
-        co_return co_await context_.response.end();
-    }
-
-  private:
-    Task<void> run(Task<void> work) {
-        outcome_ = co_await std::move(work);
-        queue_.close();
-        co_return ok;
-    }
-
-    Task<void> write_all_messages() {
-        for (;;) {
-            CO_TRY(const std::optional<ProgressMessage> message, co_await queue_.next());
-            if (!message) {
-                co_return ok;
-            }
-            if (!context_.response.started()) {
-                CO_CHECK(co_await context_.response.begin(200, "application/json"));
-            }
-            const std::string line = progress_json(*message) + std::string(progress_line_end);
-            CO_CHECK(co_await context_.job.write(line));
-        }
-    }
-
-    ApiContext& context_;
-    ProgressQueue queue_;
-    Result<void> outcome_ = ok;
-};
 
 Result<std::optional<Platform>> platform_of(const ApiContext& context) {
     const std::string_view text = context.query.get("platform");
@@ -118,17 +56,6 @@ Task<void> pull(ApiContext& context) {
     co_return co_await progress.carry(work(context, std::move(request), progress));
 }
 
-/// The archive of an import is the job's input.
-class InputSource final : public LayerSource {
-  public:
-    explicit InputSource(Job& job) : job_(job) {}
-
-    Task<std::size_t> read(std::span<char> buffer) override { return job_.read(buffer); }
-
-  private:
-    Job& job_;
-};
-
 Task<void> import(ApiContext& context) {
     if (context.query.get("fromSrc") != "-") {
         co_return Error(ErrorKind::unsupported,
@@ -147,7 +74,7 @@ Task<void> import(ApiContext& context) {
     CO_TRY(request.platform, platform_of(context));
     ProgressResponse progress(context);
     auto work = [](ApiContext& call, ImportRequest wanted, ProgressSink& sink) -> Task<void> {
-        InputSource body(call.job);
+        JobSource body(call.job);
         const std::optional<Reference> name = wanted.reference;
         CO_TRY(const Digest image,
                co_await image_import(*call.daemon.images, std::move(wanted), body, sink));

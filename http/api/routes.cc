@@ -28,6 +28,9 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/containers/{id}/resize", "container_resize", container_resize},
 
         {"POST", "/images/create", "image_pull", image_create},
+        {"POST", "/images/load", "image_load", image_load},
+        {"GET", "/images/get", "image_save", images_get},
+        {"GET", "/images/{name...}/get", "image_save", image_get},
         {"GET", "/images/json", "image_list", image_list},
         {"GET", "/images/{name...}/json", "image_inspect", image_inspect},
         {"GET", "/images/{name...}/history", "image_history", image_history},

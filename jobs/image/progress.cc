@@ -84,6 +84,10 @@ std::string progress_bar(const ProgressCount& count) {
 std::string progress_json(const ProgressMessage& message) {
     std::string out;
     JsonWriter json(out);
+    if (!message.stream.empty()) {
+        json.begin_object().key("stream").string(message.stream).end_object();
+        return out;
+    }
     json.begin_object().key("status").string(message.status);
     if (message.count) {
         json.key("progressDetail").begin_object();

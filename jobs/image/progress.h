@@ -25,6 +25,8 @@ struct ProgressMessage {
     std::string id;
     std::string status;
     std::optional<ProgressCount> count;
+    /// Text for people, with its line ends, instead of all the others (load, build).
+    std::string stream = {};
     /// One step of something with an id: clients show it in that id's own line.
     bool step = false;
 };
