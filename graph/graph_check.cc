@@ -7,6 +7,7 @@
 #include "graph/container_store.h"
 #include "graph/edges.h"
 #include "graph/image_store.h"
+#include "graph/layer_origin.h"
 #include "graph/layer_store.h"
 #include "graph/tag_store.h"
 
@@ -93,6 +94,8 @@ Result<void> check_layers(const ReadTxn& txn, Findings& wrong) {
         wrong.push_back("there are " + std::to_string(layers.size()) + " layers in " +
                         std::to_string(ready) + " ready directories");
     }
+    TRY(const Findings origins, layer_origins_check(txn));
+    wrong.insert(wrong.end(), origins.begin(), origins.end());
     return ok;
 }
 

@@ -4,6 +4,7 @@
 
 #include "graph/edges.h"
 #include "graph/image_config.h"
+#include "graph/layer_origin.h"
 #include "graph/record.h"
 #include "reactor/base/ids.h"
 
@@ -151,6 +152,7 @@ Result<bool> layer_collect(WriteTxn& txn, std::string_view cache_id) {
         for (const LayerBlob& blob : layer->blobs) {
             TRY_VOID(txn.erase(Table::blobs, blob.digest.str()));
         }
+        TRY_VOID(layer_origins_erase(txn, layer->diff_id));
     }
     TRY_VOID(txn.erase(Table::layers, directory.layer));
     TRY_VOID(entity_remove(txn, layer_entity(cache_id)));

@@ -32,9 +32,10 @@ enum class Table : std::uint8_t {
     blobs,              ///< digest of a compressed layer -> its diff id.
     containers,         ///< container id -> the engine's record, opaque here.
     container_names,    ///< "/name" -> container id.
+    layer_origins,      ///< diff id -> repositories that have the layer, the newest first.
 };
 
-inline constexpr std::array<std::string_view, 16> table_names = {
+inline constexpr std::array<std::string_view, 17> table_names = {
     "meta",
     "entities",
     "edges_out",
@@ -51,6 +52,7 @@ inline constexpr std::array<std::string_view, 16> table_names = {
     "blobs",
     "containers",
     "container_names",
+    "layer_origins",
 };
 inline constexpr std::size_t table_count = table_names.size();
 

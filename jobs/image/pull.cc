@@ -7,28 +7,14 @@
 #include "graph/graph_writer.h"
 #include "graph/manifest.h"
 #include "graph/tag_store.h"
-#include "http/registry/blob_reader.h"
+#include "jobs/image/blob_source.h"
+#include "jobs/image/image_names.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/pull_manifest.h"
 
 namespace davit {
 
 namespace {
-
-/// A blob of a registry as a layer's bytes. Owns its way to the registry: it may outlive its pull.
-class BlobSource final : public LayerSource {
-  public:
-    BlobSource(std::shared_ptr<RegistryRepository> repository, BlobDescriptor blob)
-        : repository_(std::move(repository)), reader_(*repository_, std::move(blob)) {}
-
-    Task<std::size_t> read(std::span<char> buffer) override { return reader_.read(buffer); }
-
-    bool resumed() const override { return reader_.resumed(); }
-
-  private:
-    std::shared_ptr<RegistryRepository> repository_;
-    BlobReader reader_;
-};
 
 void say(ProgressSink& progress, std::string status, std::string id = {}) {
     ProgressMessage message;
@@ -166,14 +152,16 @@ Result<void> names_set(WriteTxn& txn,
     if (!asked.has_digest()) {
         TRY_VOID(reference_set(txn, asked, image));
     }
-    const Reference by_digest = asked.with_digest(root);
-    TRY(const std::optional<Digest> named, reference_get(txn, by_digest));
-    if (named && *named != image) {
-        // The same index, for another platform: the newer pull has the name, as with Docker.
-        TRY_VOID(reference_remove(txn, by_digest));
+    return digest_name_set(txn, asked, root, image);
+}
+
+/// The image's layers as the registry has them.
+std::vector<LayerBlob> blobs_of(const ImageManifest& manifest) {
+    std::vector<LayerBlob> blobs;
+    for (const Descriptor& layer : manifest.layers) {
+        blobs.push_back(LayerBlob{layer.digest, layer.media_type, layer.size});
     }
-    TRY_VOID(reference_set(txn, by_digest, image));
-    return ok;
+    return blobs;
 }
 
 /// Image, names and layers, in one transaction. Gives: whether the name meant another image before.
@@ -192,12 +180,15 @@ Task<bool> record(Pull& pull, ResolvedImage image) {
                    asked = pull.request.reference,
                    root = image.root,
                    id = image.image,
+                   blobs = blobs_of(image.manifest),
+                   diff_ids = std::move(image.config.diff_ids),
                    lease = pull.lease,
                    outcome](WriteTxn& txn) -> Result<void> {
         TRY(const std::optional<Digest> before, reference_get(txn, asked));
         outcome->newer = before != id;
         TRY_VOID(image_put(txn, put));
         TRY_VOID(names_set(txn, asked, root, id));
+        TRY_VOID(origins_note(txn, asked, diff_ids, blobs));
         if (!lease.empty()) {
             TRY(outcome->unneeded, lease_release(txn, lease));
         }
