@@ -22,10 +22,23 @@ Result<std::optional<Platform>> platform_of(const ApiContext& context) {
     return std::optional<Platform>(std::move(platform));
 }
 
+/// Docker says 500 to what a registry refuses for want of a login. To 401 its command line answers
+/// by asking for a password, even where nobody can answer.
+Error pull_error(Error error) {
+    if (error.kind() == ErrorKind::unauthorized) {
+        return std::move(error).with_kind(ErrorKind::internal);
+    }
+    return error;
+}
+
 /// `docker pull -a`: one event for all of it, as with Docker.
 Task<void> pull_all(ApiContext& context, PullRequest request, ProgressSink& sink) {
     const std::string name = request.reference.familiar_name();
-    CO_CHECK(co_await image_pull_all(*context.daemon.images, std::move(request), sink));
+    const Result<bool> pulled =
+        co_await image_pull_all(*context.daemon.images, std::move(request), sink);
+    if (!pulled) {
+        co_return pull_error(pulled.error());
+    }
     image_event(context.daemon, "pull", name, name, {});
     co_return ok;
 }
@@ -44,13 +57,16 @@ Task<void> pull(ApiContext& context) {
         co_return co_await progress.carry(pull_all(context, std::move(request), progress));
     }
     auto work = [](ApiContext& call, PullRequest wanted, ProgressSink& sink) -> Task<void> {
-        CO_TRY(const PullResult pulled,
-               co_await image_pull(*call.daemon.images, std::move(wanted), sink));
+        const Result<PullResult> pulled =
+            co_await image_pull(*call.daemon.images, std::move(wanted), sink);
+        if (!pulled) {
+            co_return pull_error(pulled.error());
+        }
         image_event(call.daemon,
                     "pull",
-                    pulled.reference.familiar(),
-                    pulled.reference.familiar_name(),
-                    image_labels(call.daemon, pulled.image));
+                    pulled->reference.familiar(),
+                    pulled->reference.familiar_name(),
+                    image_labels(call.daemon, pulled->image));
         co_return ok;
     };
     co_return co_await progress.carry(work(context, std::move(request), progress));

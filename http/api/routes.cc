@@ -13,6 +13,7 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/version", "version", version},
         {"GET", "/info", "info", info},
         {"GET", "/events", "events", events},
+        {"POST", "/auth", "registry_login", registry_login},
 
         {"GET", "/containers/json", "container_list", container_list},
         {"POST", "/containers/create", "container_create", container_create},
@@ -32,10 +33,14 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/images/get", "image_save", images_get},
         {"GET", "/images/{name...}/get", "image_save", image_get},
         {"GET", "/images/json", "image_list", image_list},
+        {"GET", "/images/search", "image_search", image_search},
         {"GET", "/images/{name...}/json", "image_inspect", image_inspect},
         {"GET", "/images/{name...}/history", "image_history", image_history},
+        {"POST", "/images/{name...}/push", "image_push", image_push},
         {"POST", "/images/{name...}/tag", "image_tag", image_tag},
         {"DELETE", "/images/{name...}", "image_remove", image_remove},
+
+        {"GET", "/distribution/{name...}/json", "distribution_inspect", distribution_inspect},
 
         {"GET", "/plugins", "plugins_list", plugins_list},
         {"GET", "/swarm", "not_a_swarm", not_a_swarm},

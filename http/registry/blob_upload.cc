@@ -155,13 +155,19 @@ Task<bool> Upload::mount() {
         if (session_) {
             static_cast<void>(co_await cancel_session());
         }
-        CO_TRY(RegistryResponse answer, co_await repository_.request_own(std::move(call)));
-        if (answer.response.status() == 201) {
+        Result<RegistryResponse> answer = co_await repository_.request_own(std::move(call));
+        if (!answer && answer.error().kind() == ErrorKind::cancelled) {
+            co_return std::move(answer).error();
+        }
+        if (!answer) {
+            continue;  // Perhaps for want of rights there: that is no failure of the push.
+        }
+        if (answer->response.status() == 201) {
             result_ = BlobUploaded{request_.digest, request_.bytes, from};
             co_return true;
         }
-        if (answer.response.status() == 202) {
-            CO_CHECK(co_await begun(answer.response));
+        if (answer->response.status() == 202) {
+            CO_CHECK(co_await begun(answer->response));
         }
     }
     co_return false;
@@ -304,7 +310,8 @@ Task<void> Upload::patch(std::optional<std::uint64_t> bytes) {
                             std::to_string(offset_) + "-" + std::to_string(offset_ + *bytes - 1));
     }
     Url at = *session_;
-    CO_TRY(ClientResponse response, co_await repository_.send_at(std::move(at), std::move(request)));
+    CO_TRY(ClientResponse response,
+           co_await repository_.send_at(std::move(at), std::move(request)));
     const std::optional<std::uint64_t> end = range_end(response.head.headers.get("Range"));
     if (response.status() == 202) {
         if (response.head.headers.contains("Location")) {
@@ -360,8 +367,8 @@ Task<void> Upload::cancel_session() {
     ClientRequest request;
     request.method = "DELETE";
     Url at = *std::exchange(session_, std::nullopt);
-    Result<ClientResponse> response = co_await with_timeout(
-        cancel_time, repository_.send_at(std::move(at), std::move(request)));
+    Result<ClientResponse> response =
+        co_await with_timeout(cancel_time, repository_.send_at(std::move(at), std::move(request)));
     if (!response) {
         co_return std::move(response).error();
     }

@@ -150,6 +150,9 @@ Result<RegistryRepository> RegistryRepository::make(RegistryClient& client,
 
 std::string RegistryRepository::target_of(const EndpointState& state,
                                           const std::string& suffix) const {
+    if (access_ == RegistryAccess::search) {
+        return state.endpoint.base.target + "v1/search?" + suffix;
+    }
     std::string target = state.endpoint.base.target + "v2/";
     if (access_ == RegistryAccess::login) {
         return target;

@@ -97,7 +97,7 @@ struct RegistryCall {
 };
 
 /// What a repository is used for: the rights that a token is asked for.
-enum class RegistryAccess : std::uint8_t { pull, push, login };
+enum class RegistryAccess : std::uint8_t { pull, push, login, search };
 
 /// A response, and whether it came from another origin than the registry's.
 struct RegistryResponse {
@@ -150,14 +150,15 @@ class RegistryRepository {
     /// A blob's bytes may come from elsewhere (foreign layers): no credentials, no mirrors.
     Task<RegistryResponse> get_url(std::string url, Headers headers);
 
+    /// Whether the repository (or a mirror, unless for a push) has the blob.
+    /// Errors: as registry_error().
+    Task<bool> blob_exists(Digest digest);
+
     // --- pushing (repository_push.cc): always to the registry itself ----------------------------
 
     /// From now on ask for the right to push. Takes: mount_from, paths of the same registry whose
     /// blobs are to be mounted, which takes the right to read them.
     void push_prepare(std::vector<std::string> mount_from = {});
-
-    /// Whether the repository has the blob. Errors: as registry_error().
-    Task<bool> blob_exists(Digest digest);
 
     /// Store a manifest under a tag or its digest, byte for byte. Errors: as registry_error();
     /// corrupt, if the registry says that it stored something else.
@@ -177,6 +178,11 @@ class RegistryRepository {
     /// Whether the registry takes the credentials. Gives: an identity token, if its token server
     /// issued one, else "". Errors: unauthorized; as registry_error().
     Task<std::string> login();
+
+    /// Search by the first version of the API, which Docker Hub still answers. Takes: term, not
+    /// empty; count, how many results at most. Gives: the answer, JSON. Errors: as
+    /// registry_error().
+    Task<std::string> search(std::string term, std::size_t count);
 
     /// "127.0.0.1:5000": the registry itself.
     std::string authority() const { return endpoints_.back().endpoint.base.authority(); }

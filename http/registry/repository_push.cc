@@ -1,4 +1,4 @@
-// RegistryRepository: what only pushing and logging in need.
+// RegistryRepository: what only pushing, logging in and searching need.
 #include <algorithm>
 
 #include "http/registry/registry_client.h"
@@ -32,7 +32,7 @@ bool has_action(std::string_view actions, std::string_view wanted) {
 /// The challenge's scope, as it is for a pull; for a push with every right that the push will need,
 /// so that one token is enough for all of it.
 std::string RegistryRepository::scope_wanted(std::string_view challenged_scope) const {
-    if (access_ == RegistryAccess::login) {
+    if (access_ == RegistryAccess::login || access_ == RegistryAccess::search) {
         return std::string(challenged_scope);
     }
     const std::string own = "repository:" + path_;
@@ -89,7 +89,7 @@ Task<bool> RegistryRepository::blob_exists(Digest digest) {
     RegistryCall call;
     call.method = "HEAD";
     call.suffix = "blobs/" + digest.str();
-    call.own = true;
+    call.own = access_ == RegistryAccess::push;
     CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
     const int status = answer.response.status();
     if (status != 200 && status != 404) {
@@ -161,6 +161,22 @@ Task<ClientResponse> RegistryRepository::send_at(Url url, ClientRequest request)
     }
 }
 
+Task<std::string> RegistryRepository::search(std::string term, std::size_t count) {
+    access_ = RegistryAccess::search;
+    subject_.pushing = true;
+    Query query;
+    query.add("q", std::move(term));
+    query.add("n", std::to_string(count));
+    RegistryCall call;
+    call.suffix = query.text();
+    call.own = true;
+    CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
+    if (answer.response.status() != 200) {
+        CO_CHECK(co_await fail(std::move(answer.response)));
+    }
+    co_return co_await answer.response.read_body_all(limits::manifest_bytes_max);
+}
+
 Task<std::string> RegistryRepository::login() {
     access_ = RegistryAccess::login;
     subject_.pushing = true;
@@ -175,10 +191,10 @@ Task<std::string> RegistryRepository::login() {
     }
     const int status = answer->response.status();
     if (status != 200) {
-        co_return Error(status == 401 || status == 403 ? ErrorKind::unauthorized
-                                                       : ErrorKind::unavailable,
-                        "login attempt to " + own_url("").text() + " failed with status: " +
-                            std::to_string(status) + " " + status_reason(status));
+        co_return Error(
+            status == 401 || status == 403 ? ErrorKind::unauthorized : ErrorKind::unavailable,
+            "login attempt to " + own_url("").text() +
+                " failed with status: " + std::to_string(status) + " " + status_reason(status));
     }
     const EndpointState& state = endpoints_.back();
     co_return state.auth == AuthKind::bearer ? client_->tokens().refresh_token(state.token_key)

@@ -13,6 +13,9 @@ add_library(davit_image_jobs STATIC
     ${CMAKE_CURRENT_LIST_DIR}/progress.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull_manifest.cc
+    ${CMAKE_CURRENT_LIST_DIR}/push.cc
+    ${CMAKE_CURRENT_LIST_DIR}/push_manifest.cc
+    ${CMAKE_CURRENT_LIST_DIR}/push_source.cc
     ${CMAKE_CURRENT_LIST_DIR}/remove.cc
     ${CMAKE_CURRENT_LIST_DIR}/save.cc)
 target_link_libraries(davit_image_jobs

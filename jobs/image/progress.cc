@@ -88,7 +88,10 @@ std::string progress_json(const ProgressMessage& message) {
         json.begin_object().key("stream").string(message.stream).end_object();
         return out;
     }
-    json.begin_object().key("status").string(message.status);
+    json.begin_object();
+    if (!message.status.empty() || message.aux.empty()) {
+        json.key("status").string(message.status);
+    }
     if (message.count) {
         json.key("progressDetail").begin_object();
         if (message.count->current != 0) {
@@ -101,11 +104,14 @@ std::string progress_json(const ProgressMessage& message) {
         if (std::string bar = progress_bar(*message.count); !bar.empty()) {
             json.key("progress").string(bar);
         }
-    } else if (message.step) {
+    } else if (message.step || !message.aux.empty()) {
         json.key("progressDetail").begin_object().end_object();
     }
     if (!message.id.empty()) {
         json.key("id").string(message.id);
+    }
+    if (!message.aux.empty()) {
+        json.key("aux").raw(message.aux);
     }
     json.end_object();
     return out;

@@ -29,6 +29,8 @@ struct ProgressMessage {
     std::string stream = {};
     /// One step of something with an id: clients show it in that id's own line.
     bool step = false;
+    /// For programs: JSON of its own ("aux"); "" for none.
+    std::string aux = {};
 };
 
 /// Who wants to know. Calls return at once: a slow reader must not hold the work up.

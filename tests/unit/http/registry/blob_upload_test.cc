@@ -1,100 +1,14 @@
 // Goal: blobs get into a registry whole, by whichever way it asks for, through broken connections,
 // and uploads that fail are cancelled there. Method: a scripted registry that stores what it gets.
 #include "http/registry/blob_upload.h"
+
 #include "tests/support/catch.h"
-#include "tests/unit/http/registry/fake_registry.h"
+#include "tests/unit/http/registry/upload_registry.h"
 
 using namespace davit;
 using namespace davit::test;
 
 namespace {
-
-/// A registry that takes uploads as docker-registry does; its addresses change with each answer.
-struct UploadRegistry {
-    std::map<std::string, std::string> blobs;
-    std::map<std::string, std::string> mountable;  ///< Repository and digest it can be had from.
-    std::string upload;
-    bool open = false;
-    int serial = 0;
-    std::string chunk_min;
-    bool knows_status = true;
-    std::function<std::optional<FakeReply>(const FakeRequest&)> instead;
-    FakeRegistry registry{[this](const FakeRequest& request) { return answer(request); }};
-
-    FakeReply state(int status) {
-        std::string end = std::to_string(upload.empty() ? 0 : upload.size() - 1);
-        FakeReply reply = FakeReply::of(status)
-                              .with("Location", "/up/" + std::to_string(++serial) + "?s=1")
-                              .with("Range", "0-" + end);
-        if (!chunk_min.empty()) {
-            reply.headers.set("OCI-Chunk-Min-Length", chunk_min);
-        }
-        return reply;
-    }
-
-    FakeReply post(const Query& query) {
-        const std::string digest(query.get("mount"));
-        if (!digest.empty() && mountable[digest] == query.get("from")) {
-            return FakeReply::of(201);
-        }
-        upload.clear();
-        open = true;
-        return state(202);
-    }
-
-    FakeReply put(const FakeRequest& request, const Query& query) {
-        upload += request.body;
-        const std::string digest(query.get("digest"));
-        open = false;
-        if (sha256_of(upload).str() != digest) {
-            return FakeReply::of(
-                400, R"({"errors":[{"code":"DIGEST_INVALID","message":"it does not match"}]})");
-        }
-        blobs[digest] = upload;
-        return FakeReply::of(201);
-    }
-
-    FakeReply answer(const FakeRequest& request) {
-        if (instead) {
-            if (std::optional<FakeReply> reply = instead(request)) {
-                return *std::move(reply);
-            }
-        }
-        const std::size_t question = request.target.find('?');
-        const Query query = Query::parse(
-            question == std::string::npos ? "" : std::string_view(request.target).substr(question + 1));
-        if (request.method == "HEAD") {
-            return FakeReply::of(blobs.contains(request.target.substr(14)) ? 200 : 404);
-        }
-        if (request.method == "POST") {
-            return post(query);
-        }
-        if (!open || !request.target.starts_with("/up/" + std::to_string(serial))) {
-            return FakeReply::of(
-                404, R"({"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"unknown upload"}]})");
-        }
-        if (request.method == "GET") {
-            return knows_status ? state(204) : FakeReply::of(404);
-        }
-        if (request.method == "PATCH") {
-            upload += request.body;
-            return state(202);
-        }
-        if (request.method == "DELETE") {
-            open = false;
-            return FakeReply::of(204);
-        }
-        return put(request, query);
-    }
-
-    std::size_t methods(std::string_view method) const {
-        std::size_t found = 0;
-        for (const FakeRequest& request : registry.requests) {
-            found += request.method == method ? 1 : 0;
-        }
-        return found;
-    }
-};
 
 /// Bytes of which no two parts are the same.
 std::string noise(std::size_t bytes) {
@@ -242,7 +156,7 @@ TEST_CASE("an upload that breaks off goes on where it stopped", "[upload]") {
             return std::nullopt;
         }
         broken = true;
-        fake.upload = blob.substr(0, 100'000);
+        fake.uploads.begin()->second.bytes = blob.substr(0, 100'000);
         return 100'000;
     };
     SECTION("and the registry says where") {
@@ -308,7 +222,7 @@ TEST_CASE("an upload that never succeeds is given up and cancelled", "[upload]")
     CHECK(done.error().message() == expected);
     CHECK(fake.methods("PUT") == (expected == "denied: not you" ? 1 : 6));
     CHECK(fake.methods("DELETE") == 1);
-    CHECK_FALSE(fake.open);
+    CHECK(fake.uploads.empty());
 }
 
 TEST_CASE("bytes that are not those of the digest never arrive whole", "[upload]") {
@@ -316,9 +230,15 @@ TEST_CASE("bytes that are not those of the digest never arrive whole", "[upload]
     UploadRegistry fake;
     const std::string blob = noise(600'000);
     BlobUploadRequest request = upload_of(blob);
-    SECTION("other bytes") { request.digest = sha256_of("other"); }
-    SECTION("fewer") { request.bytes += 1; }
-    SECTION("more") { request.bytes -= 1; }
+    SECTION("other bytes") {
+        request.digest = sha256_of("other");
+    }
+    SECTION("fewer") {
+        request.bytes += 1;
+    }
+    SECTION("more") {
+        request.bytes -= 1;
+    }
     const auto done = upload(fake, std::move(request), loop);
     REQUIRE_FALSE(done);
     CHECK(done.error().kind() == ErrorKind::corrupt);

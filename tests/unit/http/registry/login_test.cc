@@ -18,10 +18,9 @@ struct BearerRegistry {
     FakeReply token(const FakeRequest& request) {
         token_requests.push_back(request);
         const Query form = Query::parse(request.body);
-        const bool basic =
-            request.headers.get("Authorization") == "Basic " + base64_encode("u:p");
-        const bool post = request.method == "POST" && (form.get("password") == "p" ||
-                                                       form.get("refresh_token") == "r0");
+        const bool basic = request.headers.get("Authorization") == "Basic " + base64_encode("u:p");
+        const bool post = request.method == "POST" &&
+                          (form.get("password") == "p" || form.get("refresh_token") == "r0");
         if (oauth_only && request.method == "GET") {
             return FakeReply::of(405);
         }
@@ -38,8 +37,7 @@ struct BearerRegistry {
         if (request.headers.get("Authorization") == "Bearer t") {
             return FakeReply::of(request.method == "PUT" ? 201 : 200, "{}");
         }
-        std::string challenge =
-            "Bearer realm=\"" + registry.url("/token") + "\",service=\"fake\"";
+        std::string challenge = "Bearer realm=\"" + registry.url("/token") + "\",service=\"fake\"";
         if (!challenge_scope.empty()) {
             challenge += ",scope=\"" + challenge_scope + "\"";
         }
@@ -111,8 +109,8 @@ TEST_CASE("a login with Basic, and where none is needed", "[login]") {
     CHECK(identity->empty());
     const auto wrong = login(registry, who("u", "x"));
     REQUIRE_FALSE(wrong);
-    CHECK(wrong.error().message() == "login attempt to " + registry.url("/v2/") +
-                                         " failed with status: 401 Unauthorized");
+    CHECK(wrong.error().message() ==
+          "login attempt to " + registry.url("/v2/") + " failed with status: 401 Unauthorized");
     CHECK(wrong.error().kind() == ErrorKind::unauthorized);
     FakeRegistry anyone([](const FakeRequest&) { return FakeReply::of(200, "{}"); });
     CHECK(login(anyone, who("u", "p")));
