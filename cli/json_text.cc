@@ -4,12 +4,12 @@ namespace davit::cli {
 
 namespace {
 
-constexpr std::string_view level_indent = "    ";
 constexpr std::string_view blanks = " \t\r\n";
 
 class Indenter {
   public:
-    Indenter(std::string_view json, std::string_view indent) : rest_(json), indent_(indent) {}
+    Indenter(std::string_view json, std::string_view indent, std::string_view level)
+        : rest_(json), indent_(indent), level_(level) {}
 
     std::string run() {
         std::size_t depth = 0;
@@ -63,19 +63,20 @@ class Indenter {
         out_ += '\n';
         out_ += indent_;
         for (std::size_t i = 0; i < depth; ++i) {
-            out_ += level_indent;
+            out_ += level_;
         }
     }
 
     std::string_view rest_;
     std::string_view indent_;
+    std::string_view level_;
     std::string out_;
 };
 
 }  // namespace
 
-std::string json_indented(std::string_view json, std::string_view indent) {
-    return Indenter(json, indent).run();
+std::string json_indented(std::string_view json, std::string_view indent, std::string_view level) {
+    return Indenter(json, indent, level).run();
 }
 
 }  // namespace davit::cli

@@ -51,13 +51,13 @@ Task<std::vector<Platform>> platforms_of(RegistryRepository& repository, const M
 Task<void> distribution_inspect(ApiContext& context) {
     CO_TRY(const Reference parsed_name, Reference::parse(context.params.get("name")));
     const Reference reference = parsed_name.with_default_tag();
-    CO_TRY(RegistryRepository repository,
-           RegistryRepository::make(
-               context.daemon.images->registry(),
-               reference.domain(),
-               reference.path(),
-               RegistrySubject{reference.familiar_name(), reference.familiar()},
-               registry_credentials(context)));
+    CO_TRY(
+        RegistryRepository repository,
+        RegistryRepository::make(context.daemon.images->registry(),
+                                 reference.domain(),
+                                 reference.path(),
+                                 RegistrySubject{reference.familiar_name(), reference.familiar()},
+                                 registry_credentials(context)));
     CO_TRY(const FetchedManifest manifest,
            co_await repository.manifest_get(reference.has_digest() ? reference.digest().str()
                                                                    : reference.tag()));

@@ -1,6 +1,6 @@
 #pragma once
-/// BlobSource: a blob of a registry as a layer's bytes. Owns its way to the registry: it may outlive
-/// the pull or push that it was made for.
+/// BlobSource: a blob of a registry as a layer's bytes. Owns its way to the registry: it may
+/// outlive the pull or push that it was made for.
 #include <memory>
 
 #include "http/registry/blob_reader.h"

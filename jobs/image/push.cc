@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 #include "graph/graph_writer.h"
 #include "graph/tag_store.h"
@@ -41,9 +42,9 @@ std::uint64_t bytes_of(const PushLayer& layer) {
     return layer.forms.empty() ? 0 : layer.forms.front().blob.size;
 }
 
-/// The layer in the form that the registry has already, if it has any.
-Task<std::optional<LayerBlob>> layer_find_there(Push& push, const PushLayer& layer) {
-    for (const PushForm& form : layer.forms) {
+/// The layer in the form that the registry has already, if it has any of these.
+Task<std::optional<LayerBlob>> layer_find_there(Push& push, std::span<const PushForm> forms) {
+    for (const PushForm& form : forms) {
         CO_TRY(const bool there, co_await push.repository.blob_exists(form.blob.digest));
         if (there) {
             co_return std::optional<LayerBlob>(form.blob);
@@ -103,10 +104,20 @@ Task<std::optional<BlobUploaded>> form_push(Push& push,
     co_return std::optional<BlobUploaded>(*std::move(done));
 }
 
-/// Get the layer there, in the first form whose bytes can be had.
+/// Get the layer there, in the first form whose bytes can be had. Of the first that was looked for
+/// already, of another one only now: it makes another manifest, even if it is there.
 Task<LayerBlob> layer_send(Push& push, const PushLayer& layer, LayerProgress& progress) {
     std::string why = "no registry is known to have it";
-    for (const PushForm& form : layer.forms) {
+    for (std::size_t i = 0; i < layer.forms.size(); ++i) {
+        const PushForm& form = layer.forms[i];
+        if (i > 0) {
+            const std::span<const PushForm> other(&form, 1);
+            CO_TRY(std::optional<LayerBlob> there, co_await layer_find_there(push, other));
+            if (there) {
+                progress.step("Layer already exists");
+                co_return *std::move(there);
+            }
+        }
         if (form.origins.empty() && form.urls.empty()) {
             continue;
         }
@@ -133,7 +144,8 @@ Task<LayerBlob> layer_send(Push& push, const PushLayer& layer, LayerProgress& pr
     };
     CO_TRY(const BlobUploaded done, co_await blob_upload(push.repository, std::move(upload)));
     progress.step("Pushed");
-    co_return LayerBlob{done.digest, "application/vnd.docker.image.rootfs.diff.tar.gzip", done.bytes};
+    co_return LayerBlob{
+        done.digest, "application/vnd.docker.image.rootfs.diff.tar.gzip", done.bytes};
 }
 
 Task<void> layer_push(Push& push, const PushLayer& layer) {
@@ -144,7 +156,11 @@ Task<void> layer_push(Push& push, const PushLayer& layer) {
         progress.step("Waiting");
     }
     CO_TRY(const Semaphore::Permit turn, co_await turns.acquire());
-    CO_TRY(std::optional<LayerBlob> there, co_await layer_find_there(push, layer));
+    std::span<const PushForm> forms = layer.forms;
+    if (push.image.manifest && !forms.empty()) {
+        forms = forms.first(1);
+    }
+    CO_TRY(std::optional<LayerBlob> there, co_await layer_find_there(push, forms));
     if (there) {
         progress.step("Layer already exists");
     } else {
@@ -283,9 +299,8 @@ Result<std::vector<TaggedImage>> tags_find(const ReadTxn& txn, const Reference& 
         }
     }
     if (!any) {
-        return Error(
-            ErrorKind::not_found,
-            "An image does not exist locally with the tag: " + wanted.familiar_name());
+        return Error(ErrorKind::not_found,
+                     "An image does not exist locally with the tag: " + wanted.familiar_name());
     }
     if (found.empty()) {
         return Error(ErrorKind::not_found,

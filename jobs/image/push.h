@@ -20,11 +20,12 @@ struct PushRequest {
     std::optional<Platform> platform;
 };
 
-/// POST /images/{name}/push. Tells progress as API.md 2.10 has it, under the layers' short diff ids.
+/// POST /images/{name}/push. Tells progress as API.md 2.10 has it, under the layers' short diff
+/// ids.
 ///
 /// Layers, then the config, then the manifest, which is sent byte for byte as it was pulled if all
-/// its blobs got there unchanged: the image then has the same digest in both registries. Else one is
-/// made. How a layer gets there: push_source.h.
+/// its blobs got there unchanged: the image then has the same digest in both registries. Else one
+/// is made. How a layer gets there: push_source.h.
 ///
 /// Follows: OCI distribution-spec "Push"; Docker Engine API ImagePush.
 /// Errors:  invalid_argument (a digest); not_found (no such name or tag here); as blob_upload(),

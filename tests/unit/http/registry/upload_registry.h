@@ -29,11 +29,11 @@ struct UploadRegistry {
     FakeReply state(int id, int status) {
         Upload& upload = uploads[id];
         const std::size_t end = upload.bytes.empty() ? 0 : upload.bytes.size() - 1;
-        FakeReply reply = FakeReply::of(status)
-                              .with("Location",
-                                    "/up/" + std::to_string(id) + "/" +
-                                        std::to_string(++upload.serial) + "?s=1")
-                              .with("Range", "0-" + std::to_string(end));
+        FakeReply reply =
+            FakeReply::of(status)
+                .with("Location",
+                      "/up/" + std::to_string(id) + "/" + std::to_string(++upload.serial) + "?s=1")
+                .with("Range", "0-" + std::to_string(end));
         if (!chunk_min.empty()) {
             reply.headers.set("OCI-Chunk-Min-Length", chunk_min);
         }
@@ -64,8 +64,7 @@ struct UploadRegistry {
     FakeReply upload(const FakeRequest& request, const std::string& path, const Query& query) {
         const std::size_t slash = path.find('/', 4);
         const int id = path.starts_with("/up/") ? std::stoi(path.substr(4, slash - 4)) : 0;
-        if (!uploads.contains(id) ||
-            path.substr(slash + 1) != std::to_string(uploads[id].serial)) {
+        if (!uploads.contains(id) || path.substr(slash + 1) != std::to_string(uploads[id].serial)) {
             return FakeReply::of(
                 404, R"({"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"unknown upload"}]})");
         }

@@ -38,9 +38,8 @@ struct PushWorld : World {
     Result<void> push(const Reference& name) {
         PushRequest wanted;
         wanted.reference = name;
-        return run_beside(loop,
-                          {&registry, &target.registry},
-                          image_push(*images, std::move(wanted), progress));
+        return run_beside(
+            loop, {&registry, &target.registry}, image_push(*images, std::move(wanted), progress));
     }
 
     std::size_t said_count(std::string_view status) const {
@@ -61,7 +60,8 @@ FakeLayer layer(const std::string& word, Compression compression = Compression::
 TEST_CASE("an image is the same in both registries", "[push]") {
     PushWorld world;
     const Digest digest = world.content.add(
-        "1", {layer("a"), layer("b", Compression::zstd), layer("c", Compression::none), layer("a")});
+        "1",
+        {layer("a"), layer("b", Compression::zstd), layer("c", Compression::none), layer("a")});
     world.pulled("1");
     const auto done = world.push(world.target_name("1"));
     INFO((done ? "" : done.error().message()));
@@ -149,10 +149,25 @@ TEST_CASE("a layer in another form makes another manifest", "[push]") {
     CHECK(body.find(sha256_of(plain.blob).str()) != std::string::npos);
     CHECK(world.target.manifests["1"].headers.get("Content-Type") ==
           "application/vnd.docker.distribution.manifest.v2+json");
-    const auto parsed = manifest_parse(body, "application/vnd.docker.distribution.manifest.v2+json");
+    const auto parsed =
+        manifest_parse(body, "application/vnd.docker.distribution.manifest.v2+json");
     REQUIRE(parsed);
     CHECK(world.target.blobs[sha256_of(plain.blob).str()] == plain.blob);
     CHECK(world.target.uploads.empty());
+}
+
+TEST_CASE("the form that was pulled goes, though the registry has another one", "[push]") {
+    PushWorld world;
+    const FakeLayer packed = layer("a");
+    const FakeLayer plain = layer("a", Compression::none);
+    world.content.add("1", {packed});
+    world.pulled("1");
+    REQUIRE(world.push(world.target_name("1")));
+    const Digest digest = world.content.add("2", {plain});
+    world.pulled("2");
+    REQUIRE(world.push(world.target_name("2")));
+    CHECK(sha256_of(world.target.manifests["2"].body) == digest);
+    CHECK(world.target.blobs.contains(sha256_of(plain.blob).str()));
 }
 
 TEST_CASE("a layer that no registry has any more is named", "[push]") {
