@@ -81,7 +81,9 @@ Result<std::string> config_edit(const JsonValue& root,
 Result<void> config_write(const std::string& directory, std::string_view text) {
     TRY_VOID(make_directories(directory, 0700));
     const std::string path = config_path(directory);
+
     struct stat before {};
+
     const mode_t mode = ::stat(path.c_str(), &before) == 0 ? before.st_mode & 0777U : 0600U;
     return file_replace(AT_FDCWD, path, text, mode);
 }

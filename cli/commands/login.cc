@@ -157,11 +157,11 @@ Task<void> login_with(Context& context, ApiClient& api, StoredLogin login, std::
     }
     const std::string directory = context.config_directory();
     CO_CHECK(login_store(directory, server, login));
-    context.err.line(fmt::format(
-        "\nWARNING! Your credentials are stored unencrypted in '{}/config.json'.\n"
-        "Configure a credential helper to remove this warning. See\n"
-        "https://docs.docker.com/go/credential-store/\n",
-        directory));
+    context.err.line(
+        fmt::format("\nWARNING! Your credentials are stored unencrypted in '{}/config.json'.\n"
+                    "Configure a credential helper to remove this warning. See\n"
+                    "https://docs.docker.com/go/credential-store/\n",
+                    directory));
     context.err.flush();
     if (!status.empty()) {
         context.out.line(status);
@@ -177,8 +177,8 @@ Task<int> login(Context& context, LoginOptions options, Arguments arguments) {
     if (options.username.empty() && options.password.empty() && !options.password_stdin) {
         CO_TRY(const std::optional<StoredLogin> stored, login_find(directory, server));
         if (stored) {
-            context.out.line(fmt::format("Authenticating with existing credentials... [Username: {}]",
-                                         stored->username));
+            context.out.line(fmt::format(
+                "Authenticating with existing credentials... [Username: {}]", stored->username));
             context.out.flush();
             Result<void> done = co_await login_with(context, *api, *stored, server);
             if (done || done.error().kind() != ErrorKind::unauthorized ||
@@ -201,7 +201,8 @@ Task<int> login(Context& context, LoginOptions options, Arguments arguments) {
 Task<int> logout(Context& context, LogoutOptions, Arguments arguments) {
     const std::string server = auth_key(arguments.empty() ? "" : arguments[0]);
     CO_TRY(const bool was_there, login_erase(context.config_directory(), server));
-    context.out.line((was_there ? "Removing login credentials for " : "Not logged in to ") + server);
+    context.out.line((was_there ? "Removing login credentials for " : "Not logged in to ") +
+                     server);
     co_return 0;
 }
 

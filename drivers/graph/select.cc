@@ -145,8 +145,9 @@ Result<std::string> graph_driver_name(std::string_view wanted) {
                              " is not supported: " + std::string(entry.why));
         }
     }
-    return Error(ErrorKind::unsupported,
-                 "storage driver " + std::string(wanted) + " is unknown: use overlay2, btrfs or vfs");
+    return Error(
+        ErrorKind::unsupported,
+        "storage driver " + std::string(wanted) + " is unknown: use overlay2, btrfs or vfs");
 }
 
 Result<GraphDriverChoice> graph_driver_open(const std::string& wanted,

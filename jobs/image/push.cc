@@ -10,6 +10,7 @@
 #include "jobs/image/image_names.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/layer_flight.h"
+#include "jobs/image/layer_reader.h"
 #include "jobs/image/push_manifest.h"
 
 namespace davit {
@@ -30,6 +31,8 @@ struct Push {
     ProgressSink& progress;
     Reference tagged;
     PushImage image;
+    /// All of its layers, so that nobody removes them meanwhile.
+    LayersHeld held;
     /// By diff id: an image may have the same layer twice.
     std::map<Digest, LayerBlob> pushed;
 };
@@ -73,10 +76,13 @@ Task<BlobBytes> form_open(ImageService& images,
     co_return push_bytes(*std::move(source));
 }
 
-Task<BlobBytes> archive_open(ImageService& images, LayerPlace place) {
-    CO_TRY(std::shared_ptr<LayerSource> source,
-           co_await push_archive_open(images, std::move(place)));
+Task<BlobBytes> archive_open(ImageService& images, const LayerRecord& layer) {
+    CO_TRY(std::shared_ptr<LayerSource> source, push_archive_open(images, layer));
     co_return push_bytes(std::move(source));
+}
+
+const LayerRecord& held_layer(const Push& push, const Digest& diff_id) {
+    return *std::ranges::find(push.held.layers, diff_id, &LayerRecord::diff_id);
 }
 
 /// Get the layer there in this form. Takes: why, to say why its bytes cannot be had; nothing is
@@ -129,19 +135,15 @@ Task<LayerBlob> layer_send(Push& push, const PushLayer& layer, LayerProgress& pr
             co_return form.blob;
         }
     }
-    Result<std::shared_ptr<LayerSource>> archive =
-        co_await push_archive_open(push.images, layer.place);
-    if (!archive && archive.error().kind() == ErrorKind::unsupported) {
-        co_return Error(ErrorKind::unsupported,
+    const LayerRecord& record = held_layer(push, layer.place.diff_id);
+    if (const auto archive = push_archive_open(push.images, record); !archive) {
+        co_return Error(archive.error().kind(),
                         "layer " + layer.place.diff_id.short_hex() +
-                            " cannot be pushed: it was neither pulled from a reachable registry (" +
-                            why + ") nor " + archive.error().message());
+                            " cannot be pushed: no registry gives it (" + why +
+                            "), and it cannot be packed again: " + archive.error().message());
     }
-    CO_CHECK(std::move(archive));
     BlobUploadRequest upload = upload_of(progress);
-    upload.open = [&images = push.images, place = layer.place] {
-        return archive_open(images, place);
-    };
+    upload.open = [&images = push.images, &record] { return archive_open(images, record); };
     CO_TRY(const BlobUploaded done, co_await blob_upload(push.repository, std::move(upload)));
     progress.step("Pushed");
     co_return LayerBlob{
@@ -256,7 +258,7 @@ void say_pushed(Push& push, const StoredManifest& manifest) {
     push.progress.update(result);
 }
 
-Task<void> tag_push(Push& push) {
+Task<void> held_push(Push& push) {
     push.progress.phase("layers");
     CO_CHECK(co_await layers_push(push));
     push.progress.phase("manifest");
@@ -277,6 +279,13 @@ Task<void> tag_push(Push& push) {
     CO_CHECK(co_await push_record(push, manifest, std::move(blobs)));
     say_pushed(push, manifest);
     co_return ok;
+}
+
+Task<void> tag_push(Push& push) {
+    CO_TRY(push.held, co_await layers_hold(push.images, layer_places(push.image.config.diff_ids)));
+    Result<void> pushed = co_await held_push(push);
+    CO_CHECK(co_await layers_give_back(push.images, std::move(push.held)));
+    co_return pushed;
 }
 
 struct TaggedImage {
@@ -357,7 +366,7 @@ Task<void> image_push(ImageService& images, PushRequest request, ProgressSink& p
                                         std::move(subject),
                                         request.credentials));
         repository.push_prepare(mounts_of(image, one.tagged));
-        Push push{images, request, repository, progress, one.tagged, std::move(image), {}};
+        Push push{images, request, repository, progress, one.tagged, std::move(image), {}, {}};
         CO_CHECK(co_await tag_push(push));
     }
     co_return ok;

@@ -5,6 +5,7 @@
 #include "graph/manifest.h"
 #include "jobs/image/blob_source.h"
 #include "jobs/image/image_service.h"
+#include "jobs/image/layer_reader.h"
 
 namespace davit {
 
@@ -87,10 +88,10 @@ Task<std::shared_ptr<LayerSource>> push_source_open(ImageService& images,
     co_return Error(ErrorKind::not_found, "no registry is known to have it");
 }
 
-Task<std::shared_ptr<LayerSource>> push_archive_open(ImageService&, LayerPlace place) {
-    co_return Error(ErrorKind::unsupported,
-                    "the archive of layer " + place.diff_id.short_hex() +
-                        " cannot be made again from its files yet");
+Result<std::shared_ptr<LayerSource>> push_archive_open(ImageService& images,
+                                                       const LayerRecord& layer) {
+    TRY(std::unique_ptr<LayerReader> reader, LayerReader::open(images, layer, Compression::gzip));
+    return std::shared_ptr<LayerSource>(std::move(reader));
 }
 
 BlobBytes push_bytes(std::shared_ptr<LayerSource> source) {

@@ -50,9 +50,10 @@ Task<std::shared_ptr<LayerSource>> push_source_open(ImageService& images,
                                                     PushForm form,
                                                     PushAccess access);
 
-/// A source of the layer's archive, made again from its files, and compressed: a blob whose digest
-/// is not known before its end. Errors: unsupported, if the layer has nothing to make it from.
-Task<std::shared_ptr<LayerSource>> push_archive_open(ImageService& images, LayerPlace place);
+/// A source of a layer's archive, made again from its files, and gzipped: a blob whose digest is
+/// not known before its end. Takes: a layer that is held. Errors: those of LayerReader::open().
+Result<std::shared_ptr<LayerSource>> push_archive_open(ImageService& images,
+                                                       const LayerRecord& layer);
 
 /// A source as the bytes of an upload.
 BlobBytes push_bytes(std::shared_ptr<LayerSource> source);

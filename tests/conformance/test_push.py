@@ -67,6 +67,24 @@ def push_keeps_the_digest(engine, source, proxy):
 
 
 @case("davit")
+def what_came_from_no_registry_is_packed(engine, source, proxy):
+    """Engines that have loaded an archive push it as well; the image is the same everywhere."""
+    pulled(engine, source, "layers:gzip", "packed:1")
+    archive = engine.directory / "packed.tar"
+    identity = engine.inspect("packed:1")["Id"]
+    engine.docker("save", "-o", archive, "packed:1")
+    engine.docker("rmi", "-f", identity)
+    engine.docker("load", "-i", archive)
+    name = f"{proxy.address}/packed/layers:1"
+    engine.docker("tag", "packed:1", name)
+    engine.docker("push", name)
+    engine.docker("rmi", "-f", identity)
+    engine.docker("pull", "-q", name)
+    equal(engine.inspect(name)["Id"], identity, "the image's id")
+    engine.docker("rmi", "-f", identity)
+
+
+@case("davit")
 def push_keeps_zstd(engine, source, proxy):
     name = f"{proxy.address}/zstd:1"
     pulled(engine, source, "layers:zstd", name)

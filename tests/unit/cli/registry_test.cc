@@ -45,8 +45,8 @@ TEST_CASE("login stores the password, and nothing else changes") {
     Loop loop;
     ConfigDaemon daemon;
     daemon.answer("POST /auth", 200, R"({"Status":"Login Succeeded","IdentityToken":""})");
-    CliResult result =
-        daemon.run({"login", "-u", "u", "--password-stdin", "https://reg.example:5000/v2/"}, "p:w\n");
+    CliResult result = daemon.run(
+        {"login", "-u", "u", "--password-stdin", "https://reg.example:5000/v2/"}, "p:w\n");
     CHECK(result.code == 0);
     CHECK(result.out == "Login Succeeded\n");
     CHECK(result.err.find("stored unencrypted in '" + daemon.config + "/config.json'") !=
@@ -55,7 +55,9 @@ TEST_CASE("login stores the password, and nothing else changes") {
           R"({"username":"u","password":"p:w","serveraddress":"reg.example:5000"})");
     CHECK(daemon.text() == "{\n\t\"auths\": {\n\t\t\"reg.example:5000\": {\n\t\t\t\"auth\": \"" +
                                base64_encode("u:p:w") + "\"\n\t\t}\n\t}\n}");
+
     struct stat info {};
+
     REQUIRE(::stat((daemon.config + "/config.json").c_str(), &info) == 0);
     CHECK((info.st_mode & 0777) == 0600);
 

@@ -3,9 +3,13 @@
 // stores what it gets.
 #include "jobs/image/push.h"
 
+#include <filesystem>
+
 #include "graph/layer_origin.h"
+#include "graph/layer_recipe.h"
 #include "graph/manifest.h"
 #include "graph/tag_store.h"
+#include "jobs/image/layer_decode.h"
 #include "tests/unit/http/registry/upload_registry.h"
 #include "tests/unit/jobs/image/image_support.h"
 
@@ -170,17 +174,45 @@ TEST_CASE("the form that was pulled goes, though the registry has another one", 
     CHECK(world.target.blobs.contains(sha256_of(plain.blob).str()));
 }
 
-TEST_CASE("a layer that no registry has any more is named", "[push]") {
+TEST_CASE("a layer that no registry has any more is packed again", "[push]") {
     PushWorld world;
-    world.content.add("1", {layer("a"), layer("b")});
+    const FakeLayer kept = layer("a");
+    const FakeLayer lost = layer("b");
+    world.content.add("1", {kept, lost});
     world.pulled("1");
-    world.content.blobs.erase(sha256_of(layer("b").blob).str());
-    const auto done = world.push(world.target_name("1"));
-    REQUIRE_FALSE(done);
-    const std::string text = done.error().message();
-    CHECK(text.find("layer " + layer("b").diff_id.short_hex() + " cannot be pushed") == 0);
-    CHECK(text.find(world.registry.domain() + "/app has it no more") != std::string::npos);
-    CHECK(world.target.manifests.empty());
+    world.content.blobs.erase(sha256_of(lost.blob).str());
+
+    SECTION("from its files") {
+        const auto done = world.push(world.target_name("1"));
+        INFO((done ? "" : done.error().message()));
+        REQUIRE(done);
+        const auto parsed = manifest_parse(world.target.manifests["1"].body, "");
+        REQUIRE(parsed);
+        const std::vector<Descriptor> layers = std::get<ImageManifest>(*parsed).layers;
+        REQUIRE(layers.size() == 2);
+        CHECK(layers[0].digest == sha256_of(kept.blob));
+        const std::string& blob = world.target.blobs[layers[1].digest.str()];
+        LayerDecode decode(LayerExpected{sha256_of(blob), lost.diff_id});
+        std::vector<std::uint8_t> archive(1 << 20);
+        const std::span<const std::uint8_t> input(
+            reinterpret_cast<const std::uint8_t*>(blob.data()), blob.size());
+        REQUIRE(decode.step(input, archive));
+        CHECK(decode.finish());
+    }
+    SECTION("and named, if it cannot be") {
+        for (const auto& entry :
+             std::filesystem::recursive_directory_iterator(world.directory.path())) {
+            if (entry.path().filename() == layer_recipe_name) {
+                std::filesystem::remove(entry.path());
+            }
+        }
+        const auto done = world.push(world.target_name("1"));
+        REQUIRE_FALSE(done);
+        const std::string text = done.error().message();
+        CHECK(text.find("layer " + lost.diff_id.short_hex() + " cannot be pushed") == 0);
+        CHECK(text.find(world.registry.domain() + "/app has it no more") != std::string::npos);
+        CHECK(world.target.manifests.empty());
+    }
     CHECK(world.target.uploads.empty());
     world.check_clean(2);
 }
