@@ -67,8 +67,15 @@ Result<void> root_check() {
 RegistryOptions registry_options(const DaemonConfig& config) {
     RegistryOptions options;
     options.config.insecure_hosts = config.insecure_registries;
+    options.config.mirrors = config.registry_mirrors_other;
     if (!config.registry_mirrors.empty()) {
         options.config.mirrors["docker.io"] = config.registry_mirrors;
+    }
+    if (config.downloads_max != 0) {
+        options.downloads_parallel_max = config.downloads_max;
+    }
+    if (config.uploads_max != 0) {
+        options.uploads_parallel_max = config.uploads_max;
     }
     return options;
 }

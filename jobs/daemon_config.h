@@ -2,6 +2,8 @@
 /// What `davit daemon` was told on its command line.
 #include <sys/resource.h>
 
+#include <cstddef>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,6 +23,11 @@ struct DaemonConfig {
     std::vector<std::string> insecure_registries;
     /// "https://mirror.example[:port]": asked before Docker Hub.
     std::vector<std::string> registry_mirrors;
+    /// By other registries ("quay.io"): asked before them.
+    std::map<std::string, std::vector<std::string>> registry_mirrors_other;
+    /// Layers at a time, of all pulls and of all pushes; 0 is the default.
+    std::size_t downloads_max = 0;
+    std::size_t uploads_max = 0;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// The limit of descriptors that the daemon was started with, if it runs with another.

@@ -11,6 +11,7 @@
 
 #include "drivers/graph/select.h"
 #include "http/api/api_server.h"
+#include "http/url.h"
 #include "jobs/daemon.h"
 #include "jobs/version.h"
 #include "reactor/base/log.h"
@@ -35,7 +36,13 @@ constexpr const char* usage =
     "      --storage-driver NAME    overlay2, btrfs or vfs (default: what the data root was used\n"
     "                               with, else the first of these that works there)\n"
     "      --insecure-registry HOST may be spoken to without TLS; may be repeated\n"
-    "      --registry-mirror URL    asked before Docker Hub; may be repeated\n"
+    "      --registry-mirror [REGISTRY=]URL\n"
+    "                               asked before that registry (default Docker Hub); may be "
+    "repeated\n"
+    "      --max-concurrent-downloads N\n"
+    "                               layers pulled at a time (default 3)\n"
+    "      --max-concurrent-uploads N\n"
+    "                               layers pushed at a time (default 5)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
     "  -D, --debug                  the same as --log-level debug\n"
@@ -47,6 +54,8 @@ enum LongOption : int {
     option_storage_driver,
     option_insecure_registry,
     option_registry_mirror,
+    option_downloads_max,
+    option_uploads_max,
     option_cgroup_parent,
     option_help,
 };
@@ -72,6 +81,38 @@ Result<LogLevel> log_level_parse(std::string_view name) {
     return Error(ErrorKind::invalid_argument, "unknown log level: " + std::string(name));
 }
 
+/// "https://mirror" is Docker Hub's, "quay.io=https://mirror" another registry's.
+Result<void> mirror_take(DaemonConfig& config, std::string_view value) {
+    const std::size_t equals = value.find('=');
+    const bool is_hub = equals == std::string_view::npos || equals > value.find("://");
+    std::string url(is_hub ? value : value.substr(equals + 1));
+    const Result<Url> parsed = Url::parse(url);
+    if (!parsed) {
+        return Error(ErrorKind::invalid_argument,
+                     "invalid mirror: " + std::string(value) + ": " + parsed.error().message());
+    }
+    const std::string registry(is_hub ? "docker.io" : value.substr(0, equals));
+    if (registry == "docker.io") {
+        config.registry_mirrors.push_back(std::move(url));
+    } else {
+        config.registry_mirrors_other[registry].push_back(std::move(url));
+    }
+    return ok;
+}
+
+Result<std::size_t> count_parse(const char* name, std::string_view value) {
+    constexpr std::size_t count_max = 64;
+    std::size_t count = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
+    if (error != std::errc{} || end != value.data() + value.size() || count == 0 ||
+        count > count_max) {
+        return Error(ErrorKind::invalid_argument,
+                     std::string("--") + name + " takes a number from 1 to " +
+                         std::to_string(count_max) + ", not \"" + std::string(value) + "\"");
+    }
+    return count;
+}
+
 Result<void> argument_take(Arguments& arguments, int option, const char* value) {
     DaemonConfig& config = arguments.config;
     switch (option) {
@@ -92,8 +133,16 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
             config.insecure_registries.emplace_back(value);
             break;
         case option_registry_mirror:
-            config.registry_mirrors.emplace_back(value);
+            TRY_VOID(mirror_take(config, value));
             break;
+        case option_downloads_max: {
+            TRY(config.downloads_max, count_parse("max-concurrent-downloads", value));
+            break;
+        }
+        case option_uploads_max: {
+            TRY(config.uploads_max, count_parse("max-concurrent-uploads", value));
+            break;
+        }
         case option_cgroup_parent:
             config.cgroup_parent = value;
             break;
@@ -133,6 +182,8 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"storage-driver", required_argument, nullptr, option_storage_driver},
         {"insecure-registry", required_argument, nullptr, option_insecure_registry},
         {"registry-mirror", required_argument, nullptr, option_registry_mirror},
+        {"max-concurrent-downloads", required_argument, nullptr, option_downloads_max},
+        {"max-concurrent-uploads", required_argument, nullptr, option_uploads_max},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},

@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 
-from harness import Registry, case, check, contains, equal, main, matches, start_engine
+from harness import Engine, Registry, case, check, contains, equal, main, matches, start_engine
 from registry_proxy import PASSWORD, USER, LocalRegistry, Proxy, TokenServer
 
 
@@ -244,6 +244,28 @@ def distribution(engine, source, proxy):
     equal([platform["os"] for platform in answer["Platforms"]], ["linux"], "platforms")
     gone = engine.api("GET", f"/distribution/{source.name('absent')}/json")
     check(gone.status in (401, 403, 404, 500) and gone.message, f"absent: {gone.status}")
+
+
+@case("davit")
+def mirrors_and_limits(engine, source, proxy):
+    """A mirror of a registry that nobody can reach, and one upload at a time."""
+    other = Engine(engine.directory / "mirrored")
+    flags = ["--registry-mirror", f"absent.invalid=http://{source.address}",
+             "--max-concurrent-uploads", "1"]
+    other.command = lambda: Engine.command(other) + flags
+    other.start()
+    try:
+        other.docker("pull", "absent.invalid/layers:gzip")
+        name = f"{proxy.address}/limited:1"
+        other.docker("tag", "absent.invalid/layers:gzip", name)
+        done = other.docker("push", name)
+        equal(len(re.findall(r"^[0-9a-f]{12}: Waiting$", done.stdout, re.M)), 2, "layers that wait")
+        equal(raw_manifest(name), raw_manifest(source.name("layers:gzip")), "manifest")
+    finally:
+        other.stop()
+    for flag in (["--registry-mirror", "x=y"], ["--max-concurrent-uploads", "0"]):
+        refused = subprocess.run([*Engine.command(other), *flag], capture_output=True, check=False)
+        check(refused.returncode != 0, f"{flag} is refused")
 
 
 @case("davit")
