@@ -23,6 +23,7 @@ constexpr const Command* table[] = {
     &save_command,
     &images_command,
     &image_inspect_command,
+    &image_prune_command,
     &tag_command,
     &rmi_command,
     &login_command,

@@ -24,6 +24,7 @@ std::span<const JobEntry> job_table() {
         {"image_inspect", "tell everything of an image"},
         {"image_list", "tell which images there are"},
         {"image_load", "make images of an archive that some engine saved"},
+        {"image_prune", "remove the images that nobody uses"},
         {"image_pull", "fetch an image from a registry, or import one from an archive"},
         {"image_push", "send an image to a registry"},
         {"image_remove", "remove an image's names, and the image with its last"},

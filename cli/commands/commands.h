@@ -10,6 +10,7 @@ extern const Command create_command;
 extern const Command daemon_command;
 extern const Command events_command;
 extern const Command image_inspect_command;
+extern const Command image_prune_command;
 extern const Command images_command;
 extern const Command import_command;
 extern const Command info_command;

@@ -42,6 +42,9 @@ Task<void> image_history(ApiContext& context);
 Task<void> image_tag(ApiContext& context);
 Task<void> image_remove(ApiContext& context);
 
+// image_prune.cc
+Task<void> images_prune(ApiContext& context);
+
 // image_archive.cc
 Task<void> image_get(ApiContext& context);
 Task<void> images_get(ApiContext& context);

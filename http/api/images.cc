@@ -1,13 +1,11 @@
 // Endpoints of images that are here.
-#include <algorithm>
-
-#include "graph/container_store.h"
 #include "graph/image_remove.h"
 #include "graph/image_store.h"
 #include "graph/tag_store.h"
 #include "http/api/handlers.h"
 #include "http/api/image_event.h"
 #include "http/api/image_json.h"
+#include "http/api/image_users.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 #include "jobs/image/image_service.h"
@@ -16,16 +14,6 @@
 namespace davit::api {
 
 namespace {
-
-/// Every container, as removing an image wants to know of them.
-std::vector<ImageUser> image_users_now(const Daemon& daemon) {
-    std::vector<ImageUser> users;
-    for (const auto& container : daemon.containers.list()) {
-        users.push_back(
-            {container->id().str(), container->record.image_id, container->run != nullptr});
-    }
-    return users;
-}
 
 struct NamedImage {
     Digest id;
@@ -85,16 +73,10 @@ Task<void> image_tag(ApiContext& context) {
 }
 
 Task<void> image_remove(ApiContext& context) {
-    ImageRemove request;
+    CO_TRY(ImageRemove request, image_remove_request(context.daemon));
     request.text = context.params.get("name");
     request.force = context.query.boolean("force");
     request.prune_parents = !context.query.boolean("noprune");
-    request.users = image_users_now(context.daemon);
-    const ContainerStore store(*context.daemon.graph, *context.daemon.run_db);
-    CO_TRY(std::vector<Digest> pinned, store.pinned_chains());
-    request.pinned = [pinned](const Digest& chain) {
-        return std::find(pinned.begin(), pinned.end(), chain) != pinned.end();
-    };
     const NamedImage named = image_named(context.daemon, request.text);
     CO_TRY(const ImageRemoved removed,
            co_await davit::image_remove(*context.daemon.images, std::move(request)));

@@ -32,6 +32,7 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/images/load", "image_load", image_load},
         {"GET", "/images/get", "image_save", images_get},
         {"GET", "/images/{name...}/get", "image_save", image_get},
+        {"POST", "/images/prune", "image_prune", images_prune},
         {"GET", "/images/json", "image_list", image_list},
         {"GET", "/images/search", "image_search", image_search},
         {"GET", "/images/{name...}/json", "image_inspect", image_inspect},

@@ -11,6 +11,7 @@ add_library(davit_image_jobs STATIC
     ${CMAKE_CURRENT_LIST_DIR}/load_archive.cc
     ${CMAKE_CURRENT_LIST_DIR}/load_documents.cc
     ${CMAKE_CURRENT_LIST_DIR}/progress.cc
+    ${CMAKE_CURRENT_LIST_DIR}/prune.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull_manifest.cc
     ${CMAKE_CURRENT_LIST_DIR}/push.cc

@@ -1,0 +1,102 @@
+// POST /images/prune
+#include <algorithm>
+#include <array>
+#include <memory>
+
+#include "http/api/duration.h"
+#include "http/api/filters.h"
+#include "http/api/handlers.h"
+#include "http/api/image_event.h"
+#include "http/api/image_users.h"
+#include "http/json_writer.h"
+#include "jobs/daemon.h"
+#include "jobs/image/image_service.h"
+#include "jobs/image/prune.h"
+
+namespace davit::api {
+
+namespace {
+
+constexpr std::array<std::string_view, 4> known_keys{"dangling", "label", "label!", "until"};
+
+struct PruneFilter {
+    Filters filters;
+    bool dangling_only = true;
+    std::optional<WallTime> until;
+};
+
+Result<PruneFilter> filter_parse(std::string_view text, WallTime now) {
+    PruneFilter filter;
+    TRY(filter.filters, Filters::parse(text, known_keys));
+    TRY(const std::optional<bool> dangling, filter.filters.boolean("dangling"));
+    filter.dangling_only = dangling.value_or(true);
+    if (filter.filters.all("until").size() > 1) {
+        return Error(ErrorKind::invalid_argument, "more than one until filter specified");
+    }
+    for (const std::string& value : filter.filters.all("until")) {
+        TRY(filter.until, timestamp_parse(value, now));
+    }
+    return filter;
+}
+
+bool has_label(const ImageConfig& config, const std::string& wanted) {
+    const std::size_t sign = wanted.find('=');
+    const auto label = config.config.labels.find(wanted.substr(0, sign));
+    return label != config.config.labels.end() &&
+           (sign == std::string::npos || label->second == wanted.substr(sign + 1));
+}
+
+bool admits(const PruneFilter& filter, const ImageConfig& config) {
+    if (filter.until) {
+        // An image that does not say when it was made is older than any that does.
+        const auto created = rfc3339_parse(config.created);
+        if (created && *created > *filter.until) {
+            return false;
+        }
+    }
+    const auto has = [&config](const std::string& label) { return has_label(config, label); };
+    return filter.filters.admits_labels("label", config.config.labels) &&
+           !std::ranges::any_of(filter.filters.all("label!"), has);
+}
+
+std::string pruned_json(const ImagesPruned& pruned) {
+    std::string body;
+    JsonWriter json(body);
+    json.begin_object().key("ImagesDeleted");
+    if (pruned.entries.empty()) {
+        json.null();
+    } else {
+        json.begin_array();
+        for (const ImageRemoved::Entry& entry : pruned.entries) {
+            const bool untagged = entry.kind == ImageRemoved::Entry::Kind::untagged;
+            json.begin_object().key(untagged ? "Untagged" : "Deleted").string(entry.text);
+            json.end_object();
+        }
+        json.end_array();
+    }
+    json.key("SpaceReclaimed").number(pruned.bytes).end_object();
+    return body;
+}
+
+}  // namespace
+
+Task<void> images_prune(ApiContext& context) {
+    CO_TRY(PruneFilter filter, filter_parse(context.query.get("filters"), wall_now()));
+    ImagePrune prune;
+    prune.dangling_only = filter.dangling_only;
+    prune.request = [&context] { return image_remove_request(context.daemon); };
+    prune.admits = [&filter](const ImageConfig& config) { return admits(filter, config); };
+    CO_TRY(const ImagesPruned pruned,
+           co_await image_prune(*context.daemon.images, std::move(prune)));
+    for (const ImageRemoved::Entry& entry : pruned.entries) {
+        const bool untagged = entry.kind == ImageRemoved::Entry::Kind::untagged;
+        const std::string id = entry.image.str();
+        image_event(context.daemon, untagged ? "untag" : "delete", id, id, ImageLabels{});
+    }
+    std::vector<std::pair<std::string, std::string>> attributes;
+    attributes.emplace_back("reclaimed", std::to_string(pruned.bytes));
+    context.daemon.events.publish("image", "prune", "", std::move(attributes));
+    co_return co_await context.send_json(200, pruned_json(pruned));
+}
+
+}  // namespace davit::api
