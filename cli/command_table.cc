@@ -31,6 +31,8 @@ constexpr const Command* table[] = {
     &search_command,
     &inspect_command,
     &events_command,
+    &graph_check_command,
+    &graph_show_command,
     &jobs_command,
     &trace_command,
     &info_command,

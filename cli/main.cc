@@ -5,10 +5,20 @@
 #include <string_view>
 
 #include "cli/command.h"
+#include "cli/graph_offline.h"
 #include "reactor/loop.h"
 
 #ifdef DAVIT_HAS_DAEMON
 #include "http/api/daemon_main.h"
+#include "http/api/graph_offline.h"
+
+namespace {
+
+davit::Task<std::string> graph_offline(std::string data_root, std::string run_dir, bool repair) {
+    return davit::graph_check_offline({std::move(data_root), std::move(run_dir), repair});
+}
+
+}  // namespace
 #endif
 
 int main(int argc, char** argv) {
@@ -16,6 +26,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::string_view(argv[1]) == "daemon") {
         return davit::daemon_main(argc - 1, argv + 1);
     }
+    davit::cli::graph_offline = graph_offline;
 #endif
     // A reader that is gone is an error of write(2) to whoever writes: see Output and
     // AttachSession.

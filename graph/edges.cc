@@ -260,4 +260,60 @@ Result<std::vector<std::string>> edges_check(const ReadTxn& txn) {
     return wrong;
 }
 
+namespace {
+
+/// As check_out of edges_check() reads it.
+Edge edge_of(std::string_view key, std::string_view value) {
+    const std::size_t zero = key.find('\0');
+    return Edge{entity_of(key.substr(0, zero)),
+                std::string(zero == std::string_view::npos ? "" : key.substr(zero + 1)),
+                entity_of(value)};
+}
+
+Result<std::vector<std::string>> keys_of(const ReadTxn& txn, Table table) {
+    std::vector<std::string> keys;
+    TRY_VOID(txn.scan(table, {}, [&](std::string_view key, auto) -> Result<bool> {
+        keys.emplace_back(key);
+        return true;
+    }));
+    return keys;
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> edges_repair(WriteTxn& txn) {
+    std::vector<std::string> done;
+    TRY(const std::vector<std::string> out_keys, keys_of(txn, Table::edges_out));
+    for (const std::string& key : out_keys) {
+        TRY(const std::optional<std::string_view> value, txn.get(Table::edges_out, key));
+        const Edge edge = edge_of(key, value.value_or(std::string_view{}));
+        const std::string text = "edge " + edge.name + " of " + edge.parent.describe();
+        TRY(const bool from, entity_exists(txn, edge.parent));
+        TRY(const bool to, entity_exists(txn, edge.child));
+        if (!from || !to) {
+            TRY_VOID(txn.erase(Table::edges_out, key));
+            TRY_VOID(txn.erase(Table::edges_in, in_key(edge)));
+            done.push_back("removed " + text + " to " + edge.child.describe());
+            continue;
+        }
+        TRY(const bool added, txn.insert(Table::edges_in, in_key(edge), {}));
+        if (added) {
+            done.push_back("told " + edge.child.describe() + " of " + text);
+        }
+    }
+    TRY(const std::vector<std::string> in_keys, keys_of(txn, Table::edges_in));
+    for (const std::string& key : in_keys) {
+        const std::size_t zero = key.find('\0');
+        const std::string child = key.substr(0, zero);
+        const std::string out = zero == std::string::npos ? std::string() : key.substr(zero + 1);
+        TRY(const std::optional<std::string_view> target, txn.get(Table::edges_out, out));
+        if (!target || *target != child) {
+            TRY_VOID(txn.erase(Table::edges_in, key));
+            done.push_back("removed an edge to " + entity_of(child).describe() +
+                           " that its parent does not know");
+        }
+    }
+    return done;
+}
+
 }  // namespace davit

@@ -84,4 +84,8 @@ Result<std::uint64_t> entity_purge(WriteTxn& txn, const Entity& entity);
 /// What is wrong with the stored graph, in words; empty if nothing is.
 Result<std::vector<std::string>> edges_check(const ReadTxn& txn);
 
+/// Make edges_check() find nothing: edges to or from what does not exist go, and what a child knows
+/// of its parents is made again from what the parents know. Gives: what was done, in words.
+Result<std::vector<std::string>> edges_repair(WriteTxn& txn);
+
 }  // namespace davit

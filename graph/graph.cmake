@@ -10,6 +10,7 @@ add_library(davit_graph STATIC
     ${CMAKE_CURRENT_LIST_DIR}/graph_writer.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_remove.cc
+    ${CMAKE_CURRENT_LIST_DIR}/image_sizes.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_store.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_origin.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_store.cc

@@ -173,4 +173,60 @@ Result<std::vector<std::string>> layer_directories_unknown(const ReadTxn& txn,
     return unknown;
 }
 
+Result<std::vector<std::string>> graph_repair(WriteTxn& txn) {
+    TRY(Findings done, edges_repair(txn));
+    TRY(Findings names, references_repair(txn));
+    done.insert(done.end(), names.begin(), names.end());
+    TRY(const std::vector<ContainerEntry> entries, container_list(txn));
+    std::map<std::string, std::string> owners;
+    for (const ContainerEntry& entry : entries) {
+        owners.emplace(entry.name, entry.id.str());
+    }
+    std::vector<std::string> ownerless;
+    const auto check = [&](std::string_view name, std::string_view id) -> Result<bool> {
+        const auto owner = owners.find(std::string(name));
+        if (owner == owners.end() || owner->second != id) {
+            ownerless.emplace_back(name);
+        }
+        return true;
+    };
+    TRY_VOID(txn.scan(Table::container_names, {}, check));
+    for (const std::string& name : ownerless) {
+        TRY_VOID(txn.erase(Table::container_names, name));
+        done.push_back("removed the name " + name + ", whose container is not there");
+    }
+    for (const auto& [name, id] : owners) {
+        if (name.empty()) {
+            continue;
+        }
+        TRY(const bool added, txn.insert(Table::container_names, name, id));
+        if (added) {
+            done.push_back("gave container " + id + " its name " + name);
+        }
+    }
+    return done;
+}
+
+Result<std::vector<std::string>> lease_list(const ReadTxn& txn) {
+    std::vector<std::string> leases;
+    const std::string prefix(1, static_cast<char>(EntityKind::lease));
+    TRY_VOID(txn.scan(Table::entities, prefix, [&](std::string_view key, auto) -> Result<bool> {
+        leases.emplace_back(key.substr(1));
+        return true;
+    }));
+    return leases;
+}
+
+Result<GraphCounts> graph_counts(const ReadTxn& txn) {
+    GraphCounts counts;
+    TRY(counts.images, txn.count(Table::images));
+    TRY(counts.references, txn.count(Table::references));
+    TRY(counts.layers, txn.count(Table::layers));
+    TRY(counts.chains, txn.count(Table::chains));
+    TRY(counts.containers, txn.count(Table::containers));
+    TRY(const std::vector<std::string> leases, lease_list(txn));
+    counts.leases = leases.size();
+    return counts;
+}
+
 }  // namespace davit

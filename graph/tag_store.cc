@@ -1,6 +1,7 @@
 #include "graph/tag_store.h"
 
 #include <algorithm>
+#include <map>
 
 #include "graph/record.h"
 
@@ -112,6 +113,45 @@ Result<std::vector<std::pair<Reference, Digest>>> reference_list(const ReadTxn& 
             return true;
         }));
     return out;
+}
+
+Result<std::vector<std::string>> references_repair(WriteTxn& txn) {
+    std::vector<std::string> done;
+    std::vector<std::string> nameless;
+    std::map<std::string, std::vector<std::string>> names;  // By image.
+    const auto check = [&](std::string_view name, std::string_view id) -> Result<bool> {
+        TRY(const bool exists, txn.contains(Table::images, id));
+        if (exists) {
+            names[std::string(id)].emplace_back(name);
+        } else {
+            nameless.emplace_back(name);
+        }
+        return true;
+    };
+    TRY_VOID(txn.scan(Table::references, {}, check));
+    for (const std::string& name : nameless) {
+        TRY_VOID(txn.erase(Table::references, name));
+        done.push_back("removed the name " + name + ", whose image is not there");
+    }
+    std::vector<std::string> listed;
+    const auto collect = [&](std::string_view id, auto) -> Result<bool> {
+        listed.emplace_back(id);
+        return true;
+    };
+    TRY_VOID(txn.scan(Table::image_references, {}, collect));
+    for (const std::string& id : listed) {
+        names.try_emplace(id);
+    }
+    for (auto& [id, right] : names) {
+        TRY(const Digest image, Digest::parse(id));
+        const Result<std::vector<std::string>> stored = names_of(txn, image);
+        std::ranges::sort(right);
+        if (!stored || *stored != right) {
+            TRY_VOID(set_names(txn, image, right));
+            done.push_back("made the list of names of image " + id + " again");
+        }
+    }
+    return done;
 }
 
 }  // namespace davit

@@ -31,4 +31,8 @@ Result<std::vector<Reference>> image_references(const ReadTxn& txn, const Digest
 /// All names there are, sorted, with the image of each.
 Result<std::vector<std::pair<Reference, Digest>>> reference_list(const ReadTxn& txn);
 
+/// Names of images that are not there go, and each image's list of names is made again from the
+/// names. Gives: what was done, in words.
+Result<std::vector<std::string>> references_repair(WriteTxn& txn);
+
 }  // namespace davit

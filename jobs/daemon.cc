@@ -4,11 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 
 #include "drivers/graph/select.h"
 #include "graph/container_store.h"
+#include "graph/edges.h"
 #include "graph/image_store.h"
 #include "jobs/container_jobs.h"
 #include "jobs/image/image_service.h"
@@ -193,10 +195,40 @@ Task<void> Daemon::container_erase(const Container& container) {
     } else {
         erased = co_await graph_writer->update(erase);
     }
-    if (!erased && erased.error().kind() == ErrorKind::not_found) {
+    if (!erased && erased.error().kind() != ErrorKind::not_found) {
+        co_return erased;
+    }
+    const Result<void> released = co_await chain_release(container.record.chain_id);
+    if (!released) {
+        // The next start collects them.
+        LOG_WARN("container={}: its layers: {}, ignoring",
+                 container.id().short_id(),
+                 released.error().message());
+    }
+    co_return ok;
+}
+
+Task<void> Daemon::chain_release(Digest chain) {
+    // As a rule the image still needs it, and this is a look-up.
+    const Entity entity{EntityKind::chain, chain.str()};
+    auto is_needed = [&](const ReadTxn& txn) -> Result<bool> {
+        TRY(const bool exists, entity_exists(txn, entity));
+        TRY(const std::uint64_t holders, refcount(txn, entity));
+        return !exists || holders > 0;
+    };
+    CO_TRY(const bool needed, graph->view(is_needed));
+    if (chain.empty() || needed) {
         co_return ok;
     }
-    co_return erased;
+    const ContainerStore store(*graph, *run_db);
+    CO_TRY(const std::vector<Digest> pinned, store.pinned_chains());
+    auto collect = [&](WriteTxn& txn) {
+        return chain_collect(txn, chain, [&pinned](const Digest& other) {
+            return std::find(pinned.begin(), pinned.end(), other) != pinned.end();
+        });
+    };
+    CO_TRY(std::vector<std::string> directories, co_await graph_writer->update(collect));
+    co_return co_await images->layers().directories_delete(std::move(directories));
 }
 
 std::string Daemon::files_directory(const ContainerId& container) const {

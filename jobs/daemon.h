@@ -47,7 +47,7 @@ class Daemon {
     /// Store it as it will be in another state, which nobody may see before it is stored.
     Task<void> container_save(const Container& container, const ContainerStateRecord& state);
 
-    /// Remove a container's record. Missing is fine.
+    /// Remove a container's record, and its layers if only it needed them. Missing is fine.
     Task<void> container_erase(const Container& container);
 
     /// Where a container's files of this boot are.
@@ -85,6 +85,7 @@ class Daemon {
 
     Task<void> open_all();
     Task<void> containers_recover();
+    Task<void> chain_release(Digest chain);
 
     DataRootLock data_lock_;
     DataRootLock run_lock_;

@@ -9,6 +9,8 @@ extern const Command container_inspect_command;
 extern const Command create_command;
 extern const Command daemon_command;
 extern const Command events_command;
+extern const Command graph_check_command;
+extern const Command graph_show_command;
 extern const Command image_inspect_command;
 extern const Command image_prune_command;
 extern const Command images_command;

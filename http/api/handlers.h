@@ -56,4 +56,9 @@ Task<void> distribution_inspect(ApiContext& context);
 Task<void> image_push(ApiContext& context);
 Task<void> image_search(ApiContext& context);
 
+// graph.cc
+Task<void> graph_check(ApiContext& context);
+Task<void> graph_repair(ApiContext& context);
+Task<void> graph_show(ApiContext& context);
+
 }  // namespace davit::api

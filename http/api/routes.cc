@@ -54,6 +54,9 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/davit/loop", "loop_stats", loop_stats},
         {"GET", "/davit/jobs", "jobs_list", jobs_list},
         {"POST", "/davit/jobs/{id}/cancel", "job_cancel", job_cancel},
+        {"GET", "/davit/graph/check", "graph_check", graph_check},
+        {"POST", "/davit/graph/repair", "graph_repair", graph_repair},
+        {"GET", "/davit/graph/images/{name...}", "graph_show", graph_show},
     });
     return routes;
 }

@@ -8,11 +8,8 @@
 
 namespace davit {
 
-namespace {
-
-/// Layers that are recorded, and whose directories somebody took away: else a pull would say that
-/// the image is up to date, and no container of it could start.
-Task<void> lost_drop(ImageService& images) {
+Task<std::vector<std::string>> image_lost_drop(ImageService& images) {
+    std::vector<std::string> told;
     const auto list = [](const ReadTxn& txn) { return layer_directories(txn); };
     CO_TRY(const std::vector<LayerDirectory> directories, images.db().view(list));
     // All of them first: dropping one takes others away, from the graph and from disk.
@@ -24,20 +21,17 @@ Task<void> lost_drop(ImageService& images) {
         }
     }
     for (const LayerDirectory& directory : gone) {
-        LOG_WARN("images: layer {} is recorded, but its directory {} is gone: forgetting it",
-                 directory.layer,
-                 directory.cache_id);
+        told.push_back("layer " + directory.layer + " is recorded, but its directory " +
+                       directory.cache_id + " is gone: forgetting it");
         auto drop = [lost = directory.cache_id](WriteTxn& txn) { return layer_lost(txn, lost); };
         CO_TRY(ImageRemoved removed, co_await images.writer().update(std::move(drop)));
         for (const ImageRemoved::Entry& entry : removed.entries) {
-            LOG_WARN("images: {} lacks a layer and is removed: pull it again", entry.text);
+            told.push_back(entry.text + " lacks a layer and is removed: pull it again");
         }
         CO_CHECK(co_await images.layers().directories_delete(std::move(removed.directories)));
     }
-    co_return ok;
+    co_return std::move(told);
 }
-
-}  // namespace
 
 Task<ImageRemoved> image_remove(ImageService& images, ImageRemove request) {
     const ImageService::Removal removal(images);
@@ -75,7 +69,10 @@ Task<void> image_recover(ImageService& images,
         LOG_INFO("images: {} unfinished or unneeded layers are removed", unneeded.size());
     }
     CO_CHECK(co_await images.layers().directories_delete(std::move(unneeded)));
-    CO_CHECK(co_await lost_drop(images));
+    CO_TRY(const std::vector<std::string> told, co_await image_lost_drop(images));
+    for (const std::string& line : told) {
+        LOG_WARN("images: {}", line);
+    }
 
     const auto list = [](const ReadTxn& txn) { return layer_directories(txn); };
     CO_TRY(const std::vector<LayerDirectory> directories, images.db().view(list));

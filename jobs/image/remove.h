@@ -33,4 +33,9 @@ Task<void> image_recover(
     std::function<bool(std::string_view rw_name)> rw_known,
     ChainPinned pinned = [](const Digest&) { return false; });
 
+/// Layers that are recorded, and whose directories somebody took away, are forgotten with the
+/// images that need them: else a pull would say that the image is up to date, and no container of
+/// it could start. Gives: what was forgotten, in words.
+Task<std::vector<std::string>> image_lost_drop(ImageService& images);
+
 }  // namespace davit
