@@ -60,9 +60,8 @@ Result<void> layers_compare(const GraphSubject& subject, Compared& compared) {
     TRY(std::vector<std::string> names, driver.layer_names());
     std::ranges::sort(names);
     compared.report.layer_directories = names.size();
-    TRY(const std::vector<LayerDirectory> rows, subject.images.db().view([](const ReadTxn& txn) {
-        return layer_directories(txn);
-    }));
+    TRY(const std::vector<LayerDirectory> rows,
+        subject.images.db().view([](const ReadTxn& txn) { return layer_directories(txn); }));
     std::set<std::string, std::less<>> known;
     for (const LayerDirectory& row : rows) {
         known.insert(row.cache_id);

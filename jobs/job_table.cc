@@ -42,6 +42,7 @@ std::span<const JobEntry> job_table() {
         {"ping", "answer"},
         {"plugins_list", "tell that there are no plugins"},
         {"registry_login", "ask a registry whether it takes a user's credentials"},
+        {"system_df", "tell how much of the disk is used"},
         {"version", "tell what the daemon is"},
     });
     return table;

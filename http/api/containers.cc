@@ -7,6 +7,7 @@
 #include "http/api/create_body.h"
 #include "http/api/graph_data.h"
 #include "http/api/handlers.h"
+#include "http/api/usage.h"
 #include "http/json_writer.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
@@ -132,6 +133,20 @@ Task<void> sizes_fill(ApiContext& context, std::vector<Listed>& listed) {
     co_return ok;
 }
 
+std::string list_json(const ApiContext& context, const std::vector<Listed>& listed) {
+    const WallTime now = wall_now();
+    std::string body;
+    JsonWriter json(body);
+    json.begin_array();
+    for (const auto& [container, size] : listed) {
+        ContainerView view{container->record, image_name(context.daemon, container->record), now};
+        view.size = size;
+        container_summary_write(json, view, context.version);
+    }
+    json.end_array();
+    return body;
+}
+
 }  // namespace
 
 Task<void> container_list(ApiContext& context) {
@@ -148,17 +163,16 @@ Task<void> container_list(ApiContext& context) {
     if (context.query.boolean("size")) {
         CO_CHECK(co_await sizes_fill(context, listed));
     }
-    const WallTime now = wall_now();
-    std::string body;
-    JsonWriter json(body);
-    json.begin_array();
-    for (const auto& [container, size] : listed) {
-        ContainerView view{container->record, image_name(context.daemon, container->record), now};
-        view.size = size;
-        container_summary_write(json, view, context.version);
+    co_return co_await context.send_json(200, list_json(context, listed));
+}
+
+Task<std::string> container_usage_json(ApiContext& context) {
+    std::vector<Listed> listed;
+    for (auto& container : context.daemon.containers.list()) {
+        listed.push_back({std::move(container), std::nullopt});
     }
-    json.end_array();
-    co_return co_await context.send_json(200, std::move(body));
+    CO_CHECK(co_await sizes_fill(context, listed));
+    co_return list_json(context, listed);
 }
 
 Task<void> container_inspect(ApiContext& context) {

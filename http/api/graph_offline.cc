@@ -66,8 +66,7 @@ Result<OfflineGraph> offline_open(const GraphOfflineRequest& request) {
 
 Task<std::string> graph_check_offline(GraphOfflineRequest request) {
     if (::access((request.data_root + "/daemon.lock").c_str(), F_OK) != 0) {
-        co_return Error(ErrorKind::not_found,
-                        "no davit daemon has ever used " + request.data_root);
+        co_return Error(ErrorKind::not_found, "no davit daemon has ever used " + request.data_root);
     }
     CO_TRY(const DataRootLock data_lock, DataRootLock::acquire(request.data_root));
     std::optional<DataRootLock> run_lock;

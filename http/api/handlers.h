@@ -61,4 +61,7 @@ Task<void> graph_check(ApiContext& context);
 Task<void> graph_repair(ApiContext& context);
 Task<void> graph_show(ApiContext& context);
 
+// system_df.cc
+Task<void> system_df(ApiContext& context);
+
 }  // namespace davit::api

@@ -86,6 +86,7 @@ bool select(const ImageFilter& filter, ImageView& view) {
 void write_summary(JsonWriter& json,
                    const ImageView& view,
                    std::int64_t users,
+                   std::optional<std::uint64_t> shared,
                    ApiVersion version) {
     const bool old_names = version < ApiVersion{1, 43} && view.tags.empty();
     json.begin_object().key("Id").string(view.record.id.str());
@@ -93,7 +94,11 @@ void write_summary(JsonWriter& json,
     json.strings(old_names ? std::vector<std::string>{"<none>:<none>"} : view.tags);
     json.key("RepoDigests").strings(view.digests);
     json.key("Created").number(created_seconds(view)).key("Size").number(view.record.size);
-    json.key("SharedSize").number(-1);
+    if (shared) {
+        json.key("SharedSize").number(*shared);
+    } else {
+        json.key("SharedSize").number(-1);
+    }
     if (version < ApiVersion{1, 44}) {
         json.key("VirtualSize").number(view.record.size);
     }
@@ -109,16 +114,10 @@ void write_rootfs(JsonWriter& json, const ImageConfig& config) {
     json.end_array().end_object();
 }
 
-}  // namespace
-
-Result<std::string> image_list_json(const ApiContext& context) {
-    const auto created = [&](const std::string& name) -> Result<std::optional<WallTime>> {
-        TRY(const ImageView view,
-            context.daemon.graph->view([&](const ReadTxn& txn) { return view_find(txn, name); }));
-        return created_of(view);
-    };
-    TRY(const ImageFilter filter,
-        ImageFilter::parse(context.query.get("filters"), created, wall_now()));
+/// Takes: sizes, or null to leave the shared ones out.
+Result<std::string> summaries(const ApiContext& context,
+                              const ImageFilter& filter,
+                              const GraphSizes* sizes) {
     TRY(std::vector<ImageView> views,
         context.daemon.graph->view([](const ReadTxn& txn) { return view_all(txn); }));
     std::map<Digest, std::int64_t> users;
@@ -132,10 +131,41 @@ Result<std::string> image_list_json(const ApiContext& context) {
         if (!select(filter, view)) {
             continue;
         }
-        write_summary(json, view, users[view.record.id], context.version);
+        std::optional<std::uint64_t> shared;
+        if (sizes != nullptr) {
+            const auto found = sizes->images.find(view.record.id);
+            shared = found == sizes->images.end() ? 0 : found->second.shared;
+        }
+        write_summary(json, view, users[view.record.id], shared, context.version);
     }
     json.end_array();
     return body;
+}
+
+}  // namespace
+
+Result<std::string> image_list_json(const ApiContext& context) {
+    const auto created = [&](const std::string& name) -> Result<std::optional<WallTime>> {
+        TRY(const ImageView view,
+            context.daemon.graph->view([&](const ReadTxn& txn) { return view_find(txn, name); }));
+        return created_of(view);
+    };
+    TRY(const ImageFilter filter,
+        ImageFilter::parse(context.query.get("filters"), created, wall_now()));
+    if (!context.query.boolean("shared-size")) {
+        return summaries(context, filter, nullptr);
+    }
+    TRY(const GraphSizes sizes,
+        context.daemon.graph->view([](const ReadTxn& txn) { return graph_sizes(txn); }));
+    return summaries(context, filter, &sizes);
+}
+
+Result<std::string> image_usage_json(const ApiContext& context, const GraphSizes& sizes) {
+    const auto none = [](const std::string&) -> Result<std::optional<WallTime>> {
+        return std::optional<WallTime>{};
+    };
+    TRY(const ImageFilter everything, ImageFilter::parse("", none, wall_now()));
+    return summaries(context, everything, &sizes);
 }
 
 Result<std::string> image_inspect_json(const ApiContext& context) {

@@ -14,6 +14,7 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/info", "info", info},
         {"GET", "/events", "events", events},
         {"POST", "/auth", "registry_login", registry_login},
+        {"GET", "/system/df", "system_df", system_df},
 
         {"GET", "/containers/json", "container_list", container_list},
         {"POST", "/containers/create", "container_create", container_create},

@@ -1,4 +1,4 @@
-"""What keeps the graph honest: davit graph check and show.
+"""What keeps the graph honest: davit graph check and show, docker system df.
 
 Goal: what is recorded and what is on disk agree, a disagreement is found and mended, the sizes that
 are told are those on disk, and the images that go when it fills are those nobody uses. Method: the
@@ -147,6 +147,74 @@ def show_tells_who_shares(directory):
         contains(third, "shared with", "the same layer under another config")
         contains(third, "0B unique", "and nothing else")
         contains(davit(engine, "graph", "show", "none", status=1), "No such image", "unknown")
+
+
+def disk_use(path):
+    """(bytes of files, of their blocks, number of files and directories), each inode once, as du
+    counts."""
+    seen, size, blocks, count = set(), 0, 0, 0
+    for folder, names, files in os.walk(path):
+        for name in [".", *files, *names]:
+            status = os.lstat(os.path.join(folder, name))
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            count += 1
+            blocks += status.st_blocks * 512
+            if not os.path.isdir(os.path.join(folder, name)) or os.path.islink(
+                    os.path.join(folder, name)):
+                size += status.st_size if not os.path.islink(os.path.join(folder, name)) else 0
+    return size, blocks, count
+
+
+@case("davit")
+def df_agrees_with_du(directory):
+    """Exactly so in bytes of files; of du's blocks the rest is what rounding up each file and the
+    directories take, at most one block of 4 KiB for each."""
+    with engine_in(directory, "df") as engine:
+        import_busybox(engine)
+        archive = (engine.directory / "busybox.tar").read_bytes()
+        engine.out("import", "-c", "ENV a=b", "-", "shares:latest", stdin=archive)
+        import_files(engine, "own", {f"d/{i}": 1000 * i for i in range(40)})
+        engine.docker("create", "--name", "web", "--network", "none", "bb", "sh", "-c",
+                      "head -c 70000 /dev/zero >/file; ln /file /again; mkdir /d; rm /bin/vi")
+        engine.docker("start", "-a", "web", status=None)
+        os.sync()
+        df = engine.api("GET", "/system/df").json
+        images = {image["RepoTags"][0]: image for image in df["Images"]}
+        equal(set(images), {"bb:latest", "shares:latest", "own:latest"}, "images")
+        equal(images["bb:latest"]["SharedSize"], images["bb:latest"]["Size"], "all is shared")
+        equal(images["bb:latest"]["Containers"], 1, "its containers")
+        equal(images["own:latest"]["SharedSize"], 0, "nothing is shared")
+        equal(df["LayersSize"], images["bb:latest"]["Size"] + images["own:latest"]["Size"],
+              "each layer once")
+        equal(df["Containers"][0]["SizeRw"], 70000, "a file of two names counts once")
+
+        overlay = engine.data_root / "overlay"
+        size, blocks, count = disk_use(overlay / "layers")
+        equal(size, df["LayersSize"], "bytes of all files of all layers")
+        check(size <= blocks + 4096 * count and blocks <= size + 4096 * count,
+              f"blocks: {blocks} for {size} bytes in {count} files and directories")
+        size, _, _ = disk_use(next((overlay / "rw").iterdir()) / "diff")
+        equal(size, df["Containers"][0]["SizeRw"], "bytes of the container's files")
+        du = int(subprocess.run(["du", "-s", "-B1", overlay], capture_output=True, text=True,
+                                check=True).stdout.split()[0])
+        _, _, everything = disk_use(overlay)
+        told = df["LayersSize"] + df["Containers"][0]["SizeRw"]
+        check(told <= du + 4096 * everything and du <= told + 4096 * everything,
+              f"du says {du}, df {told}, {everything} files")
+
+        text = engine.out("system", "df")
+        contains(text, "Images", "docker system df")
+        contains(engine.out("system", "df", "-v"), "own", "docker system df -v")
+        only = engine.api("GET", "/system/df?type=image").json
+        equal((only["Containers"], only["Volumes"]), (None, None), "only images")
+        equal(engine.api("GET", "/system/df?type=stone").status, 400, "an unknown type")
+        listed = engine.api("GET", "/images/json?shared-size=1").json
+        equal({image["RepoTags"][0]: image["SharedSize"] for image in listed},
+              {name: image["SharedSize"] for name, image in images.items()}, "images --shared-size")
+        equal(engine.api("GET", "/images/json").json[0]["SharedSize"], -1, "not unless asked")
+        engine.remove_all()
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ TEST_CASE("a layer that several images have counts once", "[image_sizes]") {
     CHECK(sizes.images.at(two).unique == 200);
     CHECK(sizes.images.at(three).shared == 0);
     REQUIRE(sizes.images.at(two).layers.size() == 3);
-    CHECK(sizes.images.at(two).layers[0].images == std::vector<Digest>{std::min(one, two),
-                                                                      std::max(one, two)});
+    CHECK(sizes.images.at(two).layers[0].images ==
+          std::vector<Digest>{std::min(one, two), std::max(one, two)});
     CHECK(sizes.images.at(two).layers[1].diff_id == sha256_of("c"));
 }

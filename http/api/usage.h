@@ -1,0 +1,12 @@
+#pragma once
+/// What parts of GET /system/df give.
+#include <string>
+
+#include "http/api/context.h"
+
+namespace davit::api {
+
+/// Every container, with its sizes: the array of GET /containers/json?all=1&size=1.
+Task<std::string> container_usage_json(ApiContext& context);
+
+}  // namespace davit::api
