@@ -236,6 +236,22 @@ Result<std::optional<WallTime>> image_last_used(const ReadTxn& txn, const Digest
     return std::optional<WallTime>(when);
 }
 
+Result<void> image_pin(WriteTxn& txn, const Digest& id, bool pinned) {
+    TRY(const bool exists, txn.contains(Table::images, id.str()));
+    if (!exists) {
+        return no_such_image(id.str());
+    }
+    if (pinned) {
+        return txn.put(Table::image_pinned, id.str(), {});
+    }
+    TRY_VOID(txn.erase(Table::image_pinned, id.str()));
+    return ok;
+}
+
+Result<bool> image_is_pinned(const ReadTxn& txn, const Digest& id) {
+    return txn.contains(Table::image_pinned, id.str());
+}
+
 Result<ImageMatch> image_resolve(const ReadTxn& txn, std::string_view text) {
     const bool has_algorithm = text.starts_with("sha256:");
     Result<Digest> id =
@@ -284,6 +300,7 @@ Result<Digest> image_erase(WriteTxn& txn, const Digest& id) {
     TRY_VOID(txn.erase(Table::images, id.str()));
     TRY_VOID(txn.erase(Table::image_configs, id.str()));
     TRY_VOID(txn.erase(Table::image_used, id.str()));
+    TRY_VOID(txn.erase(Table::image_pinned, id.str()));
     return image->chain_id;
 }
 

@@ -74,6 +74,10 @@ Result<std::vector<Digest>> image_children(const ReadTxn& txn, const Digest& id)
 Result<void> image_touch(WriteTxn& txn, const Digest& id, WallTime when);
 Result<std::optional<WallTime>> image_last_used(const ReadTxn& txn, const Digest& id);
 
+/// Keep the image whatever is collected; or no longer. Errors: not_found.
+Result<void> image_pin(WriteTxn& txn, const Digest& id, bool pinned);
+Result<bool> image_is_pinned(const ReadTxn& txn, const Digest& id);
+
 struct ImageMatch {
     Digest id;
     /// The stored reference that matched; nothing if it was an id or a prefix of one.

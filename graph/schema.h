@@ -33,9 +33,10 @@ enum class Table : std::uint8_t {
     containers,         ///< container id -> the engine's record, opaque here.
     container_names,    ///< "/name" -> container id.
     layer_origins,      ///< diff id -> repositories that have the layer, the newest first.
+    image_pinned,       ///< config digest -> nothing: not to be collected.
 };
 
-inline constexpr std::array<std::string_view, 17> table_names = {
+inline constexpr std::array<std::string_view, 18> table_names = {
     "meta",
     "entities",
     "edges_out",
@@ -53,6 +54,7 @@ inline constexpr std::array<std::string_view, 17> table_names = {
     "containers",
     "container_names",
     "layer_origins",
+    "image_pinned",
 };
 inline constexpr std::size_t table_count = table_names.size();
 

@@ -165,6 +165,7 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
         co_return std::move(done).error();
     }
     undo.disarm();
+    daemon.image_used(container->record.image_id);
     container_event(daemon, *container, "create");
     co_return std::move(created);
 }

@@ -211,6 +211,7 @@ Task<void> announce(Job& job,
                   container->id().short_id(),
                   saved.error().message());
     }
+    daemon.image_used(container->record.image_id);
     container_event(daemon, *container, "start");
     container->changed();
     daemon.supervisors.spawn(container_supervise(daemon, container));

@@ -16,10 +16,14 @@
 #include "jobs/image/image_service.h"
 #include "jobs/image/remove.h"
 #include "reactor/base/log.h"
+#include "reactor/timer.h"
 
 namespace davit {
 
 namespace {
+
+/// How much of the images' use a crash may forget.
+constexpr std::chrono::minutes image_uses_interval{5};
 
 ContainerHome home_of(const Container& container) {
     return container.record.host_config.auto_remove ? ContainerHome::run : ContainerHome::graph;
@@ -131,7 +135,40 @@ Task<void> Daemon::open_all() {
 }
 
 Task<void> Daemon::run_background() {
-    co_return co_await graph_driver->trash().run();
+    auto uses = [](Daemon& daemon) -> Task<void> {
+        for (;;) {
+            CO_CHECK(co_await sleep_for(image_uses_interval));
+            const Result<void> flushed = co_await daemon.image_uses_flush();
+            if (!flushed && flushed.error().kind() != ErrorKind::cancelled) {
+                LOG_WARN("images: write down their use: {}, ignoring", flushed.error().message());
+            }
+        }
+    };
+    TaskGroup work;
+    work.spawn(graph_driver->trash().run());
+    work.spawn(uses(*this));
+    co_return co_await work.join();
+}
+
+Task<void> Daemon::image_uses_flush() {
+    if (image_uses_.empty()) {
+        co_return ok;
+    }
+    const std::map<Digest, WallTime> uses = std::exchange(image_uses_, {});
+    auto write = [&uses](WriteTxn& txn) -> Result<void> {
+        for (const auto& [image, when] : uses) {
+            const Result<void> touched = image_touch(txn, image, when);
+            if (!touched && touched.error().kind() != ErrorKind::not_found) {
+                return touched;
+            }
+        }
+        return ok;
+    };
+    Result<void> written = co_await graph_writer->update(write);
+    if (!written) {
+        image_uses_.insert(uses.begin(), uses.end());  // Later uses count.
+    }
+    co_return written;
 }
 
 Task<void> Daemon::shutdown() {
@@ -149,6 +186,7 @@ Task<void> Daemon::shutdown() {
     }
     static_cast<void>(co_await stops.join());
     static_cast<void>(co_await supervisors.join());
+    static_cast<void>(co_await image_uses_flush());
     static_cast<void>(co_await images->close());
     co_return ok;
 }

@@ -1,5 +1,6 @@
 #pragma once
 /// Daemon: what all jobs share. Its members are opened in order and given up in reverse.
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,7 +32,8 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Background work: emptying the trash. Runs until cancelled.
+    /// Background work: emptying the trash, writing down when images were used. Runs until
+    /// cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
@@ -57,6 +59,13 @@ class Daemon {
     std::string log_directory(const ContainerId& id) const;
 
     std::uint64_t image_count() const;
+
+    /// A container is made from the image, or started: remembered here, and written down now and
+    /// then, since a start must not wait for the disk. A crash forgets the last few minutes.
+    void image_used(const Digest& image) { image_uses_[image] = wall_now(); }
+
+    /// Write down what image_used() remembers. Images that are gone are forgotten.
+    Task<void> image_uses_flush();
 
     /// For GET /info.
     std::vector<std::string> warnings() const;
@@ -90,6 +99,7 @@ class Daemon {
     DataRootLock data_lock_;
     DataRootLock run_lock_;
     std::vector<std::string> driver_warnings_;
+    std::map<Digest, WallTime> image_uses_;
 };
 
 }  // namespace davit

@@ -61,6 +61,11 @@ Task<void> graph_check(ApiContext& context);
 Task<void> graph_repair(ApiContext& context);
 Task<void> graph_show(ApiContext& context);
 
+// image_gc.cc
+Task<void> image_gc(ApiContext& context);
+Task<void> image_pin(ApiContext& context);
+Task<void> image_unpin(ApiContext& context);
+
 // system_df.cc
 Task<void> system_df(ApiContext& context);
 

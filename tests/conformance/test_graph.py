@@ -1,4 +1,4 @@
-"""What keeps the graph honest: davit graph check and show, docker system df.
+"""What keeps the graph honest: davit graph check and show, docker system df, davit gc.
 
 Goal: what is recorded and what is on disk agree, a disagreement is found and mended, the sizes that
 are told are those on disk, and the images that go when it fills are those nobody uses. Method: the
@@ -215,6 +215,57 @@ def df_agrees_with_du(directory):
               {name: image["SharedSize"] for name, image in images.items()}, "images --shared-size")
         equal(engine.api("GET", "/images/json").json[0]["SharedSize"], -1, "not unless asked")
         engine.remove_all()
+
+
+def gc(engine, **parameters):
+    text = "&".join(f"{key.replace('_', '-')}={value}" for key, value in parameters.items())
+    answer = engine.api("POST", "/davit/gc?" + text)
+    equal(answer.status, 200, f"gc: {answer.body}")
+    return answer.json
+
+
+@case("davit")
+def gc_takes_what_was_used_longest_ago(directory):
+    with engine_in(directory, "gc") as engine:
+        for name in ("one", "two", "three", "four", "five"):
+            import_files(engine, name, {"x": 100000})
+        nothing = gc(engine, high=100, low=100)
+        equal((nothing["Remove"], len(nothing["Keep"])), ([], 5), "below the high mark")
+        engine.docker("create", "--name", "web", "--network", "none", "four", "x")
+        engine.docker("create", "--name", "gone", "--network", "none", "one", "x")
+        engine.docker("rm", "gone")
+        equal(davit(engine, "image", "pin", "five").strip(), "five", "pin")
+
+        planned = gc(engine, high=0, low=0, dry_run=1)
+        names = [step["Name"] for step in planned["Remove"]]
+        equal(names, ["two:latest", "three:latest", "one:latest"], "least recently used first")
+        equal({step["Name"]: step["Reason"] for step in planned["Keep"]},
+              {"four:latest": "container web uses it", "five:latest": "it is pinned"}, "the others")
+        equal(len(engine.out("images", "-q").split()), 5, "a dry run removes nothing")
+
+        # When it was used is known to the next daemon, too.
+        engine.stop()
+        engine.start()
+        again = gc(engine, high=0, low=0, dry_run=1)
+        equal([step["Name"] for step in again["Remove"]], names, "after a restart")
+
+        done = davit(engine, "gc", "--high", "0%", "--low", "0", "--explain")
+        contains(done, "frees 100kB", "explained")
+        contains(done, "it is pinned", "explained")
+        equal(sorted(engine.out("images", "--format", "{{.Repository}}").split()), ["five", "four"],
+              "what is left")
+        eventually(lambda: not list((engine.data_root / "overlay" / "trash").iterdir()),
+                   "deleted from disk")
+        equal(len(layers_of(engine)), 2, "layers that are left")
+        contains(davit(engine, "graph", "check"), "everything agrees", "the graph")
+
+        davit(engine, "image", "unpin", "five")
+        engine.docker("rm", "web")
+        equal(len(gc(engine, high=0, low=0)["Remove"]), 2, "nothing speaks for them any more")
+        equal(layers_of(engine), [], "no layers")
+        contains(davit(engine, "image", "pin", "five", status=1), "No such image", "pin of nothing")
+        contains(davit(engine, "gc", "--low", "much", status=1), "invalid percentage", "a bad mark")
+        equal(engine.api("POST", "/davit/gc?high=10&low=20").status, 400, "low above high")
 
 
 if __name__ == "__main__":

@@ -140,3 +140,19 @@ TEST_CASE("a layer that several images have counts once", "[image_sizes]") {
           std::vector<Digest>{std::min(one, two), std::max(one, two)});
     CHECK(sizes.images.at(two).layers[1].diff_id == sha256_of("c"));
 }
+
+TEST_CASE("a pin goes with its image", "[image_store]") {
+    GraphFixture graph;
+    const Digest image = graph.pull("app", {"a"});
+    const auto is_pinned = [&](const ReadTxn& txn) { return image_is_pinned(txn, image); };
+    CHECK_FALSE(graph.view(is_pinned));
+    graph.update([&](WriteTxn& txn) { return image_pin(txn, image, true); });
+    CHECK(graph.view(is_pinned));
+    graph.update([&](WriteTxn& txn) { return image_pin(txn, image, false); });
+    CHECK_FALSE(graph.view(is_pinned));
+    graph.update([&](WriteTxn& txn) { return image_pin(txn, image, true); });
+    graph.update([&](WriteTxn& txn) { return image_erase(txn, image); });
+    CHECK_FALSE(graph.view(is_pinned));
+    CHECK_FALSE(
+        graph.db->update([&](WriteTxn& txn) { return image_pin(txn, sha256_of("none"), true); }));
+}
