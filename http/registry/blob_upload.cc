@@ -14,8 +14,6 @@ namespace {
 
 /// A transfer that brought this much was no failure: the count of attempts begins anew.
 constexpr std::uint64_t progress_bytes = 1024 * 1024;
-/// What a registry that wants pieces gets at a time, unless it wants larger ones.
-constexpr std::uint64_t piece_bytes = 16ULL * 1024 * 1024;
 /// Telling the registry that an upload is over is a courtesy.
 constexpr std::chrono::seconds cancel_time{5};
 
@@ -296,7 +294,8 @@ Task<void> Upload::patch_rest() {
     while (offset_ < request_.bytes) {
         const std::uint64_t rest = request_.bytes - offset_;
         // Only the last piece may be smaller than the registry's least.
-        const std::uint64_t piece = in_pieces_ ? std::max(piece_bytes, piece_bytes_min_) : rest;
+        const std::uint64_t piece =
+            in_pieces_ ? std::max(request_.piece_bytes, piece_bytes_min_) : rest;
         CO_CHECK(co_await patch(std::min(piece, rest)));
     }
     co_return ok;

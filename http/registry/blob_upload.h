@@ -35,6 +35,8 @@ struct BlobUploadRequest {
     std::function<Task<BlobBytes>()> open;
     /// Repositories of the same registry that may have the blob, tried in order.
     std::vector<std::string> mount_from;
+    /// What a registry that wants pieces gets at a time, unless it wants larger ones.
+    std::uint64_t piece_bytes = 16ULL * 1024 * 1024;
     /// Told how many bytes are on their way, in total.
     std::function<void(std::uint64_t bytes)> sent = [](std::uint64_t) {};
 };

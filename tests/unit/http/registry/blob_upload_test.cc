@@ -102,17 +102,26 @@ TEST_CASE("a blob that another repository has is mounted", "[upload]") {
 TEST_CASE("a registry that wants pieces gets them", "[upload]") {
     Loop loop;
     UploadRegistry fake;
-    fake.chunk_min = std::to_string(20 << 20);
-    const std::string blob = noise((20 << 20) + 17);
-    REQUIRE(upload(fake, upload_of(blob), loop));
+    const std::string blob = noise(50'017);
+    BlobUploadRequest request = upload_of(blob);
+    request.piece_bytes = 20'000;
+    std::vector<std::string> expected = {"0-19999", "20000-39999", "40000-50016"};
+    SECTION("of any size") {
+        fake.chunk_min = "1";
+    }
+    SECTION("of a size at least") {
+        fake.chunk_min = "40000";
+        expected = {"0-39999", "40000-50016"};
+    }
+    REQUIRE(upload(fake, std::move(request), loop));
     CHECK(fake.blobs[sha256_of(blob).str()] == blob);
     std::vector<std::string> ranges;
-    for (const FakeRequest& request : fake.registry.requests) {
-        if (request.method == "PATCH") {
-            ranges.emplace_back(request.headers.get("Content-Range"));
+    for (const FakeRequest& sent : fake.registry.requests) {
+        if (sent.method == "PATCH") {
+            ranges.emplace_back(sent.headers.get("Content-Range"));
         }
     }
-    CHECK(ranges == std::vector<std::string>{"0-20971519", "20971520-20971536"});
+    CHECK(ranges == expected);
 }
 
 TEST_CASE("a registry that takes no whole blobs gets it by PATCH", "[upload]") {
@@ -223,6 +232,43 @@ TEST_CASE("an upload that never succeeds is given up and cancelled", "[upload]")
     CHECK(fake.methods("PUT") == (expected == "denied: not you" ? 1 : 6));
     CHECK(fake.methods("DELETE") == 1);
     CHECK(fake.uploads.empty());
+}
+
+TEST_CASE("a token that ends while the bytes go out is replaced once", "[upload]") {
+    Loop loop;
+    UploadRegistry fake;
+    int issued = 0;
+    bool ended = false;
+    bool ends_for_ever = false;
+    fake.instead = [&](const FakeRequest& request) -> std::optional<FakeReply> {
+        if (request.target.starts_with("/token")) {
+            return FakeReply::of(200, R"({"token":"t)" + std::to_string(++issued) + R"("})");
+        }
+        ended = ended || request.method == "PUT";
+        const bool refused = ends_for_ever && request.method == "PUT";
+        if (!refused &&
+            request.headers.get("Authorization") == (ended ? "Bearer t2" : "Bearer t1")) {
+            return std::nullopt;
+        }
+        return FakeReply::of(401).with("WWW-Authenticate",
+                                       "Bearer realm=\"" + fake.registry.url("/token") + "\"");
+    };
+    const std::string blob = noise(4000);
+    SECTION("once") {
+        const auto done = upload(fake, upload_of(blob), loop);
+        INFO((done ? "" : done.error().message()));
+        REQUIRE(done);
+        CHECK(fake.blobs[sha256_of(blob).str()] == blob);
+        CHECK(fake.methods("PUT") == 2);
+        CHECK(issued == 2);
+    }
+    SECTION("and no more") {
+        ends_for_ever = true;
+        const auto done = upload(fake, upload_of(blob), loop);
+        REQUIRE_FALSE(done);
+        CHECK(done.error().kind() == ErrorKind::unauthorized);
+        CHECK(fake.methods("PUT") == 2);
+    }
 }
 
 TEST_CASE("bytes that are not those of the digest never arrive whole", "[upload]") {
