@@ -1,0 +1,398 @@
+#include "graph/tree_archive.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graph/tar_path.h"
+#include "graph/tar_writer.h"
+#include "graph/whiteout.h"
+#include "reactor/base/limits.h"
+
+namespace davit {
+
+namespace {
+
+constexpr std::uint64_t resolve_flags =
+    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+
+/// Headers that are gathered before they are handed out.
+constexpr std::size_t headers_bytes = 64 * 1024;
+
+/// It went, or became something else, since its directory was read; or it is another file system.
+bool is_elsewhere(const Error& error) {
+    const int reason = error.errno_value();
+    return reason == ENOENT || reason == ENOTDIR || reason == ELOOP || reason == EXDEV ||
+           reason == ENXIO;
+}
+
+/// A directory whose members are being packed.
+struct Level {
+    std::string path;  ///< "" is the root.
+    std::vector<std::string> names;
+    std::size_t next = 0;
+};
+
+Result<std::vector<std::string>> names_read(int dir, std::size_t& bytes) {
+    TRY(Fd fd, Fd::openat(dir, ".", O_RDONLY | O_DIRECTORY));
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(::fdopendir(fd.get()), ::closedir);
+    if (stream == nullptr) {
+        return Error::from_errno(errno, "fdopendir");
+    }
+    static_cast<void>(fd.release());  // fdopendir took it.
+    std::vector<std::string> names;
+    while (const dirent* entry = ::readdir(stream.get())) {
+        const std::string_view name = entry->d_name;
+        if (name == "." || name == "..") {
+            continue;
+        }
+        bytes += name.size() + sizeof(std::string);
+        if (bytes > limits::layer_deferred_bytes_max) {
+            return Error(ErrorKind::resource_exhausted, "too many names in one directory");
+        }
+        names.emplace_back(name);
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+Result<std::vector<TarXattr>> xattrs_read(int fd, const std::string& path) {
+    std::vector<TarXattr> xattrs;
+    std::vector<char> names(XATTR_LIST_MAX);
+    const ssize_t size = ::flistxattr(fd, names.data(), names.size());
+    if (size < 0) {
+        return errno == EOPNOTSUPP ? Result<std::vector<TarXattr>>(xattrs)
+                                   : Error::from_errno(errno, "flistxattr", path);
+    }
+    std::string value;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
+        const std::string name(&names[at]);
+        at += name.size() + 1;
+        if (!xattr_allowed(name)) {
+            continue;
+        }
+        value.resize(XATTR_SIZE_MAX);
+        const ssize_t got = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
+        if (got >= 0) {
+            xattrs.push_back({name, value.substr(0, static_cast<std::size_t>(got))});
+        } else if (errno != ENODATA) {
+            return Error::from_errno(errno, "fgetxattr", path);
+        }
+    }
+    return xattrs;
+}
+
+bool is_opaque(int fd) {
+    std::array<char, 8> value{};
+    const ssize_t size = ::fgetxattr(fd, overlay_opaque_xattr, value.data(), value.size());
+    return size == 1 && value[0] == 'y';
+}
+
+TarEntry entry_of(const std::string& path, const struct stat& info, TarType type) {
+    TarEntry entry;
+    entry.type = type;
+    entry.path = path;
+    entry.mode = info.st_mode & 07777;
+    entry.uid = info.st_uid;
+    entry.gid = info.st_gid;
+    entry.mtime = {info.st_mtim.tv_sec, static_cast<std::uint32_t>(info.st_mtim.tv_nsec)};
+    return entry;
+}
+
+}  // namespace
+
+struct TreeArchive::State {
+    State(Fd root_in, TreeForm form_in) : root(std::move(root_in)), form(form_in) {}
+
+    Fd root;
+    TreeForm form;
+    std::string out;  ///< Made and not handed out yet, up to out_at.
+    std::size_t out_at = 0;
+    TarWriter tar{out};
+    std::vector<Level> levels;
+    std::size_t names_bytes = 0;
+    Fd dir;  ///< Of the innermost level.
+    Fd file;
+    std::uint64_t file_left = 0;
+    std::map<std::pair<dev_t, ino_t>, std::string> linked;
+    bool begun = false;
+    bool ended = false;
+    std::optional<Error> failed;
+
+    Result<void> level_enter(std::string path, Fd opened);
+    Result<void> level_leave();
+    Result<void> member_next();
+    Result<void> member_add(const std::string& name, const std::string& path);
+    Result<void> directory_add(const std::string& path, const struct stat& info);
+    Result<void> file_add(const std::string& path, const struct stat& info);
+    Result<void> symlink_add(const std::string& name,
+                             const std::string& path,
+                             const struct stat& info);
+    Result<void> node_add(const std::string& path, const struct stat& info);
+    Result<void> whiteout_add(const std::string& path, const struct stat& info);
+    Result<std::size_t> file_read(std::span<std::uint8_t> into);
+    Result<std::size_t> read(std::span<std::uint8_t> into);
+};
+
+Result<void> TreeArchive::State::level_enter(std::string path, Fd opened) {
+    Level level;
+    level.path = std::move(path);
+    TRY(level.names, names_read(opened.get(), names_bytes));
+    dir = std::move(opened);
+    levels.push_back(std::move(level));
+    return ok;
+}
+
+Result<void> TreeArchive::State::level_leave() {
+    for (const std::string& name : levels.back().names) {
+        names_bytes -= name.size() + sizeof(std::string);
+    }
+    levels.pop_back();
+    dir.reset();
+    // A level whose directory went meanwhile has no more members.
+    while (!levels.empty() && !dir) {
+        const std::string& path = levels.back().path;
+        auto opened = Fd::openat2(
+            root.get(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY, resolve_flags);
+        if (opened) {
+            dir = *std::move(opened);
+        } else if (is_elsewhere(opened.error())) {
+            levels.pop_back();
+        } else {
+            return std::move(opened).error();
+        }
+    }
+    return ok;
+}
+
+Result<void> TreeArchive::State::directory_add(const std::string& path, const struct stat& info) {
+    TarEntry entry = entry_of(path, info, TarType::directory);
+    auto opened = Fd::openat2(root.get(), path, O_RDONLY | O_DIRECTORY, resolve_flags);
+    if (!opened) {
+        // A mount point, or gone: what it is on disk is known.
+        return is_elsewhere(opened.error()) ? tar.add(entry) : std::move(opened).error();
+    }
+    TRY(entry.xattrs, xattrs_read(opened->get(), path));
+    TRY_VOID(tar.add(entry));
+    if (form == TreeForm::layer && is_opaque(opened->get())) {
+        TarEntry marker =
+            entry_of(path + "/" + std::string(whiteout_opaque_name), info, TarType::file);
+        marker.mode = 0;
+        marker.mtime = {};
+        TRY_VOID(tar.add(marker));
+    }
+    return level_enter(path, *std::move(opened));
+}
+
+Result<void> TreeArchive::State::file_add(const std::string& path, const struct stat& info) {
+    if (info.st_nlink > 1) {
+        const auto [first, is_new] = linked.emplace(std::pair(info.st_dev, info.st_ino), path);
+        if (!is_new) {
+            TarEntry entry = entry_of(path, info, TarType::hardlink);
+            entry.linkpath = first->second;
+            return tar.add(entry);
+        }
+        if (linked.size() > limits::extract_special_names_max) {
+            return Error(ErrorKind::resource_exhausted, "too many hard links");
+        }
+    }
+    TarEntry entry = entry_of(path, info, TarType::file);
+    auto opened =
+        Fd::openat2(root.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, resolve_flags);
+    if (!opened) {
+        // Mounted over, it is an empty file on disk; gone, it need not be there.
+        const bool mounted = opened.error().errno_value() == EXDEV;
+        if (mounted) {
+            return tar.add(entry);
+        }
+        return is_elsewhere(opened.error()) ? Result<void>(ok) : std::move(opened).error();
+    }
+
+    struct stat now {};
+
+    if (::fstat(opened->get(), &now) != 0) {
+        return Error::from_errno(errno, "fstat", path);
+    }
+    if (!S_ISREG(now.st_mode)) {
+        return ok;
+    }
+    TRY(entry.xattrs, xattrs_read(opened->get(), path));
+    entry.size = static_cast<std::uint64_t>(now.st_size);
+    TRY_VOID(tar.begin(entry));
+    if (entry.size == 0) {
+        tar.end();
+        return ok;
+    }
+    file = *std::move(opened);
+    file_left = entry.size;
+    return ok;
+}
+
+Result<void> TreeArchive::State::symlink_add(const std::string& name,
+                                             const std::string& path,
+                                             const struct stat& info) {
+    std::array<char, PATH_MAX> target{};
+    const ssize_t size = ::readlinkat(dir.get(), name.c_str(), target.data(), target.size());
+    if (size < 0) {
+        return errno == ENOENT || errno == EINVAL ? Result<void>(ok)
+                                                  : Error::from_errno(errno, "readlink", path);
+    }
+    TarEntry entry = entry_of(path, info, TarType::symlink);
+    entry.linkpath.assign(target.data(), static_cast<std::size_t>(size));
+    return tar.add(entry);
+}
+
+Result<void> TreeArchive::State::whiteout_add(const std::string& path, const struct stat& info) {
+    const std::string_view parent = tar_path_parent(path);
+    std::string marked = parent.empty() ? std::string() : std::string(parent) + "/";
+    marked.append(whiteout_prefix).append(tar_path_name(path));
+    TarEntry entry = entry_of(marked, info, TarType::file);
+    entry.mode = 0;
+    entry.mtime = {};  // Of no meaning, and not kept when it is unpacked.
+    return tar.add(entry);
+}
+
+Result<void> TreeArchive::State::node_add(const std::string& path, const struct stat& info) {
+    const bool character = S_ISCHR(info.st_mode);
+    if (form == TreeForm::layer && character && info.st_rdev == ::makedev(0, 0)) {
+        return whiteout_add(path, info);
+    }
+    if (!character && !S_ISBLK(info.st_mode) && !S_ISFIFO(info.st_mode)) {
+        return ok;  // A socket: archives have no word for it.
+    }
+    TarEntry entry = entry_of(path,
+                              info,
+                              character               ? TarType::char_device
+                              : S_ISBLK(info.st_mode) ? TarType::block_device
+                                                      : TarType::fifo);
+    if (entry.type != TarType::fifo) {
+        entry.dev_major = ::major(info.st_rdev);
+        entry.dev_minor = ::minor(info.st_rdev);
+    }
+    return tar.add(entry);
+}
+
+Result<void> TreeArchive::State::member_add(const std::string& name, const std::string& path) {
+    if (path.size() > limits::tar_path_bytes_max) {
+        return Error(ErrorKind::invalid_argument, "path too long for an archive");
+    }
+    if (form == TreeForm::layer && name.starts_with(whiteout_prefix)) {
+        return Error(ErrorKind::invalid_argument,
+                     "a layer cannot hold a file of that name: it would mean a removal");
+    }
+
+    struct stat info {};
+
+    if (::fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return errno == ENOENT ? Result<void>(ok) : Error::from_errno(errno, "fstatat", path);
+    }
+    if (S_ISDIR(info.st_mode)) {
+        return directory_add(path, info);
+    }
+    if (S_ISREG(info.st_mode)) {
+        return file_add(path, info);
+    }
+    return S_ISLNK(info.st_mode) ? symlink_add(name, path, info) : node_add(path, info);
+}
+
+Result<void> TreeArchive::State::member_next() {
+    if (!begun) {
+        begun = true;
+        TRY(Fd top, Fd::openat(root.get(), ".", O_RDONLY | O_DIRECTORY));
+        return level_enter("", std::move(top));
+    }
+    if (levels.empty()) {
+        tar.finish();
+        ended = true;
+        return ok;
+    }
+    Level& level = levels.back();
+    if (level.next == level.names.size()) {
+        return level_leave();
+    }
+    const std::string name = level.names[level.next++];
+    const std::string path = level.path.empty() ? name : level.path + "/" + name;
+    Result<void> added = member_add(name, path);
+    return added ? added : std::move(added).error().context("pack", path);
+}
+
+Result<std::size_t> TreeArchive::State::file_read(std::span<std::uint8_t> into) {
+    into = into.first(std::min<std::uint64_t>(into.size(), file_left));
+    ssize_t got = ::read(file.get(), into.data(), into.size());
+    while (got < 0 && errno == EINTR) {
+        got = ::read(file.get(), into.data(), into.size());
+    }
+    if (got < 0) {
+        return Error::from_errno(errno, "read", levels.empty() ? "" : levels.back().path);
+    }
+    auto size = static_cast<std::size_t>(got);
+    if (size == 0) {
+        std::fill(into.begin(), into.end(), std::uint8_t{0});  // It has shrunk.
+        size = into.size();
+    }
+    tar.data_elsewhere(size);
+    file_left -= size;
+    if (file_left == 0) {
+        file.reset();
+        tar.end();
+    }
+    return size;
+}
+
+Result<std::size_t> TreeArchive::State::read(std::span<std::uint8_t> into) {
+    std::size_t filled = 0;
+    while (filled < into.size()) {
+        const std::size_t waiting = out.size() - out_at;
+        if (waiting != 0 && (file || ended || waiting >= headers_bytes)) {
+            const std::size_t part = std::min(waiting, into.size() - filled);
+            std::memcpy(&into[filled], &out[out_at], part);
+            out_at += part;
+            filled += part;
+            if (out_at == out.size()) {
+                out.clear();
+                out_at = 0;
+            }
+        } else if (file) {
+            TRY(const std::size_t got, file_read(into.subspan(filled)));
+            filled += got;
+        } else if (ended) {
+            break;
+        } else {
+            TRY_VOID(member_next());
+        }
+    }
+    return filled;
+}
+
+TreeArchive::TreeArchive(Fd root, TreeForm form)
+    : state_(std::make_unique<State>(std::move(root), form)) {}
+
+TreeArchive::TreeArchive(TreeArchive&&) noexcept = default;
+TreeArchive& TreeArchive::operator=(TreeArchive&&) noexcept = default;
+TreeArchive::~TreeArchive() = default;
+
+Result<std::size_t> TreeArchive::read(std::span<std::uint8_t> out) {
+    if (state_->failed) {
+        return Error(*state_->failed);
+    }
+    auto got = state_->read(out);
+    if (!got) {
+        state_->failed = got.error();
+    }
+    return got;
+}
+
+}  // namespace davit
