@@ -16,6 +16,8 @@ constexpr const Command* table[] = {
     &attach_command,
     &wait_command,
     &container_inspect_command,
+    &commit_command,
+    &export_command,
     &pull_command,
     &push_command,
     &import_command,

@@ -7,7 +7,9 @@ namespace davit {
 std::span<const JobEntry> job_table() {
     static constexpr auto table = std::to_array<JobEntry>({
         {"container_attach", "carry a container's streams to and from a client"},
+        {"container_commit", "make an image of what a container changed"},
         {"container_create", "make a container from an image"},
+        {"container_export", "pack a container's file system into an archive"},
         {"container_inspect", "tell everything of a container"},
         {"container_kill", "send a signal to a container"},
         {"container_list", "tell which containers there are"},

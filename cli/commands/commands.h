@@ -5,10 +5,12 @@
 namespace davit::cli {
 
 extern const Command attach_command;
+extern const Command commit_command;
 extern const Command container_inspect_command;
 extern const Command create_command;
 extern const Command daemon_command;
 extern const Command events_command;
+extern const Command export_command;
 extern const Command gc_command;
 extern const Command graph_check_command;
 extern const Command graph_show_command;

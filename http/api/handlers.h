@@ -29,6 +29,10 @@ Task<void> container_kill(ApiContext& context);
 Task<void> container_wait(ApiContext& context);
 Task<void> container_remove(ApiContext& context);
 
+// container_archive.cc
+Task<void> container_export(ApiContext& context);
+Task<void> container_commit(ApiContext& context);
+
 // streams.cc
 Task<void> container_attach(ApiContext& context);
 Task<void> container_logs(ApiContext& context);

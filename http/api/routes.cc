@@ -28,6 +28,8 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/containers/{id}/attach", "container_attach", container_attach},
         {"GET", "/containers/{id}/logs", "container_logs", container_logs},
         {"POST", "/containers/{id}/resize", "container_resize", container_resize},
+        {"GET", "/containers/{id}/export", "container_export", container_export},
+        {"POST", "/commit", "container_commit", container_commit},
 
         {"POST", "/images/create", "image_pull", image_create},
         {"POST", "/images/load", "image_load", image_load},

@@ -1,0 +1,61 @@
+#include "graph/layer_store.h"
+#include "graph/tree_archive.h"
+#include "jobs/container_archive.h"
+#include "jobs/daemon.h"
+#include "reactor/base/limits.h"
+#include "reactor/offload.h"
+
+namespace davit {
+
+namespace {
+
+/// The root of the init's mount namespace if it runs, else the layers mounted once more.
+Result<Fd> root_open(Daemon& daemon, const Container& container) {
+    if (container.run != nullptr) {
+        const std::string root = "/proc/" + std::to_string(container.run->init.pid()) + "/root";
+        if (auto opened = Fd::open(root, O_RDONLY | O_DIRECTORY)) {
+            return opened;
+        }
+        // Its init has ended a moment ago.
+    }
+    const ContainerRecord& record = container.record;
+    RootfsSpec spec;
+    if (!record.chain_id.empty()) {
+        TRY(spec.layers, daemon.graph->view([&](const ReadTxn& txn) {
+            return chain_directories(txn, record.chain_id);
+        }));
+    }
+    spec.rw_name = record.rw_name;
+    spec.rw_volatile = record.host_config.auto_remove;
+    return daemon.graph_driver->mount(spec);
+}
+
+}  // namespace
+
+Task<void> container_export(Daemon& daemon,
+                            std::shared_ptr<Container> container,
+                            ExportOutput output) {
+    Fd root;
+    {
+        CO_TRY(const Semaphore::Permit turn, co_await container->operations.lock());
+        if (container->removed || container->removing) {
+            co_return Error(ErrorKind::conflict,
+                            "container " + container->id().str() + " is being removed");
+        }
+        CO_TRY(root, root_open(daemon, *container));
+    }
+    TreeArchive tree(std::move(root), TreeForm::files);
+    std::vector<std::uint8_t> buffer(limits::layer_chunk_bytes);
+    for (;;) {
+        auto step = [&tree, &buffer] { return tree.read(buffer); };
+        CO_TRY(const std::size_t got, co_await offload(step));
+        if (got == 0) {
+            co_return ok;
+        }
+        const void* bytes = buffer.data();
+        const std::string_view text(static_cast<const char*>(bytes), got);
+        CO_CHECK(co_await output(text));
+    }
+}
+
+}  // namespace davit
