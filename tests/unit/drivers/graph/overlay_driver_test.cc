@@ -125,11 +125,16 @@ TEST_CASE("many layers", "[overlay]") {
         ids.push_back(std::to_string(i));
         layer_add(*driver, ids.back(), ArchiveBuilder().file("top", ids.back()).build());
     }
+    CHECK(content(must(driver->mount(spec_of(ids))), "top") == "199");
+    for (int i = 200; i < 300; ++i) {
+        ids.push_back(std::to_string(i));
+        layer_add(*driver, ids.back(), ArchiveBuilder().file("top", ids.back()).build());
+    }
     const auto refused = driver->mount(spec_of(ids));
     REQUIRE_FALSE(refused);
     CHECK(refused.error().kind() == ErrorKind::resource_exhausted);
     driver->mount_method_set(OverlayMountMethod::append);
-    CHECK(content(must(driver->mount(spec_of(ids))), "top") == "199");
+    CHECK(content(must(driver->mount(spec_of(ids))), "top") == "299");
 }
 
 TEST_CASE("a volatile root can be mounted again", "[overlay]") {
