@@ -72,9 +72,22 @@ Task<void> freeze(Cgroup& cgroup) {
     co_return Error(ErrorKind::timed_out, "the container's processes cannot be frozen");
 }
 
+Task<LayerHandle> layer_of_changes(Daemon& daemon, const Container& container) {
+    CO_TRY(RootfsSpec spec, container_rootfs_spec(daemon, container.record));
+    CO_TRY(const RwChanges changes, co_await daemon.graph_driver->rw_changes(std::move(spec)));
+    CO_TRY(Fd directory, Fd::duplicate(changes.directory().get()));
+    TreeSource source(std::move(directory));
+    LayerWatcher watcher;
+    watcher.received = [](std::uint64_t) {};
+    watcher.received_all = [] {};
+    watcher.unpacked = [](std::uint64_t) {};
+    LayerExpected anything;
+    co_return co_await daemon.images->layers().unpack(
+        source, std::move(anything), std::move(watcher));
+}
+
 /// The layer, unpacked, while nothing runs in the container if that is wanted.
 Task<LayerHandle> layer_make(Daemon& daemon, Container& container, bool pause) {
-    CO_TRY(Fd directory, daemon.graph_driver->rw_open(container.record.rw_name));
     const std::shared_ptr<ContainerRun> run = container.run;
     const std::shared_ptr<Cgroup> cgroup = pause && run != nullptr ? run->cgroup : nullptr;
     Result<void> frozen = ok;
@@ -83,14 +96,7 @@ Task<LayerHandle> layer_make(Daemon& daemon, Container& container, bool pause) {
     }
     Result<LayerHandle> layer = Error(ErrorKind::internal, "not packed");
     if (frozen) {
-        TreeSource source(std::move(directory));
-        LayerWatcher watcher;
-        watcher.received = [](std::uint64_t) {};
-        watcher.received_all = [] {};
-        watcher.unpacked = [](std::uint64_t) {};
-        LayerExpected anything;
-        layer = co_await daemon.images->layers().unpack(
-            source, std::move(anything), std::move(watcher));
+        layer = co_await layer_of_changes(daemon, container);
     } else {
         layer = std::move(frozen).error();
     }

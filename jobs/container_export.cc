@@ -1,6 +1,6 @@
-#include "graph/layer_store.h"
 #include "graph/tree_archive.h"
 #include "jobs/container_archive.h"
+#include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "reactor/base/limits.h"
 #include "reactor/offload.h"
@@ -10,24 +10,16 @@ namespace davit {
 namespace {
 
 /// The root of the init's mount namespace if it runs, else the layers mounted once more.
-Result<Fd> root_open(Daemon& daemon, const Container& container) {
+Task<Fd> root_open(Daemon& daemon, const Container& container) {
     if (container.run != nullptr) {
         const std::string root = "/proc/" + std::to_string(container.run->init.pid()) + "/root";
         if (auto opened = Fd::open(root, O_RDONLY | O_DIRECTORY)) {
-            return opened;
+            co_return std::move(opened);
         }
         // Its init has ended a moment ago.
     }
-    const ContainerRecord& record = container.record;
-    RootfsSpec spec;
-    if (!record.chain_id.empty()) {
-        TRY(spec.layers, daemon.graph->view([&](const ReadTxn& txn) {
-            return chain_directories(txn, record.chain_id);
-        }));
-    }
-    spec.rw_name = record.rw_name;
-    spec.rw_volatile = record.host_config.auto_remove;
-    return daemon.graph_driver->mount(spec);
+    CO_TRY(RootfsSpec spec, container_rootfs_spec(daemon, container.record));
+    co_return co_await rootfs_mount(*daemon.graph_driver, std::move(spec));
 }
 
 }  // namespace
@@ -42,7 +34,7 @@ Task<void> container_export(Daemon& daemon,
             co_return Error(ErrorKind::conflict,
                             "container " + container->id().str() + " is being removed");
         }
-        CO_TRY(root, root_open(daemon, *container));
+        CO_TRY(root, co_await root_open(daemon, *container));
     }
     TreeArchive tree(std::move(root), TreeForm::files);
     std::vector<std::uint8_t> buffer(limits::layer_chunk_bytes);

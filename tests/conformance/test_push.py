@@ -75,7 +75,7 @@ def what_came_from_no_registry_is_packed(engine, source, proxy):
     engine.docker("save", "-o", archive, "packed:1")
     engine.docker("rmi", "-f", identity)
     engine.docker("load", "-i", archive)
-    name = f"{proxy.address}/packed/layers:1"
+    name = f"{source.address}/packed/layers:1"
     engine.docker("tag", "packed:1", name)
     engine.docker("push", name)
     engine.docker("rmi", "-f", identity)

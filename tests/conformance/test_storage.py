@@ -9,6 +9,7 @@ import json
 import pathlib
 import shutil
 import subprocess
+import tarfile
 
 from harness import (STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check, contains, equal,
                      eventually, import_busybox, main)
@@ -88,6 +89,15 @@ def live(engine, folder):
     engine.start()
     equal(size_of(engine, "kept"), 100000, "after a restart")
     equal(engine.inspect("kept")["Driver"], info(engine)["Driver"], "the container's driver")
+    engine.docker("commit", "kept", "committed")
+    equal(engine.out("run", "--rm", *none, "committed", "sh", "-c",
+                     "ls -d /d /bin/ls 2>/dev/null; wc -c </own"), "/d\n100000", "its commit")
+    archive = engine.directory / "kept.tar"
+    engine.docker("export", "-o", archive, "kept")
+    with tarfile.open(archive) as exported:
+        equal(exported.getmember("own").size, 100000, "its export")
+        check("bin/ls" not in exported.getnames(), "what was removed is in no export")
+    engine.docker("rmi", "committed")
     engine.docker("rm", "kept")
     engine.docker("rmi", "bb")
     eventually(lambda: not trash(engine, folder), "the trash is emptied")
