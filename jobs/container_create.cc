@@ -91,8 +91,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     record.host_config = std::move(request.host_config);
     const HostFacts host{daemon.system.host_name, daemon.system.cpu_count};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
-    const HostLimits limits = HostLimits::read(daemon.cgroups);
-    std::ranges::move(host_limit_warnings(record.host_config, limits),
+    std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));
     record.rw_name = record.id.short_id();
     const std::string& parent = record.host_config.cgroup_parent;

@@ -109,6 +109,7 @@ Task<std::unique_ptr<Daemon>> Daemon::open(DaemonConfig config) {
 Task<void> Daemon::open_all() {
     CO_TRY(id, daemon_id(config.data_root));
     CO_TRY(cgroups, CgroupLayout::detect());
+    host_limits = HostLimits::read(cgroups);
     CO_TRY(GraphDriverChoice choice, graph_driver_open(config.storage_driver, config.data_root));
     graph_driver = std::move(choice.driver);
     driver_warnings_ = std::move(choice.warnings);

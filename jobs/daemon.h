@@ -10,6 +10,7 @@
 #include "graph/data_root_lock.h"
 #include "graph/graph_db.h"
 #include "graph/graph_writer.h"
+#include "jobs/container/host_limits.h"
 #include "jobs/container/table.h"
 #include "jobs/daemon_config.h"
 #include "jobs/engine.h"
@@ -80,6 +81,7 @@ class Daemon {
     EventBus events;
     ContainerTable containers;
     CgroupLayout cgroups;
+    HostLimits host_limits;
     std::unique_ptr<GraphDb> graph;
     std::unique_ptr<GraphDb> run_db;
     std::unique_ptr<GraphWriter> graph_writer;
