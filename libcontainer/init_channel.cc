@@ -41,7 +41,10 @@ Error exec_error(const plan::Message& message, const std::string& subject) {
         case plan::Detail::not_executable:
             return Error(ErrorKind::permission_denied, quoted + "permission denied");
         case plan::Detail::is_directory:
-            return Error(ErrorKind::permission_denied, quoted + "is a directory");
+            // The docker CLI takes its exit code from the text: 126 for the first half since 23,
+            // for the second half before.
+            return Error(ErrorKind::permission_denied,
+                         quoted + "is a directory: permission denied");
         case plan::Detail::none:
             break;
     }

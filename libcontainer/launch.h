@@ -72,8 +72,8 @@ Result<std::optional<InitEvent>> init_channel_receive(int channel);
 /// Decode one datagram of the channel; pure. Errors: corrupt.
 /// The Error inside a `failed` event uses the words clients look for: `exec: "foo": executable file
 /// not found in $PATH` and `exec: "/foo": stat /foo: no such file or directory` (not_found), `exec:
-/// "/foo": permission denied` and `exec: "/foo": is a directory` (permission_denied), else step,
-/// subject, call and reason.
+/// "/foo": permission denied` and `exec: "/foo": is a directory: permission denied`
+/// (permission_denied), else step, subject, call and reason.
 Result<InitEvent> init_message_decode(std::string_view datagram);
 
 }  // namespace davit

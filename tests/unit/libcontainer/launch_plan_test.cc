@@ -185,7 +185,7 @@ TEST_CASE("messages of init become errors") {
     message.detail = plan::Detail::not_executable;
     CHECK(decode()->error->message() == "exec: \"foo\": permission denied");
     message.detail = plan::Detail::is_directory;
-    CHECK(decode()->error->message() == "exec: \"foo\": is a directory");
+    CHECK(decode()->error->message() == "exec: \"foo\": is a directory: permission denied");
     message.detail = plan::Detail::none;
     message.error_number = ENOEXEC;
     CHECK(decode()->error->message() == "exec foo: exec format error");
