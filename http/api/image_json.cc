@@ -88,11 +88,14 @@ void write_summary(JsonWriter& json,
                    std::int64_t users,
                    std::optional<std::uint64_t> shared,
                    ApiVersion version) {
-    const bool old_names = version < ApiVersion{1, 43} && view.tags.empty();
+    // Older clients leave out an image that has neither, unless it says so in both fields.
+    const bool nameless = view.tags.empty() && view.digests.empty();
+    const bool old_names = nameless && version < ApiVersion{1, 43};
+    using Names = std::vector<std::string>;
     json.begin_object().key("Id").string(view.record.id.str());
     json.key("ParentId").string(view.record.parent.str()).key("RepoTags");
-    json.strings(old_names ? std::vector<std::string>{"<none>:<none>"} : view.tags);
-    json.key("RepoDigests").strings(view.digests);
+    json.strings(old_names ? Names{"<none>:<none>"} : view.tags);
+    json.key("RepoDigests").strings(old_names ? Names{"<none>@<none>"} : view.digests);
     json.key("Created").number(created_seconds(view)).key("Size").number(view.record.size);
     if (shared) {
         json.key("SharedSize").number(*shared);
