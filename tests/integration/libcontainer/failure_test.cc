@@ -62,7 +62,7 @@ TEST_CASE("a command that is not executable") {
     const Error error = exec_failure({"/plain"});
     CHECK(error.message() == "exec: \"/plain\": permission denied");
     CHECK(error.kind() == ErrorKind::permission_denied);
-    CHECK(exec_failure({"/bin"}).message() == "exec: \"/bin\": is a directory");
+    CHECK(exec_failure({"/bin"}).message() == "exec: \"/bin\": is a directory: permission denied");
     CHECK(exec_failure({"/noformat"}).message() == "exec /noformat: exec format error");
     CHECK(exec_failure({"/nointerpreter"}).message() ==
           "exec /nointerpreter: no such file or directory");
