@@ -94,6 +94,14 @@ Result<void> check_layers(const ReadTxn& txn, Findings& wrong) {
         wrong.push_back("there are " + std::to_string(layers.size()) + " layers in " +
                         std::to_string(ready) + " ready directories");
     }
+    TRY(const std::vector<std::string> unsynced, layers_unsynced(txn));
+    for (const std::string& cache_id : unsynced) {
+        const auto directory = by_cache_id.find(cache_id);
+        if (directory == by_cache_id.end() ||
+            directory->second->state != LayerDirectoryState::ready) {
+            wrong.push_back("layer directory " + cache_id + " is to be synced, but is no layer's");
+        }
+    }
     TRY(const Findings origins, layer_origins_check(txn));
     wrong.insert(wrong.end(), origins.begin(), origins.end());
     return ok;

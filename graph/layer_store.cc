@@ -155,6 +155,7 @@ Result<bool> layer_collect(WriteTxn& txn, std::string_view cache_id) {
         TRY_VOID(layer_origins_erase(txn, layer->diff_id));
     }
     TRY_VOID(txn.erase(Table::layers, directory.layer));
+    TRY_VOID(txn.erase(Table::layers_unsynced, cache_id));
     TRY_VOID(entity_remove(txn, layer_entity(cache_id)));
     directory.state = LayerDirectoryState::deleting;
     directory.layer.clear();
@@ -293,6 +294,9 @@ Result<LayerRecord> layer_publish(WriteTxn& txn, const LayerPublish& publish) {
         directory.layer = layer->key;
         TRY_VOID(set_directory(txn, directory));
         TRY_VOID(entity_add(txn, layer_entity(layer->cache_id)));
+        if (!publish.unsynced_boot.empty()) {
+            TRY_VOID(txn.put(Table::layers_unsynced, layer->cache_id, publish.unsynced_boot));
+        }
     }
     if (publish.blob) {
         TRY_VOID(add_blob(txn, *layer, *publish.blob));
@@ -300,6 +304,30 @@ Result<LayerRecord> layer_publish(WriteTxn& txn, const LayerPublish& publish) {
     TRY_VOID(txn.put(Table::layers, layer->key, encode(*layer)));
     TRY_VOID(hold(txn, publish.lease, *layer));
     return *std::move(layer);
+}
+
+Result<std::vector<std::string>> layers_unsynced(const ReadTxn& txn) {
+    return layers_unsynced_elsewhere(txn, "");  // No boot has that name.
+}
+
+Result<std::vector<std::string>> layers_unsynced_elsewhere(const ReadTxn& txn,
+                                                           std::string_view boot) {
+    std::vector<std::string> cache_ids;
+    const auto row = [&](std::string_view cache_id, std::string_view of) -> Result<bool> {
+        if (of != boot) {
+            cache_ids.emplace_back(cache_id);
+        }
+        return true;
+    };
+    TRY_VOID(txn.scan(Table::layers_unsynced, {}, row));
+    return cache_ids;
+}
+
+Result<void> layers_synced(WriteTxn& txn, std::span<const std::string> cache_ids) {
+    for (const std::string& cache_id : cache_ids) {
+        TRY_VOID(txn.erase(Table::layers_unsynced, cache_id));
+    }
+    return ok;
 }
 
 Result<void> layer_discard(WriteTxn& txn, std::string_view cache_id) {

@@ -18,6 +18,11 @@
 /// lower layer, and all layers of a driver that snapshots (btrfs, vfs). The publisher says which it
 /// is.
 ///
+/// A layer that can be had again (from a registry) may be published before it is synced: its row
+/// in layers_unsynced then names the boot. The page cache has it until that boot ends, so a crash
+/// of the daemon loses nothing; after a power cut it may be in pieces, and is forgotten:
+/// layers_unsynced_elsewhere().
+///
 /// Who needs a layer is in the graph: chains, and leases. A lease is held by a pull (load, build)
 /// in progress, for the layers that it found or made and that no image holds yet.
 #include <functional>
@@ -99,12 +104,25 @@ struct LayerPublish {
     std::uint64_t unpacked_bytes = 0;
     std::optional<LayerBlob> blob;
     WallTime created{};
+    /// The directory is not synced: the boot in which it was written; else "".
+    std::string unsynced_boot;
 };
 
-/// The staged directory is whole, verified and synced: make it the layer, held by the lease. If
-/// another pull was faster, its layer is given (and held) and this directory becomes `deleting`.
+/// The staged directory is whole, verified and, unless the request says otherwise, synced: make it
+/// the layer, held by the lease. If another pull was faster, its layer is given (and held) and this
+/// directory becomes `deleting`.
 /// Errors: not_found (no such staged directory, or lease).
 Result<LayerRecord> layer_publish(WriteTxn& txn, const LayerPublish& publish);
+
+/// Layers whose directories are not known to be on disk.
+Result<std::vector<std::string>> layers_unsynced(const ReadTxn& txn);
+
+/// They are on disk: the file system was synced after these rows were read. Gone ones are fine.
+Result<void> layers_synced(WriteTxn& txn, std::span<const std::string> cache_ids);
+
+/// Layers that were not synced when another boot ended: nobody knows what is left of them.
+Result<std::vector<std::string>> layers_unsynced_elsewhere(const ReadTxn& txn,
+                                                           std::string_view boot);
 
 /// The directory is not wanted: staged becomes deleting.
 Result<void> layer_discard(WriteTxn& txn, std::string_view cache_id);

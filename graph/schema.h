@@ -34,9 +34,10 @@ enum class Table : std::uint8_t {
     container_names,    ///< "/name" -> container id.
     layer_origins,      ///< diff id -> repositories that have the layer, the newest first.
     image_pinned,       ///< config digest -> nothing: not to be collected.
+    layers_unsynced,    ///< cache id -> the boot in which it was published, not synced yet.
 };
 
-inline constexpr std::array<std::string_view, 18> table_names = {
+inline constexpr std::array<std::string_view, 19> table_names = {
     "meta",
     "entities",
     "edges_out",
@@ -55,6 +56,7 @@ inline constexpr std::array<std::string_view, 18> table_names = {
     "container_names",
     "layer_origins",
     "image_pinned",
+    "layers_unsynced",
 };
 inline constexpr std::size_t table_count = table_names.size();
 

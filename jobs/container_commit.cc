@@ -166,7 +166,8 @@ Task<Digest> record(Daemon& daemon,
     if (!is_empty_layer(layer->place.diff_id)) {
         layers.push_back(std::move(layer));
     }
-    CO_CHECK(co_await daemon.images->layers().publish(std::move(layers), std::move(commit)));
+    CO_CHECK(co_await daemon.images->layers().publish(
+        std::move(layers), LayerSyncing::before, std::move(commit)));
     co_return id;
 }
 

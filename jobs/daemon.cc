@@ -132,7 +132,10 @@ Task<void> Daemon::open_all() {
     for (const std::string* root : roots) {
         CO_CHECK(make_directories(*root + "/containers", 0711));
     }
-    co_return co_await containers_recover();
+    CO_CHECK(co_await containers_recover());
+    // What an earlier daemon of this boot had pulled and not written to disk yet.
+    images->layers().sync().soon();
+    co_return ok;
 }
 
 Task<void> Daemon::run_background() {

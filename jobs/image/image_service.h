@@ -18,7 +18,7 @@ class ImageService {
           writer_(writer),
           driver_(driver),
           registry_(std::move(options)),
-          layers_(writer, driver, registry_.downloads()) {}
+          layers_(db, writer, driver, registry_.downloads()) {}
 
     GraphDb& db() { return db_; }
 

@@ -70,7 +70,8 @@ Task<Digest> image_import(ImageService& images,
     };
     progress.phase("record");
     std::vector<LayerHandle> layers = {layer};
-    CO_CHECK(co_await images.layers().publish(std::move(layers), std::move(commit)));
+    CO_CHECK(co_await images.layers().publish(
+        std::move(layers), LayerSyncing::before, std::move(commit)));
     ProgressMessage done;
     done.status = id.str();
     progress.update(done);

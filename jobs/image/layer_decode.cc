@@ -23,14 +23,19 @@ LayerDecode::LayerDecode(LayerExpected expected)
       blob_hasher_(algorithm_of(expected_.blob)),
       diff_hasher_(algorithm_of(expected_.diff_id)) {}
 
-Result<InflateProgress> LayerDecode::step(std::span<const std::uint8_t> input,
-                                          std::span<std::uint8_t> output) {
-    TRY(const InflateProgress progress, inflate_.step(input, output));
-    blob_hasher_.update(input.first(progress.consumed));
-    diff_hasher_.update(std::span<const std::uint8_t>(output).first(progress.produced));
-    decoded_.blob_bytes += progress.consumed;
-    decoded_.archive_bytes += progress.produced;
-    return progress;
+void LayerDecode::hash_blob(std::span<const std::uint8_t> bytes) {
+    blob_hasher_.update(bytes);
+    decoded_.blob_bytes += bytes.size();
+}
+
+Result<InflateProgress> LayerDecode::inflate(std::span<const std::uint8_t> input,
+                                             std::span<std::uint8_t> output) {
+    return inflate_.step(input, output);
+}
+
+void LayerDecode::hash_archive(std::span<const std::uint8_t> bytes) {
+    diff_hasher_.update(bytes);
+    decoded_.archive_bytes += bytes.size();
 }
 
 Result<LayerDecoded> LayerDecode::finish() {

@@ -1,9 +1,10 @@
 #pragma once
 /// LayerDecode: compressed bytes of a layer into its archive, with both digests taken on the way.
 ///
-/// blob bytes -> digest -> inflate -> diff id. A function from buffer to buffer: it runs on a
-/// worker thread, one call at a time, and touches nothing that the loop can see meanwhile. One call
-/// does no more than its output buffer holds, however far a few bytes inflate.
+/// blob bytes -> digest -> inflate -> diff id. Three functions over buffers, each with state of its
+/// own: each may run on a worker thread beside the others, one call of each at a time, and each
+/// must get all bytes in their order. inflate() does no more than its output buffer holds, however
+/// far a few bytes inflate.
 #include <cstdint>
 #include <span>
 
@@ -29,13 +30,19 @@ class LayerDecode {
   public:
     explicit LayerDecode(LayerExpected expected);
 
+    /// The next bytes of the blob, into its digest.
+    void hash_blob(std::span<const std::uint8_t> bytes);
+
     /// As far as both go; call again until the input is used up and the output was not filled.
     /// Errors: those of Inflate. An error is final.
-    Result<InflateProgress> step(std::span<const std::uint8_t> input,
-                                 std::span<std::uint8_t> output);
+    Result<InflateProgress> inflate(std::span<const std::uint8_t> input,
+                                    std::span<std::uint8_t> output);
 
-    /// The blob is complete. Errors: corrupt, if a digest is another than expected, or the
-    /// compressed stream was cut short.
+    /// The next bytes of the archive, into the diff id.
+    void hash_archive(std::span<const std::uint8_t> bytes);
+
+    /// All has gone through all three. Errors: corrupt, if a digest is another than expected, or
+    /// the compressed stream was cut short.
     Result<LayerDecoded> finish();
 
   private:

@@ -13,18 +13,21 @@ namespace davit {
 
 namespace {
 
-/// One is filled, one waits, one is emptied.
-constexpr std::size_t buffer_count = 3;
+/// Of each kind: one at each of the three stages that handle it, and one on its way.
+constexpr std::size_t buffer_count = 4;
 
 struct Chunk {
     std::vector<std::uint8_t> buffer;
     std::size_t used = 0;
+
+    std::span<const std::uint8_t> bytes() const { return std::span(buffer).first(used); }
 };
 
-/// Full buffers one way, empty ones back.
+/// One kind of buffer on its round: filled, hashed, used, filled again.
 struct Exchange {
     Channel<Chunk> empty{buffer_count};
     Channel<Chunk> full{buffer_count};
+    Channel<Chunk> hashed{buffer_count};
 
     explicit Exchange(std::size_t bytes) {
         for (std::size_t i = 0; i < buffer_count; ++i) {
@@ -75,12 +78,44 @@ Task<void> receive(Pipeline& pipeline) {
     co_return ok;
 }
 
-/// Decode one buffer of compressed bytes into as many of the archive as it takes.
-Task<void> decode_chunk(Pipeline& pipeline, std::span<const std::uint8_t> input) {
+/// The stage of a digest: every full buffer goes through update() on its way.
+Task<void> hash_all(Exchange& exchange,
+                    LayerDecode& decode,
+                    void (LayerDecode::*update)(std::span<const std::uint8_t>)) {
+    for (;;) {
+        CO_TRY(std::optional<Chunk> chunk, co_await exchange.full.receive());
+        if (!chunk) {
+            co_return ok;
+        }
+        auto hash = [&decode, update, bytes = chunk->bytes()]() -> Result<void> {
+            (decode.*update)(bytes);
+            return ok;
+        };
+        CO_CHECK(co_await offload(std::move(hash)));
+        CO_CHECK(co_await exchange.hashed.send(*std::move(chunk)));
+    }
+}
+
+Task<void> hash_blob(Pipeline& pipeline) {
+    CO_CHECK(co_await hash_all(pipeline.compressed, pipeline.decode, &LayerDecode::hash_blob));
+    pipeline.compressed.hashed.close();
+    co_return ok;
+}
+
+/// The last stage of the decoding: when all is hashed, the digests are compared.
+Task<void> hash_archive(Pipeline& pipeline) {
+    CO_CHECK(co_await hash_all(pipeline.archive, pipeline.decode, &LayerDecode::hash_archive));
+    CO_TRY(pipeline.result.decoded, pipeline.decode.finish());
+    pipeline.archive.hashed.close();
+    co_return ok;
+}
+
+/// Inflate one buffer of compressed bytes into as many of the archive as it takes.
+Task<void> inflate_chunk(Pipeline& pipeline, std::span<const std::uint8_t> input) {
     for (bool more = true; more;) {
         CO_TRY(Chunk out, co_await pipeline.archive.take());
         auto step = [&pipeline, input, output = std::span(out.buffer)] {
-            return pipeline.decode.step(input, output);
+            return pipeline.decode.inflate(input, output);
         };
         CO_TRY(const InflateProgress progress, co_await offload(std::move(step)));
         input = input.subspan(progress.consumed);
@@ -93,33 +128,29 @@ Task<void> decode_chunk(Pipeline& pipeline, std::span<const std::uint8_t> input)
     co_return ok;
 }
 
-Task<void> decode_all(Pipeline& pipeline) {
+Task<void> inflate_all(Pipeline& pipeline) {
     std::uint64_t decoded = 0;
     for (;;) {
-        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.compressed.full.receive());
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.compressed.hashed.receive());
         if (!chunk) {
             break;
         }
-        CO_CHECK(co_await decode_chunk(pipeline, std::span(chunk->buffer).first(chunk->used)));
+        CO_CHECK(co_await inflate_chunk(pipeline, chunk->bytes()));
         decoded += chunk->used;
         pipeline.watcher.unpacked(decoded);
         CO_CHECK(co_await pipeline.compressed.empty.send(*std::move(chunk)));
     }
-    auto finish = [&pipeline] { return pipeline.decode.finish(); };
-    CO_TRY(pipeline.result.decoded, co_await offload(std::move(finish)));
     pipeline.archive.full.close();
     co_return ok;
 }
 
 Task<void> write_all(Pipeline& pipeline) {
     for (;;) {
-        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.archive.full.receive());
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.archive.hashed.receive());
         if (!chunk) {
             break;
         }
-        auto write = [&pipeline, bytes = std::span(chunk->buffer).first(chunk->used)] {
-            return pipeline.writer->write(bytes);
-        };
+        auto write = [&pipeline, bytes = chunk->bytes()] { return pipeline.writer->write(bytes); };
         CO_CHECK(co_await offload(std::move(write)));
         CO_CHECK(co_await pipeline.archive.empty.send(*std::move(chunk)));
     }
@@ -153,7 +184,9 @@ Task<LayerUnpacked> layer_pipeline(LayerSource& source, LayerPipelineRequest req
                       Exchange(limits::layer_inflate_bytes)};
     TaskGroup group;
     group.spawn(receive(pipeline));
-    group.spawn(decode_all(pipeline));
+    group.spawn(hash_blob(pipeline));
+    group.spawn(inflate_all(pipeline));
+    group.spawn(hash_archive(pipeline));
     group.spawn(write_all(pipeline));
     Result<void> joined = co_await group.join();
     static_cast<void>(co_await shielded(writer_let_go(std::move(pipeline.writer))));

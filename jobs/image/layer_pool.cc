@@ -1,5 +1,7 @@
 #include "jobs/image/layer_pool.h"
 
+#include <algorithm>
+
 #include "graph/graph_writer.h"
 #include "jobs/image/layer_flight.h"
 #include "reactor/base/log.h"
@@ -181,32 +183,48 @@ Task<void> LayerPool::fill(LayerHandle layer,
     co_return ok;
 }
 
-Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
-                              std::function<Result<void>(WriteTxn&)> commit) {
-    CO_TRY(const Semaphore::Permit turn, co_await publishing_.lock());
-    bool written = false;
+Task<std::vector<std::string>> LayerPool::place(std::vector<LayerHandle> layers,
+                                                LayerSyncing syncing) {
+    std::vector<std::string> synced;
+    const auto is_new = [](const LayerHandle& layer) { return !layer->recorded; };
+    bool write = false;
+    if (syncing == LayerSyncing::before) {
+        CO_TRY(synced, sync_.due());
+        write = !synced.empty() || std::any_of(layers.begin(), layers.end(), is_new);
+    }
+    if (write) {
+        // Before any record: what the graph says is there must be there after a power cut, too.
+        auto sync = [driver = &driver_] { return driver->sync(); };
+        CO_CHECK(co_await offload(std::move(sync)));
+    }
     for (const LayerHandle& layer : layers) {
-        if (layer->recorded) {
-            continue;
-        }
-        if (!written) {
-            // Before any record: what the graph says is there must be there after a power cut, too.
-            auto sync = [driver = &driver_] { return driver->sync(); };
-            CO_CHECK(co_await offload(std::move(sync)));
-            written = true;
-        }
         if (layer->staged) {
             CO_CHECK(driver_.layer_publish(*layer->staged));
             layer->staged.reset();
         }
     }
-    if (written) {
+    if (write) {
         auto sync = [driver = &driver_] { return driver->sync_names(); };
         CO_CHECK(co_await offload(std::move(sync)));
     }
+    co_return std::move(synced);
+}
+
+Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
+                              LayerSyncing syncing,
+                              std::function<Result<void>(WriteTxn&)> commit) {
+    CO_TRY(const Semaphore::Permit turn, co_await publishing_.lock());
+    if (sync_.boot().empty()) {
+        syncing = LayerSyncing::before;
+    }
+    CO_TRY(std::vector<std::string> synced, co_await place(layers, syncing));
+    const std::string unsynced_boot = syncing == LayerSyncing::after ? sync_.boot() : "";
     auto records = std::make_shared<std::vector<LayerRecord>>();
-    auto update = [layers, records, commit = std::move(commit)](WriteTxn& txn) -> Result<void> {
+    auto update =
+        [layers, records, unsynced_boot, synced = std::move(synced), commit = std::move(commit)](
+            WriteTxn& txn) -> Result<void> {
         records->assign(layers.size(), LayerRecord{});  // It may be run again.
+        TRY_VOID(layers_synced(txn, synced));
         for (std::size_t i = 0; i < layers.size(); ++i) {
             const PooledLayer& layer = *layers[i];
             if (layer.recorded) {
@@ -218,6 +236,7 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
             publish.place = layer.place;
             publish.unpacked_bytes = layer.unpacked.contents.bytes;
             publish.created = wall_now();
+            publish.unsynced_boot = unsynced_boot;
             if (!layer.unpacked.decoded.blob.empty()) {
                 publish.blob = LayerBlob{layer.unpacked.decoded.blob,
                                          layer.blob_media_type,
@@ -238,6 +257,9 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
             beaten.push_back(std::exchange(layer.cache_id, (*records)[i].cache_id));
         }
         layer.recorded = true;
+    }
+    if (syncing == LayerSyncing::after) {
+        sync_.soon();
     }
     if (!beaten.empty()) {
         tasks_.spawn(shielded(directories_delete(std::move(beaten))));
@@ -329,7 +351,9 @@ Task<void> LayerPool::close() {
     for (const auto& [diff_id, flight] : flights_) {
         flight->scope.cancel();
     }
-    co_return co_await tasks_.join();
+    Result<void> joined = co_await tasks_.join();
+    CO_CHECK(co_await sync_.close());
+    co_return std::move(joined);
 }
 
 }  // namespace davit

@@ -3,9 +3,10 @@
 ///
 /// A layer that two pulls want is downloaded and unpacked by one flight, which both watch; it runs
 /// as long as anybody wants it. What comes out is a LayerHandle: unpacked, verified, still staged.
-/// The first pull that ends well publishes it (written to disk, renamed, the names written to disk,
-/// recorded in the graph, in this order) in the same transaction as its image. Whoever drops the
-/// last handle of a layer that was never published has it thrown away.
+/// The first pull that ends well publishes it (renamed, then recorded in the graph) in the same
+/// transaction as its image. What cannot be had again is written to disk before that
+/// (LayerSyncing). Whoever drops the last handle of a layer that was never published has it thrown
+/// away.
 ///
 /// In the graph every flight has a lease, which holds its layer until the last handle is gone:
 /// nobody can remove it between two pulls' commits.
@@ -20,6 +21,7 @@
 #include "drivers/graph/driver.h"
 #include "graph/layer_store.h"
 #include "jobs/image/layer_pipeline.h"
+#include "jobs/image/layer_sync.h"
 #include "jobs/image/progress.h"
 #include "reactor/async_event.h"
 #include "reactor/base/limits.h"
@@ -67,10 +69,16 @@ struct LayerWanted {
     std::function<std::unique_ptr<LayerSource>()> open;
 };
 
+/// When published layers are written to disk.
+enum class LayerSyncing : std::uint8_t {
+    before,  ///< Before they are recorded: a power cut takes nothing that was answered for.
+    after,   ///< Soon after: a power cut until then takes the image, which can be pulled again.
+};
+
 class LayerPool {
   public:
-    LayerPool(GraphWriter& graph, GraphDriver& driver, Semaphore& downloads)
-        : graph_(graph), driver_(driver), downloads_(downloads) {}
+    LayerPool(GraphDb& db, GraphWriter& graph, GraphDriver& driver, Semaphore& downloads)
+        : graph_(graph), driver_(driver), downloads_(downloads), sync_(db, graph, driver) {}
 
     LayerPool(const LayerPool&) = delete;
     LayerPool& operator=(const LayerPool&) = delete;
@@ -83,11 +91,15 @@ class LayerPool {
     /// Unpack a layer whose digests nobody knows beforehand (import, load).
     Task<LayerHandle> unpack(LayerSource& source, LayerExpected expected, LayerWatcher watcher);
 
-    /// Run commit with every layer in place: write them to disk, rename them, and record them in
-    /// commit's own transaction, before it. One caller at a time.
+    /// Run commit with every layer in place: rename them, and record them in commit's own
+    /// transaction, before it. One caller at a time. With LayerSyncing::before also layers that
+    /// were found here are on disk then.
     /// Takes: commit(WriteTxn&), which may run more than once and must not be a coroutine.
     Task<void> publish(std::vector<LayerHandle> layers,
+                       LayerSyncing syncing,
                        std::function<Result<void>(WriteTxn&)> commit);
+
+    LayerSync& sync() { return sync_; }
 
     /// Remove directories that the graph calls `deleting`, and forget them there.
     Task<void> directories_delete(std::vector<std::string> cache_ids);
@@ -120,6 +132,9 @@ class LayerPool {
                     std::uint64_t blob_bytes,
                     LayerWatcher watcher);
     void dropped(PooledLayer& layer);
+    /// Write to disk what is not there yet, and rename. Gives: the cache ids of layers recorded
+    /// before that are on disk now.
+    Task<std::vector<std::string>> place(std::vector<LayerHandle> layers, LayerSyncing syncing);
     /// Gives: whether it is ended; if not, it is owed.
     Task<bool> lease_end(std::string lease, std::string staged_cache_id);
 
@@ -134,6 +149,7 @@ class LayerPool {
     /// Taken before downloads_, and held for longer. Imports go without: a slow client must not
     /// hold up pulls.
     Semaphore unpacking_{limits::layers_unpacking_max};
+    LayerSync sync_;
     AsyncMutex publishing_;
     std::map<Digest, std::shared_ptr<LayerFlight>> flights_;  ///< By diff id.
     std::vector<Owed> owed_;

@@ -268,7 +268,8 @@ Task<void> record(Load& load, Loaded& loaded) {
         }
         return ok;
     };
-    co_return co_await load.images.layers().publish(loaded.layers, std::move(commit));
+    co_return co_await load.images.layers().publish(
+        loaded.layers, LayerSyncing::before, std::move(commit));
 }
 
 /// What is wrong with an archive that a client sent is the client's to put right.

@@ -194,7 +194,8 @@ Task<bool> record(Pull& pull, ResolvedImage image) {
         }
         return ok;
     };
-    CO_CHECK(co_await pull.images.layers().publish(pull.layers, std::move(commit)));
+    CO_CHECK(
+        co_await pull.images.layers().publish(pull.layers, LayerSyncing::after, std::move(commit)));
     pull.lease.clear();
     CO_CHECK(co_await pull.images.layers().directories_delete(std::move(outcome->unneeded)));
     co_return outcome->newer;

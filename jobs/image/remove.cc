@@ -1,5 +1,6 @@
 #include "jobs/image/remove.h"
 
+#include <algorithm>
 #include <set>
 
 #include "graph/graph_writer.h"
@@ -12,17 +13,30 @@ Task<std::vector<std::string>> image_lost_drop(ImageService& images) {
     std::vector<std::string> told;
     const auto list = [](const ReadTxn& txn) { return layer_directories(txn); };
     CO_TRY(const std::vector<LayerDirectory> directories, images.db().view(list));
+    const auto elsewhere = [&images](const ReadTxn& txn) {
+        return layers_unsynced_elsewhere(txn, images.layers().sync().boot());
+    };
+    CO_TRY(const std::vector<std::string> unsynced, images.db().view(elsewhere));
     // All of them first: dropping one takes others away, from the graph and from disk.
     std::vector<LayerDirectory> gone;
     for (const LayerDirectory& directory : directories) {
-        if (directory.state == LayerDirectoryState::ready &&
-            !images.driver().layer_exists(directory.cache_id)) {
-            gone.push_back(directory);
+        if (directory.state != LayerDirectoryState::ready) {
+            continue;
         }
+        const bool was_unsynced =
+            std::find(unsynced.begin(), unsynced.end(), directory.cache_id) != unsynced.end();
+        if (was_unsynced) {
+            told.push_back("layer " + directory.layer +
+                           " was not on disk yet when the host went down: forgetting it");
+        } else if (!images.driver().layer_exists(directory.cache_id)) {
+            told.push_back("layer " + directory.layer + " is recorded, but its directory " +
+                           directory.cache_id + " is gone: forgetting it");
+        } else {
+            continue;
+        }
+        gone.push_back(directory);
     }
     for (const LayerDirectory& directory : gone) {
-        told.push_back("layer " + directory.layer + " is recorded, but its directory " +
-                       directory.cache_id + " is gone: forgetting it");
         auto drop = [lost = directory.cache_id](WriteTxn& txn) { return layer_lost(txn, lost); };
         CO_TRY(ImageRemoved removed, co_await images.writer().update(std::move(drop)));
         for (const ImageRemoved::Entry& entry : removed.entries) {

@@ -71,9 +71,8 @@ inline constexpr int zstd_window_log_max = 27;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
 /// Layers of pulls that are in memory at a time: being unpacked, with or without still being
-/// downloaded. libuv's pool has four threads, so more would not be faster; with one more than the
-/// line above, the next download begins while a layer is unpacked. 10 MiB, or with the largest
-/// zstd windows 512 MiB.
+/// downloaded. With one more than the line above, the next download begins while a layer is
+/// unpacked. 13 MiB, or with the largest zstd windows 525 MiB.
 inline constexpr std::size_t layers_unpacking_max = 4;
 /// Token answers, error documents and the bodies of redirects: real ones are a few KiB.
 inline constexpr std::size_t registry_small_body_bytes_max = 256 * 1024;
@@ -84,8 +83,8 @@ inline constexpr std::size_t pull_manifests_max = 16;
 /// Compressed bytes of one layer handed to a worker at a time: large enough that the hand-over
 /// costs nothing, small enough that network and unpacking overlap on small layers.
 inline constexpr std::size_t layer_chunk_bytes = 256 * 1024;
-/// Uncompressed bytes handed from inflate to the extractor at a time, by the same reasoning. Six
-/// buffers, three of each kind, are all that a layer on its way in takes.
+/// Uncompressed bytes handed from inflate to the extractor at a time, by the same reasoning. Eight
+/// buffers, four of each kind, are all that a layer on its way in takes.
 inline constexpr std::size_t layer_inflate_bytes = 512 * 1024;
 
 // --- Graph --------------------------------------------------------------------------------------
