@@ -14,6 +14,7 @@ add_library(davit_graph STATIC
     ${CMAKE_CURRENT_LIST_DIR}/image_store.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_origin.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_store.cc
+    ${CMAKE_CURRENT_LIST_DIR}/layer_unfinished.cc
     ${CMAKE_CURRENT_LIST_DIR}/manifest.cc
     ${CMAKE_CURRENT_LIST_DIR}/platform.cc
     ${CMAKE_CURRENT_LIST_DIR}/record.cc

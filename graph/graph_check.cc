@@ -9,6 +9,7 @@
 #include "graph/image_store.h"
 #include "graph/layer_origin.h"
 #include "graph/layer_store.h"
+#include "graph/layer_unfinished.h"
 #include "graph/tag_store.h"
 
 namespace davit {
@@ -219,7 +220,9 @@ Result<std::vector<std::string>> lease_list(const ReadTxn& txn) {
     std::vector<std::string> leases;
     const std::string prefix(1, static_cast<char>(EntityKind::lease));
     TRY_VOID(txn.scan(Table::entities, prefix, [&](std::string_view key, auto) -> Result<bool> {
-        leases.emplace_back(key.substr(1));
+        if (!is_unfinished_lease(key.substr(1))) {
+            leases.emplace_back(key.substr(1));
+        }
         return true;
     }));
     return leases;

@@ -34,8 +34,8 @@ struct GraphCounts {
 
 Result<GraphCounts> graph_counts(const ReadTxn& txn);
 
-/// Leases that are there. Each belongs to a pull, load or build in progress; without a daemon to
-/// none.
+/// Leases that are there, but for that of unfinished layers. Each belongs to a pull, load or build
+/// in progress; without a daemon to none.
 Result<std::vector<std::string>> lease_list(const ReadTxn& txn);
 
 }  // namespace davit

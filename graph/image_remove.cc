@@ -5,6 +5,7 @@
 
 #include "graph/container_store.h"
 #include "graph/edges.h"
+#include "graph/layer_unfinished.h"
 #include "graph/tag_store.h"
 
 namespace davit {
@@ -234,6 +235,10 @@ Result<ImageRemoved> layer_lost(WriteTxn& txn, const std::string& cache_id) {
         }
         TRY(std::vector<std::string> directories, chain_purge(txn, chain));
         std::ranges::move(directories, std::back_inserter(removed.directories));
+    }
+    TRY(const bool unfinished, layer_unfinished_drop(txn, cache_id));
+    if (unfinished) {
+        removed.directories.push_back(cache_id);
     }
     return removed;
 }

@@ -5,6 +5,7 @@
 #include "graph/edges.h"
 #include "graph/image_config.h"
 #include "graph/layer_origin.h"
+#include "graph/layer_unfinished.h"
 #include "graph/record.h"
 #include "reactor/base/ids.h"
 
@@ -140,29 +141,6 @@ Result<void> add_blob(WriteTxn& txn, LayerRecord& layer, const LayerBlob& blob) 
     return txn.put(Table::blobs, blob.digest.str(), layer.diff_id.str());
 }
 
-/// If nothing needs the layer, it is one no more, and its directory is to be removed.
-Result<bool> layer_collect(WriteTxn& txn, std::string_view cache_id) {
-    TRY(const std::uint64_t count, refcount(txn, layer_entity(cache_id)));
-    if (count > 0) {
-        return false;
-    }
-    TRY(LayerDirectory directory, get_directory(txn, cache_id, LayerDirectoryState::ready));
-    TRY(const std::optional<LayerRecord> layer, layer_by_key(txn, directory.layer));
-    if (layer) {
-        for (const LayerBlob& blob : layer->blobs) {
-            TRY_VOID(txn.erase(Table::blobs, blob.digest.str()));
-        }
-        TRY_VOID(layer_origins_erase(txn, layer->diff_id));
-    }
-    TRY_VOID(txn.erase(Table::layers, directory.layer));
-    TRY_VOID(txn.erase(Table::layers_unsynced, cache_id));
-    TRY_VOID(entity_remove(txn, layer_entity(cache_id)));
-    directory.state = LayerDirectoryState::deleting;
-    directory.layer.clear();
-    TRY_VOID(set_directory(txn, directory));
-    return true;
-}
-
 /// Remove the entity; give the cache ids of those layers below it that nobody needs now.
 Result<std::vector<std::string>> remove_holder(WriteTxn& txn, const Entity& holder) {
     TRY(std::vector<Entity> layers, entity_remove(txn, holder));
@@ -195,6 +173,28 @@ Result<std::vector<std::string>> entity_ids(const ReadTxn& txn, EntityKind kind)
 }
 
 }  // namespace
+
+Result<bool> layer_collect(WriteTxn& txn, std::string_view cache_id) {
+    TRY(const std::uint64_t count, refcount(txn, layer_entity(cache_id)));
+    if (count > 0) {
+        return false;
+    }
+    TRY(LayerDirectory directory, get_directory(txn, cache_id, LayerDirectoryState::ready));
+    TRY(const std::optional<LayerRecord> layer, layer_by_key(txn, directory.layer));
+    if (layer) {
+        for (const LayerBlob& blob : layer->blobs) {
+            TRY_VOID(txn.erase(Table::blobs, blob.digest.str()));
+        }
+        TRY_VOID(layer_origins_erase(txn, layer->diff_id));
+    }
+    TRY_VOID(txn.erase(Table::layers, directory.layer));
+    TRY_VOID(txn.erase(Table::layers_unsynced, cache_id));
+    TRY_VOID(entity_remove(txn, layer_entity(cache_id)));
+    directory.state = LayerDirectoryState::deleting;
+    directory.layer.clear();
+    TRY_VOID(set_directory(txn, directory));
+    return true;
+}
 
 std::vector<LayerPlace> layer_places(std::span<const Digest> diff_ids) {
     const std::vector<Digest> chain = chain_ids(diff_ids);
@@ -369,6 +369,7 @@ Result<Digest> chain_put(WriteTxn& txn, std::span<const Digest> diff_ids) {
     }
     TRY_VOID(
         txn.put(Table::chains, id.str(), RecordWriter(chain_version).texts(directories).take()));
+    TRY_VOID(layers_finished(txn, directories));
     return id;
 }
 
@@ -436,7 +437,9 @@ Result<std::vector<Digest>> layer_chains(const ReadTxn& txn, std::string_view ca
 Result<std::vector<std::string>> graph_recover(WriteTxn& txn, const ChainPinned& pinned) {
     TRY(const std::vector<std::string> leases, entity_ids(txn, EntityKind::lease));
     for (const std::string& lease : leases) {
-        TRY_VOID(lease_release(txn, lease));
+        if (!is_unfinished_lease(lease)) {
+            TRY_VOID(lease_release(txn, lease));
+        }
     }
     TRY(const std::vector<std::string> chains, entity_ids(txn, EntityKind::chain));
     for (const std::string& text : chains) {

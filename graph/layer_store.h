@@ -24,7 +24,8 @@
 /// layers_unsynced_elsewhere().
 ///
 /// Who needs a layer is in the graph: chains, and leases. A lease is held by a pull (load, build)
-/// in progress, for the layers that it found or made and that no image holds yet.
+/// in progress, for the layers that it found or made and that no image holds yet; one more holds
+/// what unfinished pulls left (graph/layer_unfinished.h).
 #include <functional>
 #include <optional>
 #include <span>
@@ -130,6 +131,10 @@ Result<void> layer_discard(WriteTxn& txn, std::string_view cache_id);
 /// The directory of a deleting row has been removed.
 Result<void> layer_forget(WriteTxn& txn, std::string_view cache_id);
 
+/// If nothing needs the layer, its record goes and its directory is `deleting`. Gives: whether.
+/// Errors: not_found, if it is not ready.
+Result<bool> layer_collect(WriteTxn& txn, std::string_view cache_id);
+
 /// Give the lease back. Gives: the cache ids that nobody needs any more, now `deleting`.
 Result<std::vector<std::string>> lease_release(WriteTxn& txn, std::string_view lease);
 
@@ -164,8 +169,9 @@ Result<std::vector<std::string>> chain_purge(WriteTxn& txn, const Digest& chain_
 /// The chains that a layer is part of.
 Result<std::vector<Digest>> layer_chains(const ReadTxn& txn, std::string_view cache_id);
 
-/// After a crash or a restart: end all leases, give up what was staged, collect what nobody needs.
-/// Gives: every cache id whose directory is to be removed, then forgotten.
+/// After a crash or a restart: end all leases but that of unfinished layers, give up what was
+/// staged, collect what nobody needs. Gives: every cache id whose directory is to be removed, then
+/// forgotten.
 Result<std::vector<std::string>> graph_recover(WriteTxn& txn, const ChainPinned& pinned);
 
 }  // namespace davit

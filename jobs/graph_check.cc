@@ -74,6 +74,17 @@ Result<void> layers_compare(const GraphSubject& subject, Compared& compared) {
             findings.push_back("layer directory " + row.cache_id + " is half made or half removed");
         }
     }
+    if (!subject.is_live) {
+        const auto elsewhere = [&subject](const ReadTxn& txn) {
+            return layers_unsynced_elsewhere(txn, subject.images.layers().sync().boot());
+        };
+        TRY(const std::vector<std::string> unsynced, subject.images.db().view(elsewhere));
+        for (const std::string& cache_id : unsynced) {
+            findings.push_back("layer directory " + cache_id +
+                               " was not on disk yet when the host went down");
+            compared.has_lost = true;
+        }
+    }
     for (const std::string& name : names) {
         if (!known.contains(name)) {
             findings.push_back("layer directory " + name + " has no record");

@@ -9,6 +9,7 @@
 #include "graph/edges.h"
 #include "graph/image_sizes.h"
 #include "graph/image_store.h"
+#include "graph/layer_unfinished.h"
 #include "graph/tag_store.h"
 #include "jobs/daemon.h"
 #include "jobs/image/image_service.h"
@@ -281,6 +282,13 @@ Task<GcReport> image_gc(Job& job, Daemon& daemon, GcRequest request) {
         co_return std::move(report);
     }
     job.phases().begin("remove");
+    if (report.bytes_wanted > 0) {
+        auto drop = [](WriteTxn& txn) { return layers_unfinished_drop(txn); };
+        CO_TRY(std::vector<std::string> unneeded,
+               co_await daemon.graph_writer->update(std::move(drop)));
+        CO_CHECK(
+            co_await shielded(daemon.images->layers().directories_delete(std::move(unneeded))));
+    }
     for (const GcStep& step : report.plan.remove) {
         Result<void> removed = co_await remove_one(daemon, step, report);
         if (!removed && removed.error().kind() == ErrorKind::cancelled) {

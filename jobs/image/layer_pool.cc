@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/graph_writer.h"
+#include "graph/layer_unfinished.h"
 #include "jobs/image/layer_flight.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
@@ -68,7 +69,7 @@ Task<void> LayerPool::fly(std::shared_ptr<LayerFlight> flight) {
         flights_.erase(place);
     }
     if (layer) {
-        flight->progress.step((*layer)->staged ? "Pull complete" : "Already exists");
+        flight->progress.step((*layer)->found ? "Already exists" : "Pull complete");
     }
     if (flight->interested > 0) {
         flight->outcome.emplace(std::move(layer));
@@ -115,6 +116,13 @@ Task<LayerHandle> LayerPool::bring(LayerFlight& flight) {
         Result<void> filled =
             co_await fill(layer, *source, expected, wanted.blob_bytes, std::move(watcher));
         if (filled) {
+            if (wanted.keep_early && !sync_.boot().empty()) {
+                auto keep = [place = wanted.place](WriteTxn& txn) {
+                    return layer_unfinished_put(txn, place);
+                };
+                std::vector<LayerHandle> alone{layer};
+                CO_CHECK(co_await publish(std::move(alone), LayerSyncing::after, std::move(keep)));
+            }
             co_return std::move(layer);
         }
         // A transfer that was resumed may have mixed two states of the blob: from the beginning.
@@ -161,6 +169,7 @@ Task<LayerHandle> LayerPool::stage(LayerPlace place, bool take_existing) {
     layer->recorded = begun.existing.has_value();
     if (begun.existing) {
         layer->cache_id = begun.existing->cache_id;
+        layer->found = true;
         co_return std::move(layer);
     }
     layer->cache_id = std::move(begun.cache_id);
@@ -257,9 +266,6 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
             beaten.push_back(std::exchange(layer.cache_id, (*records)[i].cache_id));
         }
         layer.recorded = true;
-    }
-    if (syncing == LayerSyncing::after) {
-        sync_.soon();
     }
     if (!beaten.empty()) {
         tasks_.spawn(shielded(directories_delete(std::move(beaten))));

@@ -52,6 +52,8 @@ class PooledLayer {
     std::optional<StagedLayer> staged;
     /// The graph has it (also if it always had).
     bool recorded = false;
+    /// The graph always had it.
+    bool found = false;
 
   private:
     LayerPool* pool_;
@@ -64,6 +66,9 @@ struct LayerWanted {
     Digest blob;
     std::string blob_media_type;
     std::uint64_t blob_bytes = 0;
+    /// Publish it as soon as it is here, for a later pull if this one fails: others of its image
+    /// are still missing.
+    bool keep_early = false;
     /// Makes a source from the beginning. May be called after its pull has gone: it owns what it
     /// needs.
     std::function<std::unique_ptr<LayerSource>()> open;
@@ -72,7 +77,8 @@ struct LayerWanted {
 /// When published layers are written to disk.
 enum class LayerSyncing : std::uint8_t {
     before,  ///< Before they are recorded: a power cut takes nothing that was answered for.
-    after,   ///< Soon after: a power cut until then takes the image, which can be pulled again.
+    after,   ///< After LayerSync::soon(): a power cut until then takes the image, which can be
+             ///< pulled again.
 };
 
 class LayerPool {

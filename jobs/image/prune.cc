@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "graph/graph_writer.h"
 #include "graph/layer_store.h"
+#include "graph/layer_unfinished.h"
 #include "graph/tag_store.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/remove.h"
@@ -91,6 +93,10 @@ Task<ImagesPruned> image_prune(ImageService& images, ImagePrune prune) {
     for (const Candidate& candidate : found) {
         CO_CHECK(co_await candidate_remove(images, prune, candidate, pruned));
     }
+    // What pulls left that did not end well: the room is wanted.
+    auto drop = [](WriteTxn& txn) { return layers_unfinished_drop(txn); };
+    CO_TRY(std::vector<std::string> unneeded, co_await images.writer().update(std::move(drop)));
+    CO_CHECK(co_await shielded(images.layers().directories_delete(std::move(unneeded))));
     CO_TRY(const LayerSizes after, images.db().view(layer_sizes));
     for (const auto& [cache_id, bytes] : before) {
         pruned.bytes += after.contains(cache_id) ? 0 : bytes;

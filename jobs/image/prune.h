@@ -28,7 +28,8 @@ struct ImagesPruned {
     std::uint64_t bytes = 0;
 };
 
-/// POST /images/prune. Images that something needs (containers, images built on them) stay.
+/// POST /images/prune. Images that something needs (containers, images built on them) stay; layers
+/// of unfinished pulls go (graph/layer_unfinished.h).
 /// Follows: Docker Engine API, operation ImagePrune.
 /// Cancel:  between two images; those that went are gone.
 Task<ImagesPruned> image_prune(ImageService& images, ImagePrune prune);

@@ -138,6 +138,7 @@ Task<void> layers_bring(Pull& pull, const ResolvedImage& image) {
         const auto found = missing.find(places[i].diff_id);
         if (found != missing.end() && found->second == i) {
             LayerWanted wanted = layer_wanted(pull, image.manifest.layers[i], places[i]);
+            wanted.keep_early = missing.size() > 1;
             group.spawn(layer_bring(pull, std::move(wanted), pull.layers[slot++]));
         }
     }
@@ -239,6 +240,7 @@ Task<PullResult> pull_one(ImageService& images,
                           ProgressSink& progress) {
     Pull pull{images, std::move(request), progress, std::move(repository), {}, {}};
     Result<PullResult> result = co_await pull_steps(pull);
+    images.layers().sync().soon();
     if (!pull.lease.empty()) {
         static_cast<void>(co_await shielded(images.layers().give_back(pull.lease)));
     }

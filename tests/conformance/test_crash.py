@@ -15,7 +15,7 @@ import time
 
 from lying_registry import Blob, LyingRegistry, tar_of
 
-from harness import (STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check,
+from harness import (ENGINE, STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check,
                      contains, equal, eventually, import_busybox, main)
 
 
@@ -76,14 +76,47 @@ def killed_in_the_middle_of_a_pull(directory):
         last.stall = 100_000
         pulling = engine.spawn("pull", name)
         check(registry.stalled.wait(60), "the last layer is on its way")
+        whole = 0
+        while whole < 2:
+            whole += b"Pull complete" in pulling.stdout.readline()
         engine.kill()
         pulling.communicate()
         registry.release.set()
         last.stall = None
         engine.start()
         equal(engine.out("images", "-q", name), "", "half an image is none")
+        registry.requests.clear()
         engine.docker("pull", name)
+        if ENGINE == "davit":
+            blobs = [path.rsplit("/", 1)[1] for path in registry.requests if "/blobs/" in path]
+            fetched = [Blob(layer).digest in blobs for layer in layers]
+            equal(fetched, [False, False, True], "layers fetched again")
         engine.docker("rmi", name)
+
+
+@case("davit")
+def pruned_after_half_a_pull(directory):
+    """Layers that wait for the rest of their image can be had back."""
+    layers = [tar_of((f"file{number}", tarfile.REGTYPE, b"x" * 5000)) for number in range(3)]
+    with LyingRegistry() as registry, engine_in(directory, "half") as engine:
+        folder = engine.data_root / "overlay" / "layers"
+        before = len(list(folder.iterdir()))
+        records = engine.records()
+        name = registry.image("broken", [Blob(layer) for layer in layers])
+        registry.blobs[Blob(layers[-1]).digest].stall = 100
+        pulling = engine.spawn("pull", name)
+        whole = 0
+        while whole < 2:
+            whole += b"Pull complete" in pulling.stdout.readline()
+        pulling.kill()
+        pulling.communicate()
+        eventually(lambda: b"image_pull" not in engine.api("GET", "/davit/jobs").body,
+                   "the pull is cancelled")
+        equal(len(list(folder.iterdir())) - before, 2, "layers that wait")
+        pruned = engine.api("POST", "/images/prune").json
+        equal(pruned["SpaceReclaimed"], 2 * 5000, "bytes that they held")
+        equal(len(list(folder.iterdir())), before, "layers after it")
+        eventually(lambda: engine.records() == records, "no record is left")
 
 
 def killed_while_running(engine):

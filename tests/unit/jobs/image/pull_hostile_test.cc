@@ -1,6 +1,7 @@
 // Goal: whatever a registry sends, a pull ends with the image or with an error and nothing left
 // behind. Method: one wrong thing per case; afterwards disk and database are compared with each
 // other.
+#include "jobs/image/prune.h"
 #include "tests/unit/drivers/graph/driver_support.h"
 #include "tests/unit/jobs/image/image_support.h"
 
@@ -27,6 +28,9 @@ Error refused(World& world) {
     const auto pulled = world.pull("1");
     REQUIRE_FALSE(pulled);
     CHECK_FALSE(world.progress.said("Digest: "));
+    ImagePrune prune;
+    prune.admits = [](const ImageConfig&) { return true; };
+    REQUIRE(world.run(image_prune(*world.images, std::move(prune))));
     world.check_clean(0);
     return pulled.error();
 }
