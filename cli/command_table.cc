@@ -25,6 +25,7 @@ constexpr const Command* table[] = {
     &save_command,
     &images_command,
     &image_inspect_command,
+    &history_command,
     &image_prune_command,
     &tag_command,
     &rmi_command,

@@ -124,6 +124,30 @@ std::string seconds_text(WallTime time) {
     return fmt::format("{}.{:09}", value / 1'000'000'000, value % 1'000'000'000);
 }
 
+/// In local time, with that fraction of the second.
+std::string rfc3339_local(WallTime time, std::string_view fraction) {
+    const auto seconds = static_cast<std::time_t>(unix_nanoseconds(time) / 1'000'000'000);
+    tm fields{};
+    if (::localtime_r(&seconds, &fields) == nullptr) {
+        return std::string(zero_time_text);
+    }
+    std::string zone = "Z";
+    if (fields.tm_gmtoff != 0) {
+        const long minutes = std::labs(fields.tm_gmtoff) / 60;
+        zone = fmt::format(
+            "{}{:02}:{:02}", fields.tm_gmtoff < 0 ? '-' : '+', minutes / 60, minutes % 60);
+    }
+    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{}{}",
+                       fields.tm_year + 1900,
+                       fields.tm_mon + 1,
+                       fields.tm_mday,
+                       fields.tm_hour,
+                       fields.tm_min,
+                       fields.tm_sec,
+                       fraction,
+                       zone);
+}
+
 }  // namespace
 
 Result<std::int64_t> size_parse(std::string_view text) {
@@ -338,27 +362,11 @@ std::string date_text(WallTime time) {
 }
 
 std::string local_time_text(WallTime time) {
-    const std::int64_t value = unix_nanoseconds(time);
-    const auto seconds = static_cast<std::time_t>(value / 1'000'000'000);
-    tm fields{};
-    if (::localtime_r(&seconds, &fields) == nullptr) {
-        return std::string(zero_time_text);
-    }
-    std::string zone = "Z";
-    if (fields.tm_gmtoff != 0) {
-        const long minutes = std::labs(fields.tm_gmtoff) / 60;
-        zone = fmt::format(
-            "{}{:02}:{:02}", fields.tm_gmtoff < 0 ? '-' : '+', minutes / 60, minutes % 60);
-    }
-    return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09}{}",
-                       fields.tm_year + 1900,
-                       fields.tm_mon + 1,
-                       fields.tm_mday,
-                       fields.tm_hour,
-                       fields.tm_min,
-                       fields.tm_sec,
-                       value % 1'000'000'000,
-                       zone);
+    return rfc3339_local(time, fmt::format(".{:09}", unix_nanoseconds(time) % 1'000'000'000));
+}
+
+std::string local_second_text(WallTime time) {
+    return rfc3339_local(time, "");
 }
 
 }  // namespace davit::cli

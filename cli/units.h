@@ -43,4 +43,7 @@ std::string date_text(WallTime time);
 /// "2026-01-02T15:04:05.000000006+01:00" in local time; "Z" for UTC.
 std::string local_time_text(WallTime time);
 
+/// The same without the fraction: "2026-01-02T15:04:05+01:00".
+std::string local_second_text(WallTime time);
+
 }  // namespace davit::cli

@@ -14,6 +14,7 @@ extern const Command export_command;
 extern const Command gc_command;
 extern const Command graph_check_command;
 extern const Command graph_show_command;
+extern const Command history_command;
 extern const Command image_inspect_command;
 extern const Command image_pin_command;
 extern const Command image_prune_command;

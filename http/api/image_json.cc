@@ -4,13 +4,13 @@
 
 #include "graph/image_config.h"
 #include "graph/image_store.h"
-#include "graph/layer_store.h"
 #include "graph/tag_store.h"
 #include "http/api/duration.h"
 #include "http/api/graph_data.h"
 #include "http/api/image_filter.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
+#include "jobs/image/history.h"
 
 namespace davit::api {
 
@@ -205,39 +205,25 @@ Result<std::string> image_inspect_json(const ApiContext& context) {
 }
 
 Result<std::string> image_history_json(const ApiContext& context) {
-    struct Sized {
-        ImageView view;
-        std::vector<std::uint64_t> bytes;  // Of each layer, lowest first.
-    };
-
-    TRY(const Sized image, context.daemon.graph->view([&](const ReadTxn& txn) -> Result<Sized> {
-        Sized sized;
-        TRY(sized.view, view_find(txn, context.params.get("name")));
-        for (const LayerPlace& place : layer_places(sized.view.config.diff_ids)) {
-            TRY(const auto layer, layer_find(txn, place));
-            sized.bytes.push_back(layer ? layer->unpacked_bytes : 0);
-        }
-        return sized;
-    }));
-    const std::vector<HistoryEntry>& history = image.view.config.history;
-    std::size_t layer = image.bytes.size();
+    TRY(const std::vector<HistoryRow> rows,
+        context.daemon.graph->view([&](const ReadTxn& txn) -> Result<std::vector<HistoryRow>> {
+            TRY(const ImageMatch match, image_resolve(txn, context.params.get("name")));
+            return davit::image_history(txn, match.id);
+        }));
     std::string body;
     JsonWriter json(body);
     json.begin_array();
-    for (std::size_t i = history.size(); i-- > 0;) {
-        const HistoryEntry& entry = history[i];
-        const std::uint64_t size = entry.empty_layer || layer == 0 ? 0 : image.bytes[--layer];
-        const bool top = i + 1 == history.size();
-        const auto created = rfc3339_parse(entry.created);
-        json.begin_object().key("Id").string(top ? image.view.record.id.str() : "<missing>");
+    for (const HistoryRow& row : rows) {
+        const auto created = rfc3339_parse(row.created);
+        json.begin_object().key("Id").string(row.image.empty() ? "<missing>" : row.image.str());
         json.key("Created").number(created ? unix_nanoseconds(*created) / 1'000'000'000 : 0);
-        json.key("CreatedBy").string(entry.created_by).key("Tags");
-        if (top && !image.view.tags.empty()) {
-            json.strings(image.view.tags);
-        } else {
+        json.key("CreatedBy").string(row.created_by).key("Tags");
+        if (row.tags.empty()) {
             json.null();
+        } else {
+            json.strings(row.tags);
         }
-        json.key("Size").number(size).key("Comment").string(entry.comment).end_object();
+        json.key("Size").number(row.size).key("Comment").string(row.comment).end_object();
     }
     json.end_array();
     return body;

@@ -17,7 +17,7 @@ Result<std::string> image_usage_json(const ApiContext& context, const GraphSizes
 /// GET /images/{name}/json. Errors: not_found.
 Result<std::string> image_inspect_json(const ApiContext& context);
 
-/// GET /images/{name}/history. Errors: not_found.
+/// GET /images/{name}/history: what image_history() gives. Errors: not_found; corrupt.
 Result<std::string> image_history_json(const ApiContext& context);
 
 }  // namespace davit::api

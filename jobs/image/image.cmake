@@ -1,6 +1,7 @@
 # davit_image_jobs: pulling, importing, loading, saving and removing images.
 add_library(davit_image_jobs STATIC
     ${CMAKE_CURRENT_LIST_DIR}/config_change.cc
+    ${CMAKE_CURRENT_LIST_DIR}/history.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_names.cc
     ${CMAKE_CURRENT_LIST_DIR}/import.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_decode.cc

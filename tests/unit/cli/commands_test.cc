@@ -94,6 +94,39 @@ TEST_CASE("images") {
               .out.find("sha256:0123456789abcdef\n") == 0);
 }
 
+TEST_CASE("history") {
+    Loop loop;
+    FakeDaemon daemon;
+    ::setenv("TZ", "UTC", 1);
+    ::tzset();
+    daemon.answer("GET /images/a:1/history", 200, R"([
+        {"Id":"sha256:0123456789abcdef","Created":1136214245,"Size":0,"Tags":["a:1"],
+         "Comment":"c","CreatedBy":"CMD\t[\"sh\", \"-c\", \"something longer than fits here\"]"},
+        {"Id":"<missing>","Created":0,"Size":4261550,"Tags":null,"Comment":"",
+         "CreatedBy":"ADD file"}])");
+    CHECK(cli_run(daemon, {"history", "--format", "{{.ID}}|{{.CreatedBy}}|{{.Size}}", "a:1"}).out ==
+          "0123456789ab|CMD [\"sh\", \"-c\", \"something longer than fits…|0B\n"
+          "<missing>|ADD file|4.26MB\n");
+    CHECK(cli_run(daemon, {"image", "history", "-H=false", "--no-trunc", "a:1"}).out ==
+          "IMAGE                     CREATED AT             CREATED BY"
+          "                                            SIZE      COMMENT\n"
+          "sha256:0123456789abcdef   2006-01-02T15:04:05Z   CMD [\"sh\", \"-c\", \"something longer"
+          " than fits here\"]   0         c\n"
+          "<missing>                 1970-01-01T00:00:00Z   ADD file"
+          "                                              4261550   \n");
+    CHECK(
+        cli_run(daemon, {"history", "a:1"}).out.find("IMAGE          CREATED        CREATED BY") ==
+        0);
+    CHECK(cli_run(daemon, {"history", "--format", "{{.CreatedSince}}", "a:1"})
+              .out.find(" years ago\nN/A\n") != std::string::npos);
+    CHECK(cli_run(daemon, {"history", "-q", "a:1"}).out == "0123456789ab\n<missing>\n");
+    CHECK(cli_run(daemon, {"history", "-q", "--format", "{{.Size}}", "a:1"}).out == "0B\n4.26MB\n");
+    daemon.answer("GET /images/b/history", 404, R"({"message":"No such image: b:latest"})");
+    const CliResult unknown = cli_run(daemon, {"history", "b"});
+    CHECK(unknown.code == 1);
+    CHECK(unknown.err.find("No such image: b:latest") != std::string::npos);
+}
+
 TEST_CASE("rmi and tag") {
     Loop loop;
     FakeDaemon daemon;

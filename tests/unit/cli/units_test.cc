@@ -93,6 +93,8 @@ TEST_CASE("units: points in time") {
     CHECK(timestamp_of("2006-01-02T15:04") == "1136207040.000000000");
     CHECK(local_time_text(wall_from_unix_nanoseconds(1'136'207'040'000'000'007)) ==
           "2006-01-02T15:04:00.000000007+02:00");
+    CHECK(local_second_text(wall_from_unix_nanoseconds(1'136'207'040'999'999'999)) ==
+          "2006-01-02T15:04:00+02:00");
     ::setenv("TZ", "UTC", 1);
     ::tzset();
     CHECK(date_text(wall_from_unix_nanoseconds(1'136'214'245'000'000'000)) ==
