@@ -166,4 +166,19 @@ int platform_match(const Platform& wanted, const Platform& offered) {
     return match_architecture(want, offer);
 }
 
+Result<void> platform_require(std::string_view image,
+                              const Platform& wanted,
+                              const Platform& actual) {
+    if (platform_match(wanted, actual) > 0) {
+        return ok;
+    }
+    return Error(ErrorKind::not_found,
+                 std::string("image with reference ")
+                     .append(image)
+                     .append(" was found but does not match the specified platform: wanted ")
+                     .append(wanted.str())
+                     .append(", actual: ")
+                     .append(actual.str()));
+}
+
 }  // namespace davit

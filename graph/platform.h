@@ -38,4 +38,10 @@ Result<Platform> platform_parse(std::string_view text);
 /// v1.
 int platform_match(const Platform& wanted, const Platform& offered);
 
+/// Refuse an image that is for another platform. Takes: image, as the client named it.
+/// Errors: not_found, in Docker's words: its command line pulls then, docker-py knows the text.
+Result<void> platform_require(std::string_view image,
+                              const Platform& wanted,
+                              const Platform& actual);
+
 }  // namespace davit

@@ -35,15 +35,19 @@ Result<FoundImage> image_find(Daemon& daemon, const std::string& name) {
     });
 }
 
-Result<void> platform_check(const std::string& wanted, const FoundImage& image) {
-    if (wanted.empty()) {
-        return ok;
+/// An image for another platform is refused if one was asked for; else there is a warning, and the
+/// kernel may know how to run it (binfmt_misc). A config that names none is taken for the host's.
+Result<void> platform_check(const ContainerCreateRequest& request,
+                            const Platform& actual,
+                            std::vector<std::string>& warnings) {
+    if (!request.platform.empty()) {
+        TRY(const Platform wanted, platform_parse(request.platform));
+        return platform_require(request.config.image, wanted, actual);
     }
-    TRY(const Platform platform, platform_parse(wanted));
-    if (platform_match(platform, image.config.platform) == 0) {
-        return Error(ErrorKind::not_found,
-                     "image with reference " + image.record.id.str() +
-                         " was found but does not match the specified platform: wanted " + wanted);
+    if (!actual.architecture.empty() && platform_match(platform_host(), actual) == 0) {
+        warnings.push_back("The requested image's platform (" + actual.str() +
+                           ") does not match the detected host platform (" + platform_host().str() +
+                           ") and no specific platform was requested");
     }
     return ok;
 }
@@ -136,8 +140,8 @@ Task<void> bind_sources_check(const ContainerRecord& record) {
 Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
     job.phases().begin("resolve");
     CO_TRY(const FoundImage image, image_find(daemon, request.config.image));
-    CO_CHECK(platform_check(request.platform, image));
     ContainerCreated created;
+    CO_CHECK(platform_check(request, image.config.platform, created.warnings));
     CO_TRY(ContainerRecord record,
            record_make(daemon, std::move(request), image, created.warnings));
     CO_CHECK(co_await bind_sources_check(record));

@@ -3,6 +3,7 @@
 
 #include "cli/archive_file.h"
 #include "cli/commands/commands.h"
+#include "cli/platform_query.h"
 #include "cli/progress.h"
 #include "cli/stdio_stream.h"
 #include "cli/terminal.h"
@@ -14,11 +15,14 @@ namespace {
 
 struct SaveOptions {
     std::string output;
+    std::string platform;
 };
 
 constexpr Flag save_flags[] = {
     flag<SaveOptions, &SaveOptions::output>(
         "output", 'o', "string", "Write to a file, instead of STDOUT"),
+    flag<SaveOptions, &SaveOptions::platform>(
+        "platform", 0, "string", "Platform that the images must be for (os/arch[/variant])"),
 };
 
 Task<int> save(Context& context, SaveOptions options, Arguments arguments) {
@@ -28,6 +32,7 @@ Task<int> save(Context& context, SaveOptions options, Arguments arguments) {
     for (const std::string& name : arguments) {
         call.query.add("names", name);
     }
+    CO_CHECK(platform_query_add(call, options.platform));
     CO_TRY(ApiStream stream, co_await api->open(std::move(call)));
     CO_CHECK(co_await archive_receive(context, std::move(stream), options.output));
     co_return 0;
@@ -35,12 +40,15 @@ Task<int> save(Context& context, SaveOptions options, Arguments arguments) {
 
 struct LoadOptions {
     std::string input;
+    std::string platform;
     bool quiet = false;
 };
 
 constexpr Flag load_flags[] = {
     flag<LoadOptions, &LoadOptions::input>(
         "input", 'i', "string", "Read from a tar archive file, instead of STDIN"),
+    flag<LoadOptions, &LoadOptions::platform>(
+        "platform", 0, "string", "Load only what is for this platform (os/arch[/variant])"),
     flag<LoadOptions, &LoadOptions::quiet>("quiet", 'q', "", "Suppress the load output"),
 };
 
@@ -57,6 +65,7 @@ Task<int> load(Context& context, LoadOptions options, Arguments /*arguments*/) {
     ApiCall call{"POST", "/images/load"};
     const bool quiet = options.quiet || !is_terminal(context.fds().out);
     call.query.add("quiet", quiet ? "1" : "0");
+    CO_CHECK(platform_query_add(call, options.platform));
     call.producer = [&input](std::span<char> buffer) { return input.read(buffer); };
     CO_TRY(ApiStream stream, co_await api->open(std::move(call)));
     ProgressDisplay display(context.out, false);

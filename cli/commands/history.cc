@@ -3,6 +3,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/list_printer.h"
+#include "cli/platform_query.h"
 #include "cli/table_writer.h"
 #include "cli/units.h"
 #include "http/json_reader.h"
@@ -15,6 +16,7 @@ struct HistoryOptions {
     std::string format;
     bool human = true;
     bool no_trunc = false;
+    std::string platform;
     bool quiet = false;
 };
 
@@ -24,6 +26,8 @@ constexpr Flag history_flags[] = {
     flag<HistoryOptions, &HistoryOptions::human>(
         "human", 'H', "", "Print sizes and dates in human readable format (default true)"),
     flag<HistoryOptions, &HistoryOptions::no_trunc>("no-trunc", 0, "", "Do not shorten anything"),
+    flag<HistoryOptions, &HistoryOptions::platform>(
+        "platform", 0, "string", "Platform that the image must be for (os/arch[/variant])"),
     flag<HistoryOptions, &HistoryOptions::quiet>("quiet", 'q', "", "Show only image IDs"),
 };
 
@@ -79,6 +83,7 @@ Result<ListRow> row_of(const JsonValue& step, const HistoryOptions& options, Wal
 Task<int> history(Context& context, HistoryOptions options, Arguments arguments) {
     CO_TRY(ApiClient * api, context.api());
     ApiCall call{"GET", "/images/" + percent_encode(arguments[0], true) + "/history"};
+    CO_CHECK(platform_query_add(call, options.platform));
     CO_TRY(const std::string body, co_await api->call(std::move(call)));
     CO_TRY(const JsonDocument document, JsonDocument::parse(body));
     CO_TRY(const std::vector<JsonValue> steps, document.root().as_array());

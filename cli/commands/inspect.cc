@@ -5,6 +5,7 @@
 #include "cli/container_api.h"
 #include "cli/format_template.h"
 #include "cli/json_text.h"
+#include "cli/platform_query.h"
 
 namespace davit::cli {
 
@@ -12,6 +13,7 @@ namespace {
 
 struct InspectOptions {
     std::string format;
+    std::string platform;
     bool size = false;
     std::string type;
 };
@@ -27,6 +29,8 @@ constexpr Flag inspect_flags[] = {
 constexpr Flag image_inspect_flags[] = {
     flag<InspectOptions, &InspectOptions::format>(
         "format", 'f', "string", "json, or a template like '{{.Config.Cmd}}'"),
+    flag<InspectOptions, &InspectOptions::platform>(
+        "platform", 0, "string", "Platform that the image must be for (os/arch[/variant])"),
 };
 
 constexpr Flag container_inspect_flags[] = {
@@ -45,7 +49,8 @@ Task<std::string> inspect_as(ApiClient& api,
     if (type == "container" && options.size) {
         call.query.add("size", "1");
     }
-    return api.call(std::move(call));
+    CO_CHECK(platform_query_add(call, options.platform));
+    co_return co_await api.call(std::move(call));
 }
 
 /// The JSON of what has this name. Errors: not_found if nothing has.

@@ -3,10 +3,9 @@
 
 #include "cli/auth_config.h"
 #include "cli/commands/commands.h"
+#include "cli/platform_query.h"
 #include "cli/progress.h"
-#include "graph/platform.h"
 #include "graph/reference.h"
-#include "http/json_writer.h"
 
 namespace davit::cli {
 
@@ -29,19 +28,6 @@ constexpr Flag push_flags[] = {
 /// The header of somebody without credentials: "{}".
 constexpr std::string_view nobody_header = "e30=";
 
-Result<std::string> platform_json(const std::string& text) {
-    TRY(const Platform platform, platform_parse(text));
-    std::string out;
-    JsonWriter json(out);
-    json.begin_object().key("architecture").string(platform.architecture);
-    json.key("os").string(platform.os);
-    if (!platform.variant.empty()) {
-        json.key("variant").string(platform.variant);
-    }
-    json.end_object();
-    return out;
-}
-
 Task<int> push(Context& context, PushOptions options, Arguments arguments) {
     CO_TRY(ApiClient * api, context.api());
     CO_TRY(Reference reference, Reference::parse(arguments[0]));
@@ -62,10 +48,7 @@ Task<int> push(Context& context, PushOptions options, Arguments arguments) {
     if (!options.all_tags) {
         call.query.add("tag", reference.has_digest() ? reference.digest().str() : reference.tag());
     }
-    if (!options.platform.empty()) {
-        CO_TRY(std::string platform, platform_json(options.platform));
-        call.query.add("platform", std::move(platform));
-    }
+    CO_CHECK(platform_query_add(call, options.platform));
     call.headers.add("X-Registry-Auth",
                      auth.header.empty() ? std::string(nobody_header) : auth.header);
     CO_TRY(ApiStream stream, co_await api->open(std::move(call)));

@@ -1,6 +1,7 @@
 // Images as archives: GET /images/get, GET /images/{name}/get, POST /images/load.
 #include "http/api/handlers.h"
 #include "http/api/image_event.h"
+#include "http/api/platform_json.h"
 #include "http/api/progress_response.h"
 #include "jobs/daemon.h"
 #include "jobs/engine.h"
@@ -13,16 +14,8 @@ namespace davit::api {
 
 namespace {
 
-Result<void> platform_absent(const ApiContext& context) {
-    if (!context.query.get("platform").empty()) {
-        return Error(ErrorKind::unsupported,
-                     "platform is not supported here: an image is kept for one platform only");
-    }
-    return ok;
-}
-
 Task<void> save(ApiContext& context, SaveRequest request) {
-    CO_CHECK(platform_absent(context));
+    CO_TRY(request.platform, platform_json_parse(context.query.get("platform")));
     SaveOutput output = [&context](std::string_view bytes) -> Task<void> {
         if (!context.response.started()) {
             CO_CHECK(co_await context.response.begin(200, "application/x-tar"));
@@ -45,10 +38,10 @@ Task<void> save(ApiContext& context, SaveRequest request) {
     co_return co_await context.response.end();
 }
 
-Task<void> load(ApiContext& context, bool quiet, ProgressSink& sink) {
+Task<void> load(ApiContext& context, LoadOptions options, ProgressSink& sink) {
     JobSource body(context.job);
     CO_TRY(const std::vector<LoadedImage> loaded,
-           co_await davit::image_load(*context.daemon.images, body, quiet, sink));
+           co_await davit::image_load(*context.daemon.images, body, std::move(options), sink));
     for (const LoadedImage& one : loaded) {
         const std::string id = one.image.str();
         image_event(context.daemon, "load", id, id, image_labels(context.daemon, one.image));
@@ -59,9 +52,11 @@ Task<void> load(ApiContext& context, bool quiet, ProgressSink& sink) {
 }  // namespace
 
 Task<void> image_load(ApiContext& context) {
-    CO_CHECK(platform_absent(context));
+    LoadOptions options;
+    options.quiet = context.query.boolean("quiet");
+    CO_TRY(options.platform, platform_json_parse(context.query.get("platform")));
     ProgressResponse progress(context);
-    co_return co_await progress.carry(load(context, context.query.boolean("quiet"), progress));
+    co_return co_await progress.carry(load(context, std::move(options), progress));
 }
 
 Task<void> image_get(ApiContext& context) {

@@ -8,6 +8,7 @@
 #include "http/api/duration.h"
 #include "http/api/graph_data.h"
 #include "http/api/image_filter.h"
+#include "http/api/platform_json.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 #include "jobs/image/history.h"
@@ -172,10 +173,18 @@ Result<std::string> image_usage_json(const ApiContext& context, const GraphSizes
 }
 
 Result<std::string> image_inspect_json(const ApiContext& context) {
+    TRY(const std::optional<Platform> wanted, platform_json_parse(context.query.get("platform")));
+    if (wanted && context.query.boolean("manifests")) {
+        return Error(ErrorKind::invalid_argument,
+                     "conflicting options: manifests and platform options cannot both be set");
+    }
     TRY(const ImageView view, context.daemon.graph->view([&](const ReadTxn& txn) {
         return view_find(txn, context.params.get("name"));
     }));
     const Platform& platform = view.config.platform;
+    if (wanted) {
+        TRY_VOID(platform_require(view.name, *wanted, platform));
+    }
     std::string body;
     JsonWriter json(body);
     json.begin_object().key("Id").string(view.record.id.str());
@@ -205,11 +214,15 @@ Result<std::string> image_inspect_json(const ApiContext& context) {
 }
 
 Result<std::string> image_history_json(const ApiContext& context) {
-    TRY(const std::vector<HistoryRow> rows,
-        context.daemon.graph->view([&](const ReadTxn& txn) -> Result<std::vector<HistoryRow>> {
-            TRY(const ImageMatch match, image_resolve(txn, context.params.get("name")));
-            return davit::image_history(txn, match.id);
-        }));
+    TRY(const std::optional<Platform> wanted, platform_json_parse(context.query.get("platform")));
+    const auto read = [&](const ReadTxn& txn) -> Result<std::vector<HistoryRow>> {
+        TRY(const ImageView view, view_find(txn, context.params.get("name")));
+        if (wanted) {
+            TRY_VOID(platform_require(view.name, *wanted, view.config.platform));
+        }
+        return davit::image_history(txn, view.record.id);
+    };
+    TRY(const std::vector<HistoryRow> rows, context.daemon.graph->view(read));
     std::string body;
     JsonWriter json(body);
     json.begin_array();

@@ -14,10 +14,12 @@ Result<std::string> image_list_json(const ApiContext& context);
 /// by graph_sizes().
 Result<std::string> image_usage_json(const ApiContext& context, const GraphSizes& sizes);
 
-/// GET /images/{name}/json. Errors: not_found.
+/// GET /images/{name}/json. Errors: not_found, also for another platform than asked for;
+/// invalid_argument (platform).
 Result<std::string> image_inspect_json(const ApiContext& context);
 
-/// GET /images/{name}/history: what image_history() gives. Errors: not_found; corrupt.
+/// GET /images/{name}/history: what image_history() gives. Errors: as that, and as
+/// image_inspect_json().
 Result<std::string> image_history_json(const ApiContext& context);
 
 }  // namespace davit::api

@@ -74,6 +74,11 @@ Task<void> image_tag(ApiContext& context) {
 
 Task<void> image_remove(ApiContext& context) {
     CO_TRY(ImageRemove request, image_remove_request(context.daemon));
+    if (context.query.contains("platforms")) {
+        co_return Error(ErrorKind::unsupported,
+                        "platforms is not supported here: an image is kept for one platform only, "
+                        "remove it as a whole");
+    }
     request.text = context.params.get("name");
     request.force = context.query.boolean("force");
     request.prune_parents = !context.query.boolean("noprune");

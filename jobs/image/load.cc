@@ -45,7 +45,7 @@ class MemberSource final : public LayerSource {
 struct Load {
     ImageService& images;
     ArchiveStream archive;
-    bool quiet;
+    LoadOptions options;
     ProgressSink& progress;
     std::map<std::string, std::string, std::less<>> documents;
     std::size_t documents_bytes = 0;
@@ -102,7 +102,7 @@ Task<void> layer_take(Load& load, std::string path, std::string first) {
     LayerWatcher watcher;
     watcher.received = [&load, &message, total](std::uint64_t bytes) {
         message.count = ProgressCount{bytes, total};
-        if (!load.quiet) {
+        if (!load.options.quiet) {
             load.progress.update(message);
         }
     };
@@ -235,11 +235,15 @@ Result<Loaded> assemble(const Load& load) {
         const auto found = load.documents.find(path_resolve(load, path));
         return found == load.documents.end() ? nullptr : &found->second;
     };
-    TRY(std::vector<LoadImage> images, load_images(documents));
+    const std::optional<Platform>& wanted = load.options.platform;
+    TRY(std::vector<LoadImage> images, load_images(documents, wanted));
     Loaded loaded;
     std::set<Digest> diffs;
     for (LoadImage& image : images) {
         TRY(const ImageConfig config, image_config_parse(image.config));
+        if (wanted && platform_match(*wanted, config.platform) == 0) {
+            continue;
+        }
         TRY(const std::vector<LayerHandle> layers, layers_of(load, image, config));
         for (const LayerHandle& layer : layers) {
             if (diffs.insert(layer->place.diff_id).second) {
@@ -299,12 +303,24 @@ Task<Loaded> load_all(Load& load) {
 
 Task<std::vector<LoadedImage>> image_load(ImageService& images,
                                           LayerSource& archive,
-                                          bool quiet,
+                                          LoadOptions options,
                                           ProgressSink& progress) {
-    Load load{images, ArchiveStream(archive, load_entries_max), quiet, progress, {}, 0, {}, {}};
+    Load load{images,
+              ArchiveStream(archive, load_entries_max),
+              std::move(options),
+              progress,
+              {},
+              0,
+              {},
+              {}};
     Result<Loaded> loaded = co_await load_all(load);
     if (!loaded) {
         co_return archive_error(std::move(loaded).error());
+    }
+    if (loaded->images.empty() && load.options.platform) {
+        co_return Error(ErrorKind::not_found,
+                        "requested platform (" + load.options.platform->str() +
+                            ") not found: image might be filtered out");
     }
     for (const LoadedImage& image : loaded->images) {
         ProgressMessage message;

@@ -5,8 +5,10 @@
 /// into a staged layer at once, small files are kept in memory, and only when all has been seen do
 /// the documents among them say which layers belong to which image. What no image wants is thrown
 /// away. So nothing is spooled to disk, and memory has a bound.
+#include <optional>
 #include <vector>
 
+#include "graph/platform.h"
 #include "graph/reference.h"
 #include "jobs/image/layer_pipeline.h"
 #include "jobs/image/progress.h"
@@ -28,17 +30,23 @@ struct LoadedImage {
     std::vector<Reference> names;
 };
 
+struct LoadOptions {
+    /// Do not tell how far each layer is.
+    bool quiet = false;
+    std::optional<Platform> platform;
+};
+
 /// POST /images/load. Tells "Loading layer" of each layer, and "Loaded image: X" of each name.
 ///
 /// Takes:  an archive, plain, gzip or zstd: Docker's own form or an OCI image layout; its layers
-///         plain, gzip or zstd.
-/// Errors: invalid_argument (the archive, with what is wrong in it); resource_exhausted;
-/// unsupported
-///         (xz, bzip2).
+///         plain, gzip or zstd. platform: load only what is for it; nothing: of an index what is
+///         for the host, and else everything.
+/// Errors: invalid_argument (the archive, with what is wrong in it); not_found (nothing for the
+///         platform); resource_exhausted; unsupported (xz, bzip2).
 /// Cancel: up to the last transaction. On an error nothing of the archive is left behind.
 Task<std::vector<LoadedImage>> image_load(ImageService& images,
                                           LayerSource& archive,
-                                          bool quiet,
+                                          LoadOptions options,
                                           ProgressSink& progress);
 
 }  // namespace davit

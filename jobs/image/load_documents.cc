@@ -79,43 +79,65 @@ Result<std::optional<Reference>> oci_name(const Descriptor& descriptor) {
     return std::optional<Reference>(name.has_digest() ? name : name.with_default_tag());
 }
 
-/// The image manifest that a descriptor stands for: of an index, the one for this host that the
-/// archive has.
-Result<ImageManifest> oci_manifest(const LoadDocuments& documents, Descriptor descriptor) {
+/// The entries of an index that suit, and whose manifests the archive has; best first.
+std::vector<Descriptor> candidates_here(const LoadDocuments& documents,
+                                        const ImageIndex& index,
+                                        const Platform& wanted) {
+    Result<std::vector<Descriptor>> suitable = index_candidates(index, wanted);
+    std::vector<Descriptor> here = suitable ? *std::move(suitable) : std::vector<Descriptor>();
+    std::erase_if(here, [&](const Descriptor& candidate) {
+        return documents(load_blob_path(candidate.digest)) == nullptr;
+    });
+    return here;
+}
+
+/// The image manifest that a descriptor stands for: of an index, the one for the platform that the
+/// archive has. Nothing if a platform is asked for and the index has none for it.
+Result<std::optional<ImageManifest>> oci_manifest(const LoadDocuments& documents,
+                                                  Descriptor descriptor,
+                                                  const std::optional<Platform>& wanted) {
     for (std::size_t depth = 0; depth < limits::pull_manifests_max; ++depth) {
         const std::string path = load_blob_path(descriptor.digest);
         TRY(const std::string* text, document(documents, "manifest", path));
         TRY(Manifest manifest, manifest_parse(*text, descriptor.media_type));
         if (auto* image = std::get_if<ImageManifest>(&manifest)) {
-            return std::move(*image);
+            return std::optional<ImageManifest>(std::move(*image));
         }
-        TRY(std::vector<Descriptor> candidates,
-            index_candidates(std::get<ImageIndex>(manifest), platform_host()));
-        const auto here = std::ranges::find_if(candidates, [&](const Descriptor& candidate) {
-            return documents(load_blob_path(candidate.digest)) != nullptr;
-        });
-        if (here == candidates.end()) {
+        const auto& index = std::get<ImageIndex>(manifest);
+        std::vector<Descriptor> here =
+            candidates_here(documents, index, wanted.value_or(platform_host()));
+        if (here.empty() && wanted) {
+            return std::optional<ImageManifest>();
+        }
+        if (here.empty()) {
+            TRY([[maybe_unused]] const auto suitable, index_candidates(index, platform_host()));
             return missing("any manifest of index", path);
         }
-        descriptor = std::move(*here);
+        descriptor = std::move(here.front());
     }
     return Error(ErrorKind::invalid_argument, "invalid archive: indexes are nested too deep");
 }
 
-Result<std::vector<LoadImage>> oci_images(const LoadDocuments& documents, const std::string& text) {
+Result<std::vector<LoadImage>> oci_images(const LoadDocuments& documents,
+                                          const std::string& text,
+                                          const std::optional<Platform>& wanted) {
     TRY(Manifest top, manifest_parse(text, "application/vnd.oci.image.index.v1+json"));
     std::vector<LoadImage> images;
     std::map<Digest, std::size_t> by_config;
     for (Descriptor& descriptor : std::get<ImageIndex>(top).manifests) {
         TRY(const std::optional<Reference> name, oci_name(descriptor));
-        TRY(const ImageManifest manifest, oci_manifest(documents, std::move(descriptor)));
-        const auto [at, is_new] = by_config.emplace(manifest.config.digest, images.size());
+        TRY(const std::optional<ImageManifest> manifest,
+            oci_manifest(documents, std::move(descriptor), wanted));
+        if (!manifest) {
+            continue;
+        }
+        const auto [at, is_new] = by_config.emplace(manifest->config.digest, images.size());
         if (is_new) {
             LoadImage image;
-            const std::string path = load_blob_path(manifest.config.digest);
+            const std::string path = load_blob_path(manifest->config.digest);
             TRY(const std::string* config, document(documents, "config", path));
             image.config = *config;
-            for (const Descriptor& layer : manifest.layers) {
+            for (const Descriptor& layer : manifest->layers) {
                 image.layer_paths.push_back(load_blob_path(layer.digest));
             }
             images.push_back(std::move(image));
@@ -143,13 +165,14 @@ std::optional<Digest> load_blob_digest(std::string_view clean_path) {
     return digest ? std::optional<Digest>(*std::move(digest)) : std::nullopt;
 }
 
-Result<std::vector<LoadImage>> load_images(const LoadDocuments& documents) {
+Result<std::vector<LoadImage>> load_images(const LoadDocuments& documents,
+                                           const std::optional<Platform>& wanted) {
     // An archive that has both has the same in both; Docker's has the names as Docker wants them.
     if (const std::string* text = documents("manifest.json")) {
         return docker_images(documents, *text);
     }
     if (const std::string* text = documents("index.json")) {
-        return oci_images(documents, *text);
+        return oci_images(documents, *text, wanted);
     }
     if (documents("repositories") != nullptr) {
         return Error(ErrorKind::unsupported,

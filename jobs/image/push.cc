@@ -319,16 +319,6 @@ Result<std::vector<TaggedImage>> tags_find(const ReadTxn& txn, const Reference& 
     return found;
 }
 
-Result<void> platform_check(const PushRequest& request, const PushImage& image) {
-    if (!request.platform || platform_match(*request.platform, image.config.platform) > 0) {
-        return ok;
-    }
-    return Error(ErrorKind::not_found,
-                 "image with reference " + request.reference.familiar() +
-                     " was found but does not provide the specified platform (" +
-                     request.platform->str() + "): it is for " + image.config.platform.str());
-}
-
 /// Every repository of the target's registry that a layer may be mounted from.
 std::vector<std::string> mounts_of(const PushImage& image, const Reference& target) {
     std::vector<std::string> paths;
@@ -357,7 +347,10 @@ Task<void> image_push(ImageService& images, PushRequest request, ProgressSink& p
     for (const TaggedImage& one : tags) {
         const auto read = [&one](const ReadTxn& txn) { return push_image_read(txn, one.image); };
         CO_TRY(PushImage image, images.db().view(read));
-        CO_CHECK(platform_check(request, image));
+        if (request.platform) {
+            CO_CHECK(
+                platform_require(one.tagged.familiar(), *request.platform, image.config.platform));
+        }
         RegistrySubject subject{one.tagged.familiar_name(), one.tagged.familiar()};
         CO_TRY(RegistryRepository repository,
                RegistryRepository::make(images.registry(),

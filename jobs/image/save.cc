@@ -25,6 +25,7 @@ constexpr std::string_view layer_type = "application/vnd.oci.image.layer.v1.tar"
 struct SavedImage {
     Digest id;
     std::string config;
+    Platform platform;
     std::vector<Digest> diff_ids;
     std::set<Reference> tags;
     std::string manifest;
@@ -57,6 +58,7 @@ Result<void> image_add(const ReadTxn& txn,
         image.id = id;
         TRY(image.config, image_config_bytes(txn, id));
         TRY(ImageConfig config, image_config_parse(image.config));
+        image.platform = std::move(config.platform);
         image.diff_ids = std::move(config.diff_ids);
         found = images.insert(images.end(), std::move(image));
     }
@@ -98,6 +100,18 @@ Result<std::vector<SavedImage>> images_find(const ReadTxn& txn,
         TRY_VOID(image_add(txn, match.id, by_name ? match.reference : std::nullopt, images));
     }
     return images;
+}
+
+Result<void> platforms_check(const std::vector<SavedImage>& images,
+                             const std::optional<Platform>& wanted) {
+    for (const SavedImage& image : images) {
+        if (wanted) {
+            const std::string name =
+                image.tags.empty() ? image.id.str() : image.tags.begin()->familiar();
+            TRY_VOID(platform_require(name, *wanted, image.platform));
+        }
+    }
+    return ok;
 }
 
 void descriptor_write(JsonWriter& json,
@@ -300,6 +314,7 @@ Task<void> image_save(ImageService& images, SaveRequest request, SaveOutput outp
     if (save.images.empty()) {
         co_return Error(ErrorKind::invalid_argument, "no image is named");
     }
+    CO_CHECK(platforms_check(save.images, request.platform));
     std::vector<LayerPlace> places;
     for (const SavedImage& image : save.images) {
         const std::vector<LayerPlace> all = layer_places(image.diff_ids);

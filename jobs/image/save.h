@@ -7,10 +7,12 @@
 /// The same images under the same names give the same bytes: entries are sorted, belong to root and
 /// are of 1970.
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "graph/platform.h"
 #include "reactor/task.h"
 
 namespace davit {
@@ -23,10 +25,13 @@ using SaveOutput = std::function<Task<void>(std::string_view bytes)>;
 struct SaveRequest {
     /// Ids, references, or repositories: those stand for all their tags.
     std::vector<std::string> names;
+    /// What every image of them must be for.
+    std::optional<Platform> platform;
 };
 
 /// GET /images/get?names=.
-/// Errors: not_found "No such image: X"; unsupported (a layer that cannot be packed): both before
+/// Errors: not_found "No such image: X", or one for another platform; unsupported (a layer that
+/// cannot be packed): both before
 ///         the first byte; corrupt (a layer was changed on disk).
 /// Cancel: at every point.
 Task<void> image_save(ImageService& images, SaveRequest request, SaveOutput output);

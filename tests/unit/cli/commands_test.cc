@@ -127,6 +127,28 @@ TEST_CASE("history") {
     CHECK(unknown.err.find("No such image: b:latest") != std::string::npos);
 }
 
+TEST_CASE("the platform of images that are here goes as an object") {
+    Loop loop;
+    FakeDaemon daemon;
+    daemon.answer("GET /images/a/json", 200, "{}");
+    daemon.answer("GET /images/a/history", 200, "[]");
+    daemon.answer("GET /images/get", 200, "");
+    daemon.answer("POST /images/load", 200, "");
+    for (std::vector<std::string> words : {std::vector<std::string>{"image", "inspect", "a"},
+                                           std::vector<std::string>{"history", "a"},
+                                           std::vector<std::string>{"save", "a"},
+                                           std::vector<std::string>{"load"}}) {
+        words.insert(words.end(), {"--platform", "linux/arm"});
+        CAPTURE(words.front());
+        CHECK(cli_run(daemon, words).code == 0);
+        CHECK(daemon.requests.back().query().get("platform") ==
+              R"({"architecture":"arm","os":"linux","variant":"v7"})");
+        words.back() = "a b";
+        CHECK(cli_run(daemon, words).code == 1);
+    }
+    CHECK(daemon.requests.size() == 4);
+}
+
 TEST_CASE("rmi and tag") {
     Loop loop;
     FakeDaemon daemon;

@@ -202,3 +202,14 @@ TEST_CASE("platform spellings") {
     CHECK_FALSE(platform_parse("linux/arm/v7/x"));
     CHECK_FALSE(platform_parse("lin ux/arm"));
 }
+
+TEST_CASE("an image for another platform is refused in Docker's words") {
+    const Platform arm = *platform_parse("linux/arm/v6");
+    CHECK(platform_require("app:1", *platform_parse("linux/arm/v7"), arm));
+    const auto refused = platform_require("app:1", *platform_parse("linux/arm/v5"), arm);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind() == ErrorKind::not_found);
+    CHECK(refused.error().message() ==
+          "image with reference app:1 was found but does not match the specified platform: wanted "
+          "linux/arm/v5, actual: linux/arm/v6");
+}

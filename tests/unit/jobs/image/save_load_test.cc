@@ -39,7 +39,9 @@ Digest import(World& world, const std::string& name, const std::string& archive)
     return must(world.run(image_import(*world.images, request, source, world.progress)));
 }
 
-Result<std::string> save(World& world, std::vector<std::string> names) {
+Result<std::string> save(World& world,
+                         std::vector<std::string> names,
+                         const std::string& platform = "") {
     auto out = std::make_shared<std::string>();
     SaveOutput output = [out](std::string_view bytes) -> Task<void> {
         out->append(bytes);
@@ -47,6 +49,9 @@ Result<std::string> save(World& world, std::vector<std::string> names) {
     };
     SaveRequest request;
     request.names = std::move(names);
+    if (!platform.empty()) {
+        request.platform = must(platform_parse(platform));
+    }
     Result<void> saved = world.run(image_save(*world.images, request, output));
     if (!saved) {
         return saved.error();
@@ -56,10 +61,16 @@ Result<std::string> save(World& world, std::vector<std::string> names) {
 
 Result<std::vector<LoadedImage>> load(World& world,
                                       const std::string& archive,
-                                      bool quiet = false) {
+                                      bool quiet = false,
+                                      const std::string& platform = "") {
     TextSource source(archive);
     world.progress.messages.clear();
-    return world.run(image_load(*world.images, source, quiet, world.progress));
+    LoadOptions options;
+    options.quiet = quiet;
+    if (!platform.empty()) {
+        options.platform = must(platform_parse(platform));
+    }
+    return world.run(image_load(*world.images, source, options, world.progress));
 }
 
 std::vector<std::string> streams(const World& world) {
@@ -79,13 +90,14 @@ const std::string archive_two =
     ArchiveBuilder().directory("d").file("d/x", std::string(100'000, 'x')).build() +
     zero_blocks(18);
 
-std::string config_of(const std::vector<std::string>& layers) {
+std::string config_of(const std::vector<std::string>& layers,
+                      const std::string& architecture = "amd64") {
     std::string ids;
     for (const std::string& layer : layers) {
         ids += (ids.empty() ? "\"" : ",\"") + sha256_of(layer).str() + "\"";
     }
-    return R"({"architecture":"amd64","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[)" +
-           ids + "]}}";
+    return R"({"architecture":")" + architecture +
+           R"(","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[)" + ids + "]}}";
 }
 
 }  // namespace
@@ -237,6 +249,72 @@ TEST_CASE("archives in Docker's old form, in any order, compressed or not", "[lo
     World world;
     REQUIRE(load(world, build(true), true));
     CHECK_FALSE(world.progress.said("Loading layer", "1"));
+}
+
+TEST_CASE("of an archive only what is for a platform", "[load]") {
+    const std::string amd = config_of({archive_one});
+    const std::string arm = config_of({archive_two}, "arm64");
+    ArchiveBuilder archive;
+    archive.file("amd.json", amd).file("arm.json", arm);
+    archive.directory("1").file("1/layer.tar", archive_one);
+    archive.directory("2").file("2/layer.tar", archive_two);
+    archive.file("manifest.json",
+                 R"([{"Config":"amd.json","RepoTags":["amd:1"],"Layers":["1/layer.tar"]},)"
+                 R"({"Config":"arm.json","RepoTags":["arm:1"],"Layers":["2/layer.tar"]}])");
+    const std::string bytes = archive.build();
+    World world;
+    const auto loaded = load(world, bytes, false, "linux/arm64");
+    INFO((loaded ? "" : loaded.error().message()));
+    REQUIRE(loaded);
+    REQUIRE(loaded->size() == 1);
+    CHECK(loaded->front().image == sha256_of(arm));
+    CHECK(streams(world) == std::vector<std::string>{"Loaded image: arm:1\n"});
+    world.check_clean(1);
+    const auto none = load(world, bytes, false, "linux/s390x");
+    REQUIRE_FALSE(none);
+    CHECK(none.error().kind() == ErrorKind::not_found);
+    CHECK(none.error().message() ==
+          "requested platform (linux/s390x) not found: image might be filtered out");
+    world.check_clean(1);
+    CHECK(save(world, {"arm:1"}, "linux/arm64"));
+    const auto other = save(world, {"arm:1"}, "linux/amd64");
+    REQUIRE_FALSE(other);
+    CHECK(other.error().message() ==
+          "image with reference arm:1 was found but does not match the specified platform: wanted "
+          "linux/amd64, actual: linux/arm64");
+}
+
+TEST_CASE("of an index in an archive the platform asked for", "[load]") {
+    ArchiveBuilder archive;
+    const auto blob = [&archive](const std::string& text) {
+        archive.file("blobs/sha256/" + std::string(sha256_of(text).hex()), text);
+        return "\"digest\":\"" + sha256_of(text).str() +
+               "\",\"size\":" + std::to_string(text.size());
+    };
+    const auto entry = [&](const std::string& layer, const std::string& architecture) {
+        const std::string manifest =
+            R"({"schemaVersion":2,"config":{"mediaType":"application/vnd.oci.image.config.v1+json",)" +
+            blob(config_of({layer}, architecture)) +
+            R"(},"layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar",)" + blob(layer) +
+            "}]}";
+        return R"({"mediaType":"application/vnd.oci.image.manifest.v1+json",)" + blob(manifest) +
+               R"(,"platform":{"os":"linux","architecture":")" + architecture + R"("}})";
+    };
+    const std::string inner = R"({"schemaVersion":2,"manifests":[)" + entry(archive_one, "amd64") +
+                              "," + entry(archive_two, "s390x") + "]}";
+    archive.file(
+        "index.json",
+        R"({"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json",)" +
+            blob(inner) + R"(,"annotations":{"org.opencontainers.image.ref.name":"app:1"}}]})");
+    archive.file("oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+    const std::string bytes = archive.build();
+    World world;
+    const auto loaded = load(world, bytes, false, "linux/s390x");
+    INFO((loaded ? "" : loaded.error().message()));
+    REQUIRE(loaded);
+    CHECK(loaded->front().image == sha256_of(config_of({archive_two}, "s390x")));
+    CHECK(load(world, bytes, false, "linux/riscv64").error().kind() == ErrorKind::not_found);
+    world.check_clean(1);
 }
 
 TEST_CASE("an OCI layout, with compressed layers and an index in the index", "[load]") {
