@@ -1,6 +1,7 @@
 #include "http/registry/blob_reader.h"
 
 #include <algorithm>
+#include <cassert>
 #include <charconv>
 
 #include "reactor/timer.h"
@@ -29,18 +30,20 @@ std::optional<std::uint64_t> content_range_start(std::string_view value) {
 }  // namespace
 
 BlobReader::BlobReader(RegistryRepository& repository, BlobDescriptor blob)
-    : repository_(&repository), blob_(std::move(blob)) {}
+    : repository_(&repository), blob_(std::move(blob)), part_{0, blob_.bytes} {}
 
-void BlobReader::restart() {
-    response_.reset();
-    offset_ = progress_mark_ = 0;
-    attempts_ = 0;
-    resumed_ = range_refused_ = false;
+BlobReader::BlobReader(RegistryRepository& repository, BlobDescriptor blob, BlobPart part)
+    : repository_(&repository),
+      blob_(std::move(blob)),
+      part_(part),
+      offset_(part.begin),
+      progress_mark_(part.begin) {
+    assert(part.begin < part.end && part.end <= blob_.bytes);
 }
 
 Task<std::size_t> BlobReader::read(std::span<char> buffer) {
     for (;;) {
-        if (!response_ && offset_ == blob_.bytes) {
+        if (!response_ && offset_ == part_.end) {
             co_return std::size_t{0};
         }
         if (!response_) {
@@ -61,20 +64,20 @@ Task<std::size_t> BlobReader::read(std::span<char> buffer) {
         }
         // The body's end, as the other side framed it.
         response_.reset();
-        if (offset_ < blob_.bytes) {
+        if (offset_ < part_.end) {
             CO_CHECK(co_await pause_or_fail(Error(ErrorKind::unavailable,
                                                   "the registry sent " + std::to_string(offset_) +
-                                                      " of " + std::to_string(blob_.bytes) +
+                                                      " of " + std::to_string(part_.end) +
                                                       " bytes of blob " + blob_.digest.str())));
         }
     }
 }
 
 Result<std::size_t> BlobReader::take(std::size_t got) {
-    if (got > blob_.bytes - offset_) {
+    if (got > part_.end - offset_) {
         response_.reset();
         return Error(ErrorKind::corrupt,
-                     "the registry sent more than the " + std::to_string(blob_.bytes) +
+                     "the registry sent more than the " + std::to_string(part_.end) +
                          " bytes of blob " + blob_.digest.str());
     }
     offset_ += got;
@@ -94,8 +97,10 @@ Task<RegistryResponse> BlobReader::request() {
     Headers headers;
     // Compressed again on the way, lengths and ranges would count other bytes.
     headers.set("Accept-Encoding", "identity");
-    if (offset_ > 0 && !range_refused_) {
-        headers.set("Range", "bytes=" + std::to_string(offset_) + "-");
+    if ((offset_ > 0 || is_part()) && !range_refused_) {
+        headers.set("Range",
+                    "bytes=" + std::to_string(offset_) + "-" +
+                        (is_part() ? std::to_string(part_.end - 1) : std::string()));
     }
     if (url_index_ > 0) {
         return repository_->get_url(blob_.urls[url_index_ - 1], std::move(headers));
@@ -107,14 +112,17 @@ Task<void> BlobReader::answered(RegistryResponse answer) {
     const int status = answer.response.status();
     if (status == 206) {
         const std::string_view range = answer.response.head.headers.get("Content-Range");
-        if (offset_ == 0 || content_range_start(range) != offset_) {
+        if ((offset_ == 0 && !is_part()) || content_range_start(range) != offset_) {
             co_return Error(
                 ErrorKind::corrupt,
                 "the registry answered another range than was asked for: " + std::string(range));
         }
-        resumed_ = true;
+        resumed_ = resumed_ || offset_ > part_.begin;
         response_.emplace(std::move(answer.response));
         co_return ok;
+    }
+    if ((status == 200 || status == 416) && is_middle()) {
+        co_return Error(ErrorKind::unsupported, "the registry does not give parts of blobs");
     }
     if (status == 200) {
         const std::optional<std::uint64_t> bytes = answer.response.body_bytes();
@@ -126,6 +134,7 @@ Task<void> BlobReader::answered(RegistryResponse answer) {
                                 std::to_string(blob_.bytes));
         }
         response_.emplace(std::move(answer.response));
+        part_.end = blob_.bytes;
         if (offset_ > 0) {
             // It does not know ranges: all of it again.
             resumed_ = true;

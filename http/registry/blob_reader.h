@@ -21,24 +21,36 @@ struct BlobDescriptor {
     std::vector<std::string> urls;
 };
 
+/// The bytes of a blob from begin on, up to and without end.
+struct BlobPart {
+    std::uint64_t begin = 0;
+    std::uint64_t end = 0;
+};
+
 class BlobReader {
   public:
     /// The repository must outlive the reader.
     BlobReader(RegistryRepository& repository, BlobDescriptor blob);
 
-    /// At least one byte into buffer (not empty); 0 once all of the blob was given.
+    /// For a part of the blob, not empty. From a registry that sends all of it whatever the range:
+    /// a part from the blob's beginning becomes the whole blob (is_part() then says so), one up to
+    /// its end skips what comes before, any other is refused.
+    BlobReader(RegistryRepository& repository, BlobDescriptor blob, BlobPart part);
+
+    /// At least one byte into buffer (not empty); 0 once all of the blob, or part, was given.
     /// Errors: corrupt (more bytes than announced, or a range that was not asked for); unavailable
     /// or
-    ///         timed_out, after all attempts; as registry_error(); cancelled.
+    ///         timed_out, after all attempts; unsupported (a part in the middle, and no ranges
+    ///         there); as registry_error(); cancelled.
     Task<std::size_t> read(std::span<char> buffer);
 
     std::uint64_t offset() const { return offset_; }
 
+    /// What read() gives ends before the blob does.
+    bool is_part() const { return part_.end < blob_.bytes; }
+
     /// Some of the bytes came by a resumed transfer, which may have mixed two different blobs.
     bool resumed() const { return resumed_; }
-
-    /// From the beginning again.
-    void restart();
 
   private:
     Task<void> connect();
@@ -48,8 +60,11 @@ class BlobReader {
     Task<void> pause_or_fail(Error error);
     Result<std::size_t> take(std::size_t got);
 
+    bool is_middle() const { return part_.begin > 0 && is_part(); }
+
     RegistryRepository* repository_;
     BlobDescriptor blob_;
+    BlobPart part_;
     std::optional<ClientResponse> response_;
     std::uint64_t offset_ = 0;
     std::uint64_t progress_mark_ = 0;  ///< The offset when attempts_ was last set to 0.

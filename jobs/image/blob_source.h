@@ -3,7 +3,7 @@
 /// outlive the pull or push that it was made for.
 #include <memory>
 
-#include "http/registry/blob_reader.h"
+#include "http/registry/blob_ranges.h"
 #include "jobs/image/layer_pipeline.h"
 
 namespace davit {
@@ -20,6 +20,23 @@ class BlobSource final : public LayerSource {
   private:
     std::shared_ptr<RegistryRepository> repository_;
     BlobReader reader_;
+};
+
+/// The same by several transfers at a time, for large blobs. To be closed.
+class BlobRangesSource final : public LayerSource {
+  public:
+    BlobRangesSource(std::shared_ptr<RegistryRepository> repository, BlobDescriptor blob)
+        : repository_(std::move(repository)), ranges_(*repository_, std::move(blob)) {}
+
+    Task<std::size_t> read(std::span<char> buffer) override { return ranges_.read(buffer); }
+
+    bool resumed() const override { return ranges_.resumed(); }
+
+    Task<void> close() override { return ranges_.close(); }
+
+  private:
+    std::shared_ptr<RegistryRepository> repository_;
+    BlobRanges ranges_;
 };
 
 }  // namespace davit

@@ -28,6 +28,9 @@ class LayerSource {
 
     /// The bytes came in several transfers: if they are wrong, another try may be right.
     virtual bool resumed() const { return false; }
+
+    /// End what goes on in the background; nothing is read afterwards. Never fails.
+    virtual Task<void> close() { co_return ok; }
 };
 
 /// How far a layer is. Calls come from the loop, for every buffer.

@@ -115,6 +115,7 @@ Task<LayerHandle> LayerPool::bring(LayerFlight& flight) {
         std::unique_ptr<LayerSource> source = wanted.open();
         Result<void> filled =
             co_await fill(layer, *source, expected, wanted.blob_bytes, std::move(watcher));
+        static_cast<void>(co_await shielded(source->close()));
         if (filled) {
             if (wanted.keep_early && !sync_.boot().empty()) {
                 auto keep = [place = wanted.place](WriteTxn& txn) {

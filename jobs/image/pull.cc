@@ -109,6 +109,9 @@ LayerWanted layer_wanted(const Pull& pull, const Descriptor& layer, const LayerP
         blob.urls = layer.urls;
     }
     wanted.open = [repository = pull.repository, blob]() -> std::unique_ptr<LayerSource> {
+        if (blob.bytes >= limits::blob_ranges_bytes_min && blob.urls.empty()) {
+            return std::make_unique<BlobRangesSource>(repository, blob);
+        }
         return std::make_unique<BlobSource>(repository, blob);
     };
     return wanted;

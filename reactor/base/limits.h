@@ -70,6 +70,13 @@ inline constexpr std::uint64_t layer_bytes_max = 1024ULL * 1024 * 1024 * 1024;
 inline constexpr int zstd_window_log_max = 27;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
+/// From this size on a blob comes in several transfers at a time: where one connection is slow,
+/// whether by its window or by what an object store gives one client, several are faster.
+inline constexpr std::uint64_t blob_ranges_bytes_min = 32 * 1024 * 1024;
+/// What one of them fetches at a time, and how many there are: 8 MiB of memory for a layer, so that
+/// three downloads take no more than all other buffers of a pull.
+inline constexpr std::size_t blob_piece_bytes = 2 * 1024 * 1024;
+inline constexpr std::size_t blob_pieces_max = 4;
 /// Layers of pulls that are in memory at a time: being unpacked, with or without still being
 /// downloaded. With one more than the line above, the next download begins while a layer is
 /// unpacked. 13 MiB, or with the largest zstd windows 525 MiB.

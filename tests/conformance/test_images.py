@@ -4,8 +4,11 @@ Goal: what the registry holds is what containers see, byte by byte, and refusals
 that clients match.
 """
 
+import io
 import json
+import os
 import re
+import tarfile
 import time
 import urllib.request
 
@@ -131,6 +134,28 @@ def tags_put(registry, repository, tags):
         urllib.request.urlopen(urllib.request.Request(
             f"{base}/{repository}/manifests/{tag}", data=manifest, method="PUT",
             headers={"Content-Type": oci.MANIFEST_TYPE})).close()
+
+
+@case()
+def a_large_layer(engine, registry):
+    """Large enough that davit fetches it in pieces, several at a time."""
+    data = os.urandom(40 * 1024 * 1024 + 12345)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("data")
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    name = f"{registry.name('large')}:1"
+    engine.docker("import", "-", name, stdin=buffer.getvalue())
+    engine.docker("push", "-q", name)
+    engine.docker("rmi", name)
+    engine.docker("pull", "-q", name)
+    engine.docker("create", "--name", "large", name, "none")
+    exported = engine.docker("export", "large", text=False).stdout
+    with tarfile.open(fileobj=io.BytesIO(exported)) as archive:
+        check(archive.extractfile("data").read() == data, "every byte")
+    engine.docker("rm", "large")
+    engine.docker("rmi", name)
 
 
 @case()
