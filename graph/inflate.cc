@@ -1,15 +1,12 @@
 #include "graph/inflate.h"
 
-#include <zstd.h>
-#include <zstd_errors.h>
-
 #include <algorithm>
 #include <array>
 #include <cassert>
 #include <cstring>
 #include <string>
 
-#include <isa-l/igzip_lib.h>
+#include "graph/inflate_decoder.h"
 
 namespace davit {
 
@@ -23,7 +20,6 @@ struct Magic {
 constexpr Magic magics[] = {
     {Compression::gzip, {"\x1f\x8b\x08", 3}},
     {Compression::zstd, {"\x28\xb5\x2f\xfd", 4}},
-    {Compression::bzip2, {"BZh", 3}},
     {Compression::xz,
      {"\xfd"
       "7zXZ\0",
@@ -33,27 +29,33 @@ constexpr Magic magics[] = {
 /// zstd's skippable frames have sixteen magic numbers: 0x184D2A50 to 0x184D2A5F, little endian.
 constexpr std::string_view skippable_tail{"\x2a\x4d\x18", 3};
 
-struct ZstdFree {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
+/// bzip2's, a digit between them; the second is the start of a block's magic number, or of the
+/// trailer's in an empty stream. "BZh" alone may be a file's name at the start of an archive.
+constexpr std::string_view bzip2_head = "BZh";
+constexpr std::string_view bzip2_tails[] = {"1A", "\x17r"};
 
 /// Bytes that detection may hold back: the longest magic number.
 constexpr std::size_t magic_bytes_max = 6;
 
-/// ISA-L counts in 32 bits.
-constexpr std::size_t slice_bytes_max = 1U << 30;
-
-std::string gzip_error_text(int code) {
-    switch (code) {
-        case ISAL_INCORRECT_CHECKSUM:
-            return "gzip: checksum or length does not match";
-        case ISAL_INVALID_WRAPPER:
-            return "gzip: bad header";
-        case ISAL_UNSUPPORTED_METHOD:
-            return "gzip: unknown compression method";
-        default:
-            return "gzip: damaged data";
+/// Whether start is, or may become, the start of a bzip2 stream; nothing while that is open.
+std::optional<bool> bzip2_detect(std::string_view start) {
+    const std::string_view head = start.substr(0, bzip2_head.size());
+    if (head != bzip2_head) {
+        return bzip2_head.starts_with(head) ? std::nullopt : std::optional(false);
     }
+    start.remove_prefix(head.size());
+    if (!start.empty() && (start[0] < '1' || start[0] > '9')) {
+        return false;
+    }
+    const std::string_view tail = start.substr(std::min<std::size_t>(start.size(), 1));
+    bool open = false;
+    for (const std::string_view wanted : bzip2_tails) {
+        if (tail == wanted) {
+            return true;
+        }
+        open = open || wanted.starts_with(tail);
+    }
+    return open ? std::nullopt : std::optional(false);
 }
 
 }  // namespace
@@ -91,33 +93,29 @@ std::optional<Compression> compression_detect(std::span<const std::uint8_t> firs
         }
         open = open || skippable_tail.starts_with(tail);
     }
-    return open ? std::nullopt : std::optional(Compression::none);
+    const std::optional<bool> bzip2 = bzip2_detect(start);
+    if (bzip2 && *bzip2) {
+        return Compression::bzip2;
+    }
+    return open || !bzip2 ? std::nullopt : std::optional(Compression::none);
 }
 
 struct Inflate::State {
-    explicit State(std::uint64_t bytes_max) : output_bytes_max(bytes_max) {}
-
-    enum class Gzip : std::uint8_t { between, inside, padding };
+    State(std::uint64_t bytes_max, Compressions kinds)
+        : output_bytes_max(bytes_max), allowed(kinds) {}
 
     std::uint64_t output_bytes_max;
+    Compressions allowed;
     std::uint64_t output_bytes = 0;
     std::optional<Compression> compression;
     std::array<std::uint8_t, magic_bytes_max> first{};  ///< Held back until the kind is known.
     std::size_t first_size = 0;
     std::size_t first_used = 0;
-    Gzip gzip_state = Gzip::between;
-    std::unique_ptr<inflate_state> gzip;
-    std::unique_ptr<ZSTD_DCtx, ZstdFree> zstd;
-    bool zstd_inside = false;
+    std::unique_ptr<InflateDecoder> decoder;  ///< None for what is not compressed.
     std::optional<Error> failed;
 
     Result<InflateProgress> decode(std::span<const std::uint8_t> input,
                                    std::span<std::uint8_t> output);
-    Result<InflateProgress> gzip_decode(std::span<const std::uint8_t> input,
-                                        std::span<std::uint8_t> output);
-    Result<void> gzip_between(std::span<const std::uint8_t>& input);
-    Result<InflateProgress> zstd_decode(std::span<const std::uint8_t> input,
-                                        std::span<std::uint8_t> output);
     Result<InflateProgress> step(std::span<const std::uint8_t> input,
                                  std::span<std::uint8_t> output);
     Result<void> open();
@@ -135,112 +133,35 @@ std::size_t Inflate::State::detect(std::span<const std::uint8_t> input) {
 }
 
 Result<void> Inflate::State::open() {
+    const bool archive_only = *compression == Compression::bzip2 || *compression == Compression::xz;
+    if (archive_only && allowed != Compressions::archive) {
+        return Error(ErrorKind::unsupported,
+                     std::string("a layer in a registry cannot be compressed with ")
+                         .append(compression_name(*compression)));
+    }
     switch (*compression) {
         case Compression::none:
             return ok;
         case Compression::gzip:
-            gzip = std::make_unique<inflate_state>();
-            isal_inflate_init(gzip.get());
+            decoder = inflate_gzip();
             return ok;
         case Compression::zstd:
-            zstd.reset(ZSTD_createDCtx());
-            ZSTD_DCtx_setParameter(zstd.get(), ZSTD_d_windowLogMax, limits::zstd_window_log_max);
+            decoder = inflate_zstd();
             return ok;
         case Compression::bzip2:
+            decoder = inflate_bzip2();
+            return ok;
         case Compression::xz:
-            break;
+            decoder = inflate_xz();
+            return ok;
     }
-    return Error(
-        ErrorKind::unsupported,
-        std::string(compression_name(*compression)).append(" compression is not supported"));
-}
-
-/// Between members: the next one, zero padding, or garbage.
-Result<void> Inflate::State::gzip_between(std::span<const std::uint8_t>& input) {
-    if (gzip_state == Gzip::between && input[0] != 0) {
-        isal_inflate_reset(gzip.get());
-        gzip->crc_flag = ISAL_GZIP;
-        gzip_state = Gzip::inside;
-        return ok;
-    }
-    gzip_state = Gzip::padding;
-    const auto end =
-        std::find_if(input.begin(), input.end(), [](std::uint8_t b) { return b != 0; });
-    if (end != input.end()) {
-        return Error(ErrorKind::corrupt, "gzip: garbage after the end of the data");
-    }
-    input = {};
     return ok;
-}
-
-Result<InflateProgress> Inflate::State::gzip_decode(std::span<const std::uint8_t> input,
-                                                    std::span<std::uint8_t> output) {
-    static std::uint8_t nothing = 0;
-    const auto whole = input;
-    std::size_t produced = 0;
-    while (produced < output.size()) {
-        if (gzip_state != Gzip::inside) {
-            if (input.empty()) {
-                break;
-            }
-            TRY_VOID(gzip_between(input));
-            continue;
-        }
-        const std::size_t in = std::min(input.size(), slice_bytes_max);
-        const std::size_t out = std::min(output.size() - produced, slice_bytes_max);
-        // ISA-L does not write through next_in; its field just is not const.
-        gzip->next_in = in == 0 ? &nothing : const_cast<std::uint8_t*>(input.data());
-        gzip->avail_in = static_cast<std::uint32_t>(in);
-        gzip->next_out = output.data() + produced;
-        gzip->avail_out = static_cast<std::uint32_t>(out);
-        const int code = isal_inflate(gzip.get());
-        if (code < 0 || code == ISAL_NEED_DICT) {
-            return Error(ErrorKind::corrupt, gzip_error_text(code));
-        }
-        const std::size_t consumed = in - gzip->avail_in;
-        const std::size_t made = out - gzip->avail_out;
-        input = input.subspan(consumed);
-        produced += made;
-        if (gzip->block_state == ISAL_BLOCK_FINISH) {
-            gzip_state = Gzip::between;
-        } else if (consumed == 0 && made == 0) {
-            break;
-        }
-    }
-    return InflateProgress{whole.size() - input.size(), produced};
-}
-
-Result<InflateProgress> Inflate::State::zstd_decode(std::span<const std::uint8_t> input,
-                                                    std::span<std::uint8_t> output) {
-    ZSTD_inBuffer in{input.data(), input.size(), 0};
-    ZSTD_outBuffer out{output.data(), output.size(), 0};
-    while (out.pos < out.size) {
-        const std::size_t in_before = in.pos;
-        const std::size_t out_before = out.pos;
-        if (in.pos == in.size && !zstd_inside) {
-            break;
-        }
-        const std::size_t hint = ZSTD_decompressStream(zstd.get(), &out, &in);
-        if (ZSTD_isError(hint) != 0) {
-            const bool window = ZSTD_getErrorCode(hint) == ZSTD_error_frameParameter_windowTooLarge;
-            return Error(window ? ErrorKind::resource_exhausted : ErrorKind::corrupt,
-                         std::string("zstd: ").append(ZSTD_getErrorName(hint)));
-        }
-        zstd_inside = hint != 0;
-        if (in.pos == in_before && out.pos == out_before) {
-            break;
-        }
-    }
-    return InflateProgress{in.pos, out.pos};
 }
 
 Result<InflateProgress> Inflate::State::decode(std::span<const std::uint8_t> input,
                                                std::span<std::uint8_t> output) {
-    if (*compression == Compression::gzip) {
-        return gzip_decode(input, output);
-    }
-    if (*compression == Compression::zstd) {
-        return zstd_decode(input, output);
+    if (decoder) {
+        return decoder->step(input, output);
     }
     const std::size_t size = std::min(input.size(), output.size());
     if (size != 0) {
@@ -280,8 +201,8 @@ Result<InflateProgress> Inflate::State::step(std::span<const std::uint8_t> input
     return total;
 }
 
-Inflate::Inflate(std::uint64_t output_bytes_max)
-    : state_(std::make_unique<State>(output_bytes_max)) {}
+Inflate::Inflate(std::uint64_t output_bytes_max, Compressions allowed)
+    : state_(std::make_unique<State>(output_bytes_max, allowed)) {}
 
 Inflate::Inflate(Inflate&&) noexcept = default;
 Inflate& Inflate::operator=(Inflate&&) noexcept = default;
@@ -304,13 +225,10 @@ Result<void> Inflate::finish() const {
     if (state_->failed) {
         return Error(*state_->failed);
     }
-    const bool undecided = !state_->compression && state_->first_size != 0;
-    if (undecided || state_->gzip_state == State::Gzip::inside || state_->zstd_inside) {
-        return Error(ErrorKind::corrupt,
-                     std::string(undecided ? "stream" : compression_name(*state_->compression))
-                         .append(": unexpected end of the data"));
+    if (!state_->compression && state_->first_size != 0) {
+        return Error(ErrorKind::corrupt, "stream: unexpected end of the data");
     }
-    return ok;
+    return state_->decoder ? state_->decoder->finish() : Result<void>(ok);
 }
 
 Compression Inflate::compression() const {

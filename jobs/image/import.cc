@@ -14,9 +14,6 @@ Error archive_error(Error error) {
     if (error.kind() == ErrorKind::corrupt) {
         return std::move(error).with_kind(ErrorKind::invalid_argument);
     }
-    if (error.kind() == ErrorKind::unsupported && error.errno_value() == 0) {
-        return Error(ErrorKind::unsupported, error.message() + ": decompress the archive first");
-    }
     return error;
 }
 
@@ -37,6 +34,7 @@ Task<Digest> image_import(ImageService& images,
     watcher.received_all = [] {};
     watcher.unpacked = [](std::uint64_t) {};
     LayerExpected anything;
+    anything.compressions = Compressions::archive;
     progress.phase("layer");
     Result<LayerHandle> unpacked =
         co_await images.layers().unpack(archive, std::move(anything), std::move(watcher));

@@ -21,7 +21,8 @@ Error digest_mismatch(const char* what, const Digest& expected, const Digest& go
 LayerDecode::LayerDecode(LayerExpected expected)
     : expected_(std::move(expected)),
       blob_hasher_(algorithm_of(expected_.blob)),
-      diff_hasher_(algorithm_of(expected_.diff_id)) {}
+      diff_hasher_(algorithm_of(expected_.diff_id)),
+      inflate_(limits::layer_bytes_max, expected_.compressions) {}
 
 void LayerDecode::hash_blob(std::span<const std::uint8_t> bytes) {
     blob_hasher_.update(bytes);

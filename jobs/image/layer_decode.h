@@ -17,6 +17,7 @@ namespace davit {
 struct LayerExpected {
     Digest blob;
     Digest diff_id;
+    Compressions compressions = Compressions::layer;
 };
 
 struct LayerDecoded {

@@ -85,7 +85,7 @@ Task<LayerHandle> LayerPool::bring(LayerFlight& flight) {
     if (unpacking_.free() == 0 || downloads_.free() == 0) {
         progress.step("Waiting");
     }
-    const LayerExpected expected{wanted.blob, wanted.place.diff_id};
+    const LayerExpected expected{wanted.blob, wanted.place.diff_id, Compressions::layer};
     // Before a download's turn, which the next layer takes as soon as this one has all its bytes:
     // so it is what bounds the memory of all layers together.
     CO_TRY(const Semaphore::Permit room, co_await unpacking_.acquire());

@@ -110,6 +110,7 @@ Task<void> layer_take(Load& load, std::string path, std::string first) {
     watcher.unpacked = [](std::uint64_t) {};
     LayerExpected expected;
     expected.blob = load_blob_digest(path).value_or(Digest());
+    expected.compressions = Compressions::archive;
     MemberSource source(load.archive, first);
     Result<LayerHandle> layer =
         co_await load.images.layers().unpack(source, std::move(expected), std::move(watcher));

@@ -10,6 +10,7 @@ namespace davit {
 
 ArchiveStream::ArchiveStream(LayerSource& source, std::uint64_t entries_max)
     : source_(source),
+      inflate_(limits::layer_bytes_max, Compressions::archive),
       reader_(entries_max),
       compressed_(limits::layer_chunk_bytes),
       plain_(limits::layer_inflate_bytes) {}

@@ -68,6 +68,9 @@ inline constexpr unsigned extract_chunks_in_flight_max = 4;
 inline constexpr std::uint64_t layer_bytes_max = 1024ULL * 1024 * 1024 * 1024;
 /// The window a zstd frame may ask for, as a power of two: what `zstd --ultra -22` writes.
 inline constexpr int zstd_window_log_max = 27;
+/// What decoding one .xz stream may take: a dictionary as large as that window, and the decoder.
+/// `xz -9` writes what takes 65 MiB.
+inline constexpr std::uint64_t xz_memory_bytes_max = 130 * 1024 * 1024;
 /// Docker's default for parallel layer downloads, engine-wide.
 inline constexpr std::size_t downloads_parallel_max = 3;
 /// From this size on a blob comes in several transfers at a time: where one connection is slow,

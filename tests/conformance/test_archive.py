@@ -5,11 +5,13 @@ what is no archive leaves nothing; a daemon that dies while it loads leaves noth
 Method: images of awkward layers go around through files; identities and contents are compared.
 """
 
+import bz2
 import contextlib
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import shutil
 import subprocess
@@ -205,6 +207,44 @@ def podman_and_back(engine, layers):
     engine.docker("load", "-q", "-i", path)
     podman(engine.directory, "rmi", "-f", f"{layers}:latest")
     shutil.rmtree(engine.directory / "podman", ignore_errors=True)
+
+
+@case()
+def every_compression_loads(engine, layers):
+    """As people keep archives: whole, in several streams, with padding; and the archive of an import."""
+    tar = save(engine, engine.directory / "plain.tar", layers).read_bytes()
+    half = len(tar) // 2
+    packers = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+    if ENGINE == "davit":  # Docker 20 does not read it.
+        packers["zstd"] = lambda data: subprocess.run(["zstd", "-q", "-c"], input=data, check=True,
+                                                      capture_output=True).stdout
+    for name, pack in packers.items():
+        engine.docker("rmi", "-f", layers)
+        loaded = engine.out("load", "-q", stdin=pack(tar))
+        equal(loaded, f"Loaded image: {layers}:latest", name)
+        padding = bytes(8 if name == "xz" else 0)
+        engine.docker("rmi", "-f", layers)
+        loaded = engine.out("load", "-q", stdin=pack(tar[:half]) + padding + pack(tar[half:]))
+        equal(loaded, f"Loaded image: {layers}:latest", f"{name}, two streams")
+        made = io.BytesIO()
+        with tarfile.open(fileobj=made, mode="w") as archive:
+            member = tarfile.TarInfo(name)
+            archive.addfile(member)
+        engine.docker("import", "-", f"{name}:import", stdin=pack(made.getvalue()))
+        equal(engine.inspect(f"{name}:import")["RootFS"]["Layers"],
+              ["sha256:" + hashlib.sha256(made.getvalue()).hexdigest()], f"import of {name}")
+        engine.docker("rmi", f"{name}:import")
+
+
+@case("davit")
+def what_ends_too_early_or_too_late_is_named(engine, layers):
+    tar = save(engine, engine.directory / "plain.tar", layers).read_bytes()
+    for name, pack in (("gzip", gzip.compress), ("bzip2", bz2.compress), ("xz", lzma.compress)):
+        good = pack(tar)
+        cut = engine.docker("load", stdin=good[:len(good) - 30], status=1)
+        contains(cut.stderr, f"{name}: unexpected end of the data", "cut short")
+        behind = engine.docker("load", stdin=good + b"garbage behind", status=1)
+        contains(behind.stderr, f"{name}: garbage after the end of the data", "behind the end")
 
 
 def broken_archives(good):

@@ -1,5 +1,8 @@
 #include "tests/unit/graph/tar/tar_support.h"
 
+#include <bzlib.h>
+#include <lzma.h>
+
 #include <cstdio>
 #include <cstring>
 #include <stdexcept>
@@ -26,9 +29,10 @@ std::string fixture(const std::string& name) {
 Inflated inflate_all(std::string_view compressed,
                      std::size_t slice,
                      std::size_t output_bytes,
-                     std::uint64_t output_bytes_max) {
+                     std::uint64_t output_bytes_max,
+                     Compressions allowed) {
     Inflated result;
-    Inflate inflate(output_bytes_max);
+    Inflate inflate(output_bytes_max, allowed);
     std::vector<std::uint8_t> output(output_bytes);
     for (bool filled = false; !compressed.empty() || filled;) {
         const auto part = bytes_of(compressed.substr(0, slice));
@@ -47,10 +51,56 @@ Inflated inflate_all(std::string_view compressed,
     return result;
 }
 
+namespace {
+
+std::string bzip2_all(std::string_view bytes) {
+    // Small blocks, so that there are several.
+    constexpr int block_100k = 1;
+    auto size = static_cast<unsigned>(bytes.size() + bytes.size() / 100 + 600);
+    std::string result(size, '\0');
+    // libbz2's parameter just is not const.
+    const int code = ::BZ2_bzBuffToBuffCompress(result.data(),
+                                                &size,
+                                                const_cast<char*>(bytes.data()),
+                                                static_cast<unsigned>(bytes.size()),
+                                                block_100k,
+                                                0,
+                                                0);
+    if (code != BZ_OK) {
+        throw std::runtime_error("bzip2: " + std::to_string(code));
+    }
+    result.resize(size);
+    return result;
+}
+
+std::string xz_all(std::string_view bytes) {
+    std::string result(::lzma_stream_buffer_bound(bytes.size()), '\0');
+    void* out = result.data();
+    std::size_t size = 0;
+    const lzma_ret code = ::lzma_easy_buffer_encode(1,
+                                                    LZMA_CHECK_CRC64,
+                                                    nullptr,
+                                                    bytes_of(bytes).data(),
+                                                    bytes.size(),
+                                                    static_cast<std::uint8_t*>(out),
+                                                    &size,
+                                                    result.size());
+    if (code != LZMA_OK) {
+        throw std::runtime_error("xz: " + std::to_string(code));
+    }
+    result.resize(size);
+    return result;
+}
+
+}  // namespace
+
 std::string deflate_all(std::string_view bytes,
                         Compression compression,
                         std::size_t slice,
                         std::size_t output_bytes) {
+    if (compression == Compression::bzip2 || compression == Compression::xz) {
+        return compression == Compression::xz ? xz_all(bytes) : bzip2_all(bytes);
+    }
     Deflate deflate(compression);
     std::string result;
     std::vector<std::uint8_t> output(output_bytes);

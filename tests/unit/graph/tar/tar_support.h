@@ -30,8 +30,10 @@ struct Inflated {
 Inflated inflate_all(std::string_view compressed,
                      std::size_t slice = SIZE_MAX,
                      std::size_t output_bytes = 65536,
-                     std::uint64_t output_bytes_max = limits::layer_bytes_max);
+                     std::uint64_t output_bytes_max = limits::layer_bytes_max,
+                     Compressions allowed = Compressions::archive);
 
+/// Also in the forms that davit only reads (bzip2, xz): those whole, not in slices.
 std::string deflate_all(std::string_view bytes,
                         Compression compression,
                         std::size_t slice = SIZE_MAX,

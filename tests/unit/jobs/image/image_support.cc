@@ -48,7 +48,7 @@ FakeLayer layer_of(const std::string& archive, Compression compression) {
     layer.blob = archive;
     if (compression != Compression::none) {
         layer.blob = deflate_all(archive, compression);
-        layer.media_type += compression == Compression::gzip ? "+gzip" : "+zstd";
+        layer.media_type.append("+").append(compression_name(compression));
     }
     return layer;
 }

@@ -84,6 +84,25 @@ TEST_CASE("archives that are none, or climb out", "[hostile]") {
     CHECK(refused(world).kind() == ErrorKind::corrupt);
 }
 
+TEST_CASE("a layer in a compression that no media type stands for", "[hostile]") {
+    const Compression compression = GENERATE(Compression::bzip2, Compression::xz);
+    World world;
+    FakeLayer layer = layer_of(ArchiveBuilder().file("a", "1").build(), compression);
+    SECTION("its media type says so") {
+        world.content.add("1", {layer});
+        const Error error = refused(world);
+        CHECK(error.kind() == ErrorKind::unsupported);
+        CHECK(error.message().find(layer.media_type) != std::string::npos);
+    }
+    SECTION("its media type says gzip") {
+        layer.media_type = "application/vnd.oci.image.layer.v1.tar+gzip";
+        world.content.add("1", {layer});
+        const Error error = refused(world);
+        CHECK(error.kind() == ErrorKind::unsupported);
+        CHECK(error.message().find("cannot be compressed with") != std::string::npos);
+    }
+}
+
 TEST_CASE("sizes that are lies", "[hostile]") {
     World world;
     const FakeLayer layer = layer_of(archive);

@@ -220,7 +220,7 @@ TEST_CASE("archives in Docker's old form, in any order, compressed or not", "[lo
     const auto build = [&](bool layers_first) {
         ArchiveBuilder layers;
         layers.directory("1").file("1/VERSION", "1.0").file("1/layer.tar", archive_one);
-        layers.directory("2").file("2/layer.tar", layer_of(archive_two, Compression::gzip).blob);
+        layers.directory("2").file("2/layer.tar", layer_of(archive_two, Compression::xz).blob);
         layers.directory("3").symlink("3/layer.tar", "../1/layer.tar");
         ArchiveBuilder documents;
         documents.file("config.json", config);
@@ -232,8 +232,11 @@ TEST_CASE("archives in Docker's old form, in any order, compressed or not", "[lo
         return first.substr(0, first.size() - 2 * tar_block_bytes) + second;
     };
     for (const bool layers_first : {true, false}) {
-        for (const Compression compression :
-             {Compression::none, Compression::gzip, Compression::zstd}) {
+        for (const Compression compression : {Compression::none,
+                                              Compression::gzip,
+                                              Compression::zstd,
+                                              Compression::bzip2,
+                                              Compression::xz}) {
             World world;
             const auto loaded = load(world, layer_of(build(layers_first), compression).blob);
             INFO((loaded ? "" : loaded.error().message()));
@@ -422,9 +425,14 @@ TEST_CASE("what cannot be loaded leaves nothing", "[load]") {
         bad = ArchiveBuilder().file("repositories", "{}").build();
         kind = ErrorKind::unsupported;
     }
-    SECTION("compressed by what is not read") {
+    SECTION("compressed data that only starts well") {
         bad = "BZh91AY&SY" + std::string(100, 'x');
-        kind = ErrorKind::unsupported;
+        text = "bzip2: damaged data";
+    }
+    SECTION("compressed data cut short") {
+        const std::string packed = deflate_all(good, Compression::xz);
+        bad = packed.substr(0, packed.size() - 20);
+        text = "xz: unexpected end of the data";
     }
     const auto loaded = load(world, bad);
     REQUIRE_FALSE(loaded);
