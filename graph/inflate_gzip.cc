@@ -52,9 +52,8 @@ class GzipDecoder final : public InflateMembers {
         if (code < 0 || code == ISAL_NEED_DICT) {
             return corrupt(error_text(code));
         }
-        return MemberProgress{in - state_.avail_in,
-                              out - state_.avail_out,
-                              state_.block_state == ISAL_BLOCK_FINISH};
+        return MemberProgress{
+            in - state_.avail_in, out - state_.avail_out, state_.block_state == ISAL_BLOCK_FINISH};
     }
 
   private:

@@ -11,7 +11,8 @@ Error InflateMembers::corrupt(std::string_view what) const {
 
 /// Between members: the next one, zero padding, or garbage. Gives: bytes of padding.
 Result<std::size_t> InflateMembers::between(std::span<const std::uint8_t> input) {
-    const auto end = std::find_if(input.begin(), input.end(), [](std::uint8_t b) { return b != 0; });
+    const auto end =
+        std::find_if(input.begin(), input.end(), [](std::uint8_t b) { return b != 0; });
     const auto zeros = static_cast<std::size_t>(end - input.begin());
     padding_ += zeros;
     if (end == input.end()) {

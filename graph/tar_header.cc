@@ -70,23 +70,6 @@ class NumberReader {
     std::string_view name_;
 };
 
-/// Both sums are in the wild: old Sun and Solaris archivers added signed chars.
-bool checksum_matches(TarBlock block) {
-    const auto stored = tar_number_parse(field_bytes(block, tar_field::checksum));
-    if (!stored) {
-        return false;
-    }
-    if (*stored == tar_checksum(block)) {
-        return true;
-    }
-    std::int64_t sum = 0;
-    for (std::size_t i = 0; i < block.size(); ++i) {
-        const bool in_field = i - tar_field::checksum.offset < tar_field::checksum.size;
-        sum += in_field ? ' ' : static_cast<signed char>(block[i]);
-    }
-    return *stored == sum;
-}
-
 }  // namespace
 
 bool tar_block_is_zero(TarBlock block) {
@@ -102,6 +85,23 @@ std::uint32_t tar_checksum(TarBlock block) {
         sum -= byte;
     }
     return sum + static_cast<std::uint32_t>(' ' * tar_field::checksum.size);
+}
+
+bool tar_checksum_matches(TarBlock block) {
+    // Both sums are in the wild: old Sun and Solaris archivers added signed chars.
+    const auto stored = tar_number_parse(field_bytes(block, tar_field::checksum));
+    if (!stored) {
+        return false;
+    }
+    if (*stored == tar_checksum(block)) {
+        return true;
+    }
+    std::int64_t sum = 0;
+    for (std::size_t i = 0; i < block.size(); ++i) {
+        const bool in_field = i - tar_field::checksum.offset < tar_field::checksum.size;
+        sum += in_field ? ' ' : static_cast<signed char>(block[i]);
+    }
+    return *stored == sum;
 }
 
 std::optional<std::int64_t> tar_number_parse(std::span<const std::uint8_t> field) {
@@ -132,7 +132,7 @@ Result<TarHeader> tar_header_parse(TarBlock block) {
     TarHeader header;
     header.typeflag = static_cast<char>(block[tar_field::type.offset]);
     header.name = field_text(block, tar_field::name);
-    if (!checksum_matches(block)) {
+    if (!tar_checksum_matches(block)) {
         return header_error(header.name,
                             "header checksum does not match (not a tar archive, or damaged)");
     }

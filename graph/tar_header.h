@@ -82,6 +82,9 @@ Result<bool> tar_sparse_pairs_parse(TarBlock block,
                                     TarField extended,
                                     std::vector<TarSparseRegion>& regions);
 
+/// Whether this is a header at all: its checksum, of unsigned or of signed bytes, is right.
+bool tar_checksum_matches(TarBlock block);
+
 /// The unsigned sum of a block with its checksum field taken as spaces.
 std::uint32_t tar_checksum(TarBlock block);
 

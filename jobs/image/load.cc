@@ -65,7 +65,8 @@ bool is_layer(std::string_view first) {
         return false;
     }
     const TarBlock block = bytes.first<tar_block_bytes>();
-    return tar_block_is_zero(block) || tar_header_parse(block).has_value();
+    // A header that is wrong otherwise makes it a bad layer, which is for the extraction to say.
+    return tar_block_is_zero(block) || tar_checksum_matches(block);
 }
 
 /// The member's first block, or all of it.

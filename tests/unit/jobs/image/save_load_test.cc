@@ -393,6 +393,12 @@ TEST_CASE("what cannot be loaded leaves nothing", "[load]") {
     SECTION("a layer that is none") {
         bad = archive_of(config, "\"layer.tar\"", archive_one.substr(0, 1024 + 100));
     }
+    SECTION("a layer whose first header is bad") {
+        RawHeader raw;
+        raw.size = "0000000000x";
+        bad = archive_of(config, "\"layer.tar\"", raw_block(raw) + zero_blocks());
+        text = "bad size";
+    }
     SECTION("a layer that climbs out") {
         bad = archive_of(config, "\"layer.tar\"", ArchiveBuilder().file("../x").build());
         text = "layer layer.tar";
