@@ -149,13 +149,81 @@ TEST_CASE("manifest counts are bounded") {
 }
 
 TEST_CASE("layer media types") {
-    CHECK(layer_media_type("application/vnd.docker.image.rootfs.diff.tar.gzip")->compression ==
-          LayerCompression::gzip);
-    CHECK(layer_media_type("application/vnd.oci.image.layer.v1.tar+zstd")->compression ==
-          LayerCompression::zstd);
-    CHECK(layer_media_type("application/vnd.docker.image.rootfs.foreign.diff.tar.gzip")->foreign);
-    CHECK(layer_media_type("application/vnd.oci.empty.v1+json").error().kind() ==
+    struct Row {
+        const char* name;
+        LayerCompression compression;
+        bool foreign;
+    };
+
+    using enum LayerCompression;
+    for (const Row& row : {
+             Row{"application/vnd.oci.image.layer.v1.tar", none, false},
+             Row{"application/vnd.oci.image.layer.v1.tar+gzip", gzip, false},
+             Row{"application/vnd.oci.image.layer.v1.tar+zstd", zstd, false},
+             Row{"application/vnd.docker.image.rootfs.diff.tar", none, false},
+             Row{"application/vnd.docker.image.rootfs.diff.tar.gzip", gzip, false},
+             Row{"application/vnd.docker.image.rootfs.diff.tar.zstd", zstd, false},
+             Row{"application/vnd.oci.image.layer.nondistributable.v1.tar", none, true},
+             Row{"application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", gzip, true},
+             Row{"application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", zstd, true},
+             Row{"application/vnd.docker.image.rootfs.foreign.diff.tar.gzip", gzip, true},
+         }) {
+        CAPTURE(row.name);
+        const Result<LayerMediaType> type = layer_media_type(row.name);
+        REQUIRE(type);
+        CHECK(type->compression == row.compression);
+        CHECK(type->foreign == row.foreign);
+        CHECK(manifest_parse(manifest(descriptor(row.name)), ""));
+    }
+    for (const char* name : {"application/vnd.oci.empty.v1+json",
+                             "application/vnd.oci.image.layer.v1.tar+xz",
+                             "application/vnd.oci.image.layer.v1.tar+bzip2",
+                             "application/octet-stream",
+                             ""}) {
+        CAPTURE(name);
+        CHECK(layer_media_type(name).error().kind() == ErrorKind::unsupported);
+    }
+}
+
+TEST_CASE("manifest, index and config media types") {
+    for (const char* type : {"application/vnd.oci.image.manifest.v1+json",
+                             "application/vnd.docker.distribution.manifest.v2+json"}) {
+        const Result<Manifest> parsed = manifest_parse(manifest("", says(type)), type);
+        REQUIRE(parsed);
+        CHECK(std::get<ImageManifest>(*parsed).media_type == type);
+    }
+    for (const char* type : {"application/vnd.oci.image.index.v1+json",
+                             "application/vnd.docker.distribution.manifest.list.v2+json"}) {
+        const Result<Manifest> parsed = manifest_parse(index_of("", says(type)), type);
+        REQUIRE(parsed);
+        CHECK(std::get<ImageIndex>(*parsed).media_type == type);
+    }
+    for (const char* type : {"application/vnd.oci.image.config.v1+json",
+                             "application/vnd.docker.container.image.v1+json",
+                             "application/octet-stream",
+                             "application/json",
+                             ""}) {
+        CAPTURE(type);
+        CHECK(manifest_parse(manifest("", "", descriptor(type)), ""));
+    }
+    CHECK(refusal(manifest("", "", descriptor("application/vnd.oci.empty.v1+json"))).kind() ==
           ErrorKind::unsupported);
+}
+
+TEST_CASE("platform: a wanted version or feature must be offered") {
+    Platform offered = *platform_parse("windows/amd64");
+    offered.os_version = "10.0.17763.1";
+    offered.os_features = {"win32k", "other"};
+    Platform wanted = *platform_parse("windows/amd64");
+    CHECK(platform_match(wanted, offered) > 0);
+    wanted.os_version = offered.os_version;
+    wanted.os_features = {"win32k"};
+    CHECK(platform_match(wanted, offered) > 0);
+    wanted.os_features = {"win32k", "hyperv"};
+    CHECK(platform_match(wanted, offered) == 0);
+    wanted.os_features.clear();
+    wanted.os_version = "10.0.20348.1";
+    CHECK(platform_match(wanted, offered) == 0);
 }
 
 TEST_CASE("index candidates: best first, attestations left out") {

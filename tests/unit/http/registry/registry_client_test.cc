@@ -332,3 +332,21 @@ TEST_CASE("a mirror is asked first, without credentials, and may fail", "[regist
         CHECK(registry.requests.back().headers.get("Authorization") == "Bearer secret");
     }
 }
+
+TEST_CASE("a mirror that is not there is passed over", "[registry]") {
+    Loop loop;
+    std::string gone;
+    {
+        const FakeRegistry was([](const FakeRequest&) { return FakeReply::of(200, document); });
+        gone = was.url("/");
+    }
+    FakeRegistry registry([](const FakeRequest&) { return FakeReply::of(200, document); });
+    RegistryOptions options = fast_options();
+    options.config.mirrors[registry.domain()] = {gone};
+    RegistryClient client(std::move(options));
+    RegistryRepository repository = repository_of(client, registry);
+    const auto manifest = run_beside(loop, {&registry}, repository.manifest_get("1"));
+    INFO((manifest ? "" : manifest.error().message()));
+    REQUIRE(manifest);
+    CHECK(manifest->body == document);
+}

@@ -169,6 +169,50 @@ TEST_CASE("an index: the host's platform, another one, none", "[pull]") {
     world.check_clean(2);
 }
 
+TEST_CASE("an index within an index", "[pull]") {
+    World world;
+    const Digest amd = world.content.add("", {layer_of(ArchiveBuilder().file("a", "amd").build())});
+    const Digest inner = world.content.add_index("", {{amd, "amd64"}});
+    const Digest outer = world.content.add_index("1", {{inner, ""}});
+    PullRequest request = world.request("1");
+    request.platform = must(platform_parse("linux/amd64"));
+    const auto pulled = world.run(image_pull(*world.images, request, world.progress));
+    INFO((pulled ? "" : pulled.error().message()));
+    REQUIRE(pulled);
+    CHECK(pulled->manifest == outer);
+    CHECK(content(world.root_of(pulled->image), "a") == "amd");
+    world.check_clean(1);
+}
+
+TEST_CASE("a blob named by its SHA-512", "[pull]") {
+    World world;
+    const FakeLayer layer = layer_of(ArchiveBuilder().file("a", "1").build());
+    world.content.add("1", {layer});
+    Hasher hasher("sha512");
+    hasher.update(layer.blob);
+    const std::string longer = hasher.finish().str();
+    FakeImages::Document manifest = world.content.manifests.at("1");
+    const std::string shorter = sha256_of(layer.blob).str();
+    manifest.body.replace(manifest.body.find(shorter), shorter.size(), longer);
+    world.content.put_manifest("1", manifest);
+    SECTION("and right") {
+        world.content.blobs[longer] = layer.blob;
+        const auto pulled = world.pull("1");
+        INFO((pulled ? "" : pulled.error().message()));
+        REQUIRE(pulled);
+        CHECK(content(world.root_of(pulled->image), "a") == "1");
+    }
+    SECTION("and wrong") {
+        std::string other = layer.blob;
+        other.back() = static_cast<char>(other.back() ^ 1);
+        world.content.blobs[longer] = other;
+        const auto pulled = world.pull("1");
+        REQUIRE_FALSE(pulled);
+        CHECK(pulled.error().kind() == ErrorKind::corrupt);
+        world.check_clean(0);
+    }
+}
+
 TEST_CASE("an image without layers", "[pull]") {
     World world;
     world.content.add("1", {});

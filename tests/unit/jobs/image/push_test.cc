@@ -108,6 +108,39 @@ TEST_CASE("an image is the same in both registries", "[push]") {
     world.check_clean(3);
 }
 
+TEST_CASE("what a manifest says that no engine reads goes as it came", "[push]") {
+    PushWorld world;
+    world.content.add("1", {layer("a")});
+    FakeImages::Document manifest = world.content.manifests.at("1");
+    // Odd spacing, too: the bytes are kept, not what they mean.
+    const std::string more =
+        " ,\n\t\"annotations\" : {\"org.example.note\":\"\\u00e9\"},"
+        "\"artifactType\":\"application/x.example\","
+        "\"subject\":{\"mediaType\":\"application/vnd.oci.image.manifest.v1+json\","
+        "\"digest\":\"" +
+        sha256_of("subject").str() + "\",\"size\":7}";
+    manifest.body.insert(manifest.body.rfind('}'), more);
+    world.content.put_manifest("1", manifest);
+    world.pulled("1");
+    const auto done = world.push(world.target_name("1"));
+    INFO((done ? "" : done.error().message()));
+    REQUIRE(done);
+    CHECK(world.target.manifests["1"].body == manifest.body);
+}
+
+TEST_CASE("a foreign layer is pushed like any other", "[push]") {
+    PushWorld world;
+    FakeLayer foreign = layer("a");
+    foreign.media_type = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+    const Digest digest = world.content.add("1", {foreign});
+    world.pulled("1");
+    const auto done = world.push(world.target_name("1"));
+    INFO((done ? "" : done.error().message()));
+    REQUIRE(done);
+    CHECK(sha256_of(world.target.manifests["1"].body) == digest);
+    CHECK(world.target.blobs[sha256_of(foreign.blob).str()] == foreign.blob);
+}
+
 TEST_CASE("a layer of another repository there is mounted", "[push]") {
     PushWorld world;
     world.content.add("1", {layer("a")});
