@@ -15,6 +15,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/remove.h"
+#include "jobs/image_gc_auto.h"
 #include "reactor/base/log.h"
 #include "reactor/timer.h"
 
@@ -151,6 +152,9 @@ Task<void> Daemon::run_background() {
     TaskGroup work;
     work.spawn(graph_driver->trash().run());
     work.spawn(uses(*this));
+    if (config.gc) {
+        work.spawn(image_gc_auto(*this, *config.gc));
+    }
     co_return co_await work.join();
 }
 

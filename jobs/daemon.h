@@ -33,8 +33,8 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Background work: emptying the trash, writing down when images were used. Runs until
-    /// cancelled.
+    /// Background work: emptying the trash, writing down when images were used, collecting images
+    /// if the configuration says so. Runs until cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.

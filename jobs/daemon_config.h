@@ -10,6 +10,12 @@
 
 namespace davit {
 
+/// Percent of the data root's disk, as df(1) counts.
+struct GcMarks {
+    int high_percent = 85;
+    int low_percent = 70;
+};
+
 struct DaemonConfig {
     /// Images, layers, containers: survives reboots.
     std::string data_root = "/var/lib/davit";
@@ -28,6 +34,9 @@ struct DaemonConfig {
     /// Layers at a time, of all pulls and of all pushes; 0 is the default.
     std::size_t downloads_max = 0;
     std::size_t uploads_max = 0;
+    /// Remove images that were not used for longest by itself (jobs/image_gc_auto.h); nothing: only
+    /// when asked to.
+    std::optional<GcMarks> gc;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// The limit of descriptors that the daemon was started with, if it runs with another.

@@ -164,6 +164,13 @@ class LayerUse {
     std::map<std::string, std::size_t> users_;
 };
 
+/// As with any removal, but without labels: afterwards there is nobody to ask.
+void event_publish(Daemon& daemon, const ImageRemoved::Entry& entry) {
+    const bool untagged = entry.kind == ImageRemoved::Entry::Kind::untagged;
+    const std::string id = entry.image.str();
+    daemon.events.publish("image", untagged ? "untag" : "delete", id, {{"name", id}});
+}
+
 GcStep step_of(const GcCandidate& image, std::uint64_t bytes, std::string reason) {
     return {image.id, image.name, image.used, bytes, std::move(reason)};
 }
@@ -203,14 +210,21 @@ Task<void> remove_one(Daemon& daemon, const GcStep& step, GcReport& report) {
         if (!removed) {
             co_return std::move(removed).error();
         }
-        report.removed.insert(
-            report.removed.end(), removed->entries.begin(), removed->entries.end());
+        for (ImageRemoved::Entry& entry : removed->entries) {
+            event_publish(daemon, entry);
+            report.removed.push_back(std::move(entry));
+        }
     }
     report.bytes_freed += step.bytes;
     co_return ok;
 }
 
 }  // namespace
+
+Result<double> disk_used_percent(const std::string& path) {
+    TRY(const DiskUse disk, disk_use(path));
+    return disk.percent();
+}
 
 GcPlan gc_plan(GcInput input) {
     GcPlan plan;

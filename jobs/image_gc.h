@@ -65,10 +65,14 @@ struct GcReport {
     std::uint64_t bytes_wanted = 0;
     std::uint64_t bytes_freed = 0;  ///< Deleted in the background.
     GcPlan plan;
-    /// What was really done, for events.
+    /// What was really done.
     std::vector<ImageRemoved::Entry> removed;
 };
 
+/// How much of the disk that path is on is in use, as df(1) counts. Errors: statvfs(3)'s.
+Result<double> disk_used_percent(const std::string& path);
+
+/// Publishes an event for each name and image that goes.
 /// Errors: invalid_argument (marks).
 /// Cancel: between two images.
 Task<GcReport> image_gc(Job& job, Daemon& daemon, GcRequest request);

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
@@ -43,6 +44,9 @@ constexpr const char* usage =
     "                               layers pulled at a time (default 3)\n"
     "      --max-concurrent-uploads N\n"
     "                               layers pushed at a time (default 5)\n"
+    "      --gc-high PERCENT        remove images that were not used for longest when more of the\n"
+    "                               disk is used (default: never)\n"
+    "      --gc-low PERCENT         until less would be used (default 70%, at most --gc-high)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
     "  -D, --debug                  the same as --log-level debug\n"
@@ -57,11 +61,15 @@ enum LongOption : int {
     option_downloads_max,
     option_uploads_max,
     option_cgroup_parent,
+    option_gc_high,
+    option_gc_low,
     option_help,
 };
 
 struct Arguments {
     DaemonConfig config;
+    std::optional<int> gc_high;
+    std::optional<int> gc_low;
     bool help = false;
 };
 
@@ -113,6 +121,41 @@ Result<std::size_t> count_parse(const char* name, std::string_view value) {
     return count;
 }
 
+/// "85%" or "85".
+Result<int> percent_parse(const char* name, std::string_view text) {
+    std::string_view digits = text;
+    if (digits.ends_with('%')) {
+        digits.remove_suffix(1);
+    }
+    int percent = 0;
+    const auto [end, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), percent);
+    if (error != std::errc{} || end != digits.data() + digits.size() || percent < 0 ||
+        percent > 100) {
+        return Error(ErrorKind::invalid_argument,
+                     std::string("--") + name + " takes a percentage from 0% to 100%, not \"" +
+                         std::string(text) + "\"");
+    }
+    return percent;
+}
+
+Result<std::optional<GcMarks>> gc_marks(const Arguments& arguments) {
+    if (!arguments.gc_high && !arguments.gc_low) {
+        return std::optional<GcMarks>();
+    }
+    if (!arguments.gc_high) {
+        return Error(ErrorKind::invalid_argument,
+                     "--gc-low says how far --gc-high goes: give that, too");
+    }
+    GcMarks marks;
+    marks.high_percent = *arguments.gc_high;
+    marks.low_percent = arguments.gc_low.value_or(std::min(marks.low_percent, marks.high_percent));
+    if (marks.low_percent > marks.high_percent) {
+        return Error(ErrorKind::invalid_argument, "--gc-low is above --gc-high");
+    }
+    return std::optional<GcMarks>(marks);
+}
+
 Result<void> argument_take(Arguments& arguments, int option, const char* value) {
     DaemonConfig& config = arguments.config;
     switch (option) {
@@ -146,6 +189,14 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_cgroup_parent:
             config.cgroup_parent = value;
             break;
+        case option_gc_high: {
+            TRY(arguments.gc_high, percent_parse("gc-high", value));
+            break;
+        }
+        case option_gc_low: {
+            TRY(arguments.gc_low, percent_parse("gc-low", value));
+            break;
+        }
         case 'D':
             log_level_set(LogLevel::debug);
             break;
@@ -185,6 +236,8 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"max-concurrent-downloads", required_argument, nullptr, option_downloads_max},
         {"max-concurrent-uploads", required_argument, nullptr, option_uploads_max},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
+        {"gc-high", required_argument, nullptr, option_gc_high},
+        {"gc-low", required_argument, nullptr, option_gc_low},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},
         {"help", no_argument, nullptr, option_help},
@@ -201,6 +254,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
     DaemonConfig& config = arguments.config;
     TRY(config.data_root, absolute(config.data_root));
     TRY(config.run_dir, absolute(config.run_dir));
+    TRY(config.gc, gc_marks(arguments));
     if (config.hosts.empty()) {
         config.hosts.push_back("unix://" + config.run_dir + "/davit.sock");
     }

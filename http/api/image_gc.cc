@@ -3,7 +3,6 @@
 
 #include "graph/image_store.h"
 #include "http/api/handlers.h"
-#include "http/api/image_event.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 
@@ -32,15 +31,6 @@ void steps_write(JsonWriter& json, const std::vector<GcStep>& steps) {
     json.end_array();
 }
 
-void events_publish(Daemon& daemon, const GcReport& report) {
-    static const ImageLabels none;
-    for (const ImageRemoved::Entry& entry : report.removed) {
-        const bool untagged = entry.kind == ImageRemoved::Entry::Kind::untagged;
-        const std::string id = entry.image.str();
-        image_event(daemon, untagged ? "untag" : "delete", id, id, none);
-    }
-}
-
 Task<void> pin_set(ApiContext& context, bool pinned) {
     const std::string name = context.params.get("name");
     auto pin = [&](WriteTxn& txn) -> Result<void> {
@@ -59,7 +49,6 @@ Task<void> image_gc(ApiContext& context) {
     CO_TRY(request.low_percent, percent_of(context.query, "low", request.low_percent));
     request.dry_run = context.query.boolean("dry-run");
     CO_TRY(const GcReport report, co_await davit::image_gc(context.job, context.daemon, request));
-    events_publish(context.daemon, report);
     std::string body;
     JsonWriter json(body);
     json.begin_object().key("UsedPercent").number(report.used_percent);

@@ -271,6 +271,9 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
     if (!beaten.empty()) {
         tasks_.spawn(shielded(directories_delete(std::move(beaten))));
     }
+    if (written) {
+        published_.set();
+    }
     co_return ok;
 }
 

@@ -125,6 +125,9 @@ class LayerPool {
 
     std::size_t flights() const { return flights_.size(); }
 
+    /// Set whenever layers were published that were not there before; whoever waits resets it.
+    AsyncEvent& published() { return published_; }
+
   private:
     friend class PooledLayer;
 
@@ -157,6 +160,7 @@ class LayerPool {
     Semaphore unpacking_{limits::layers_unpacking_max};
     LayerSync sync_;
     AsyncMutex publishing_;
+    AsyncEvent published_;
     std::map<Digest, std::shared_ptr<LayerFlight>> flights_;  ///< By diff id.
     std::vector<Owed> owed_;
     TaskGroup tasks_{GroupPolicy::independent};

@@ -13,6 +13,7 @@ import subprocess
 import tarfile
 import time
 
+from disk import small_disk
 from lying_registry import Blob, LyingRegistry, tar_of
 
 from harness import (ENGINE, STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check,
@@ -201,22 +202,6 @@ def a_record_that_cannot_be_read(directory):
         subprocess.run(["mdb_load", "-s", "containers", graph], input=whole, text=True, check=True)
         engine.start()
         equal(engine.out("start", "-a", name), "mine", "its files are there")
-
-
-@contextlib.contextmanager
-def small_disk(path, megabytes):
-    """A file system of its own for the data root: ext4 in a file."""
-    path.mkdir(parents=True)
-    image = path.with_suffix(".ext4")
-    with open(image, "wb") as stream:
-        stream.truncate(megabytes << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
-    subprocess.run(["mount", "-o", "loop", str(image), str(path)], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", str(path)], check=True)
-        image.unlink()
 
 
 def used_bytes(path):

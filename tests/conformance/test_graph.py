@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import tarfile
 
+from disk import small_disk
 from harness import (COMMAND_SECONDS, DAVIT, Engine, case, cgroup_tree_remove, check, contains, equal,
-                     eventually, import_busybox, main)
+                     eventually, import_busybox, main, matches)
 
 
 @contextlib.contextmanager
@@ -268,6 +269,54 @@ def gc_takes_what_was_used_longest_ago(directory):
         contains(davit(engine, "image", "pin", "five", status=1), "No such image", "pin of nothing")
         contains(davit(engine, "gc", "--low", "much", status=1), "invalid percentage", "a bad mark")
         equal(engine.api("POST", "/davit/gc?high=10&low=20").status, 400, "low above high")
+
+
+class CollectingEngine(Engine):
+    marks = ()
+
+    def command(self):
+        return [*super().command(), *self.marks]
+
+
+@case("davit")
+def gc_by_itself(directory):
+    """A layer is a quarter of the disk: the third one goes above the mark."""
+    with small_disk(directory / "disk", 240) as disk:
+        engine = CollectingEngine(directory / "auto", data_root=disk / "data")
+        engine.marks = ("--gc-high", "62%", "--gc-low", "58")
+        try:
+            engine.start()
+            import_files(engine, "used", {"x": 60_000_000})
+            engine.docker("create", "--name", "user", "--network", "none", "used", "x")
+            import_files(engine, "old", {"x": 60_000_000})
+            check("gc: " not in engine.log.read_text(), "below the mark nothing is collected")
+            import_files(engine, "new", {"x": 60_000_000})
+            eventually(lambda: engine.out("images", "-q", "old") == "", "the least recently used goes")
+            eventually(lambda: not list((engine.data_root / "overlay" / "trash").iterdir()),
+                       "deleted from disk")
+            # By now the disk is below the mark: one more layer makes nothing else go.
+            import_files(engine, "tiny", {"x": 1000})
+            equal(sorted(engine.out("images", "--format", "{{.Repository}}").split()),
+                  ["new", "tiny", "used"], "the others stay")
+            matches(engine.log.read_text(), "gc: [0-9]+% .* removed 1 images, 60000000 bytes", "log")
+            contains(davit(engine, "graph", "check"), "everything agrees", "the graph")
+        finally:
+            if engine.process is not None:
+                engine.stop()
+            cgroup_tree_remove(engine.cgroup_parent)
+
+
+@case("davit")
+def gc_marks_that_cannot_be(directory):
+    for arguments, reason in (
+            (("--gc-low", "50"), "--gc-low says how far --gc-high goes"),
+            (("--gc-high", "50", "--gc-low", "60"), "--gc-low is above --gc-high"),
+            (("--gc-high", "much"), '--gc-high takes a percentage from 0% to 100%, not "much"'),
+            (("--gc-high", "101%"), "--gc-high takes a percentage")):
+        done = subprocess.run([DAVIT, "daemon", "--data-root", str(directory / "none"), *arguments],
+                              capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        equal(done.returncode, 2, f"status: {done.stderr}")
+        contains(done.stderr, reason, " ".join(arguments))
 
 
 if __name__ == "__main__":
