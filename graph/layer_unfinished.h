@@ -1,6 +1,6 @@
 #pragma once
-/// Layers of images that are not complete yet: what a pull that failed or was killed half-way leaves
-/// to the next one.
+/// Layers of images that are not complete yet: what a pull that failed or was killed half-way
+/// leaves to the next one.
 ///
 /// A layer that is unpacked and verified while others of its image are still on their way is
 /// published at once and held by a lease of its own kind, which outlives the daemon. It ends when a

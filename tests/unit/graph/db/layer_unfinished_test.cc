@@ -74,8 +74,7 @@ TEST_CASE("an unfinished layer whose directory is lost is forgotten", "[unfinish
     GraphFixture graph;
     const std::string a = left_behind(graph, "a");
     const std::string b = left_behind(graph, "b");
-    const ImageRemoved removed =
-        graph.update([&](WriteTxn& txn) { return layer_lost(txn, a); });
+    const ImageRemoved removed = graph.update([&](WriteTxn& txn) { return layer_lost(txn, a); });
     CHECK(removed.entries.empty());
     CHECK(removed.directories == Words{a});
     CHECK(unfinished(graph) == Words{b});
