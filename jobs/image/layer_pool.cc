@@ -260,18 +260,20 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
     if (!owed_.empty()) {
         tasks_.spawn(shielded(owed_give_back()));
     }
+    bool added = false;
     std::vector<std::string> beaten;
     for (std::size_t i = 0; i < layers.size(); ++i) {
         PooledLayer& layer = *layers[i];
         if (!layer.recorded && (*records)[i].cache_id != layer.cache_id) {
             beaten.push_back(std::exchange(layer.cache_id, (*records)[i].cache_id));
         }
+        added = added || !layer.recorded;
         layer.recorded = true;
     }
     if (!beaten.empty()) {
         tasks_.spawn(shielded(directories_delete(std::move(beaten))));
     }
-    if (written) {
+    if (added) {
         published_.set();
     }
     co_return ok;
