@@ -78,6 +78,13 @@ BlobDescriptor descriptor(std::size_t bytes = content.size()) {
 constexpr std::uint64_t any_rate = 0;
 constexpr std::uint64_t no_rate = std::numeric_limits<std::uint64_t>::max();
 
+/// Nothing stalls here: a slow machine must not look like it, since requests are counted.
+RegistryOptions patient_options() {
+    RegistryOptions options = fast_options();
+    options.http.stall_timeout = std::chrono::minutes(1);
+    return options;
+}
+
 struct World {
     explicit World(FakeRegistry::Script script,
                    BlobDescriptor blob = descriptor(),
@@ -102,7 +109,7 @@ struct World {
 
     Loop loop;
     FakeRegistry registry;
-    RegistryClient client{fast_options()};
+    RegistryClient client{patient_options()};
     RegistryRepository repository;
     BlobRanges ranges;
 };
