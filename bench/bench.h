@@ -1,8 +1,8 @@
 #pragma once
 /// Benchmarks: samples, percentiles, tables.
 ///
-/// How to run and read them. `scripts/bench startup` and `scripts/bench pull` build Release and run
-/// everything; both start their own daemons in private directories and stop them afterwards. Every
+/// How to run and read them. `scripts/bench startup`, `pull` and `extract` build Release and run
+/// everything; they start their own daemons in private directories and stop them afterwards. Every
 /// contender's runs are interleaved (one each, round after round), so what disturbs the machine
 /// disturbs all alike: compare ratios within one run, not milliseconds between runs. The table goes
 /// to stdout; every single sample goes to the --json file as one JSON object per line, with the
