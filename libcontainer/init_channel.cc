@@ -46,16 +46,49 @@ Error exec_error(const plan::Message& message, const std::string& subject) {
             return Error(ErrorKind::permission_denied,
                          quoted + "is a directory: permission denied");
         case plan::Detail::none:
+        case plan::Detail::no_working_directory:
+        case plan::Detail::unknown_user:
+        case plan::Detail::unknown_group:
+        case plan::Detail::id_out_of_range:
             break;
     }
     return Error(error_kind_from_errno(message.error_number),
                  "exec " + subject + ": " + lower_first(errno_text(message.error_number)));
 }
 
+/// The user's mistakes, in runc's and moby's words; nothing for the others.
+std::optional<Error> request_error(const plan::Message& message, const std::string& subject) {
+    switch (message.detail) {
+        case plan::Detail::no_working_directory:
+            return Error(error_kind_from_errno(message.error_number),
+                         "chdir to cwd (\"" + subject + "\") set in config.json failed: " +
+                             lower_first(errno_text(message.error_number)));
+        case plan::Detail::unknown_user:
+            return Error(ErrorKind::not_found,
+                         "unable to find user " + subject + ": no matching entries in passwd file");
+        case plan::Detail::unknown_group:
+            return Error(ErrorKind::not_found,
+                         "unable to find group " + subject + ": no matching entries in group file");
+        case plan::Detail::id_out_of_range:
+            return Error(ErrorKind::invalid_argument,
+                         "uids and gids must be in range 0-2147483647");
+        case plan::Detail::none:
+        case plan::Detail::not_in_path:
+        case plan::Detail::no_such_file:
+        case plan::Detail::not_executable:
+        case plan::Detail::is_directory:
+            break;
+    }
+    return std::nullopt;
+}
+
 Error step_error(const plan::Message& message) {
     const std::string subject = field_text(message.subject, sizeof(message.subject));
     if (message.operation == plan::Kind::execute) {
         return exec_error(message, subject);
+    }
+    if (std::optional<Error> error = request_error(message, subject)) {
+        return *std::move(error);
     }
     std::string operation = plan::traits(message.operation).name;
     if (operation.empty()) {
@@ -76,8 +109,8 @@ std::string warning_text(const plan::Message& message) {
 
 bool is_sound(const plan::Message& message) {
     return message.magic == plan::magic && message.kind >= plan::MessageKind::ready &&
-           message.kind <= plan::MessageKind::console && message.operation <= plan::Kind::last_ &&
-           message.detail <= plan::Detail::is_directory && message.error_number >= 0;
+           message.kind <= plan::MessageKind::process && message.operation <= plan::Kind::last_ &&
+           message.detail <= plan::Detail::id_out_of_range && message.error_number >= 0;
 }
 
 }  // namespace
@@ -102,6 +135,10 @@ Result<InitEvent> init_message_decode(std::string_view datagram) {
             break;
         case plan::MessageKind::console:
             event.kind = InitEvent::Kind::console;
+            break;
+        case plan::MessageKind::process:
+            event.kind = InitEvent::Kind::process;
+            event.process = PidRef(message.value, Fd());
             break;
         case plan::MessageKind::failed:
             event.kind = InitEvent::Kind::failed;
@@ -146,6 +183,12 @@ Result<std::optional<InitEvent>> init_channel_receive(int channel) {
     TRY(InitEvent event, init_message_decode({bytes, static_cast<std::size_t>(got)}));
     if (event.kind == InitEvent::Kind::console && !passed) {
         return Error(ErrorKind::corrupt, "davit-init sent no terminal");
+    }
+    if (event.kind == InitEvent::Kind::process) {
+        if (!passed) {
+            return Error(ErrorKind::corrupt, "davit-init sent no process");
+        }
+        event.process = PidRef(event.process.pid(), std::move(passed));
     }
     event.console = std::move(passed);
     return std::optional<InitEvent>(std::move(event));

@@ -7,6 +7,10 @@
 /// init waits for launch_release(); closing the channel instead makes it exit. The process is a
 /// child of the caller: reap it with PidRef::try_reap(), also after a failure.
 ///
+/// With a plan that forks (exec_plan.h) it ends by itself, and a second child of the caller that
+/// the `process` event gives becomes the program: read to `closed` also after `failed`, then reap
+/// both.
+///
 /// Follows: clone(2) "clone3", execveat(2), unix(7).
 #include <array>
 #include <optional>
@@ -56,6 +60,7 @@ struct InitEvent {
         ready,    // Waiting for launch_release().
         warning,  // `text`: something was degraded; goes on.
         console,  // `console`: the master of the container's terminal.
+        process,  // `process`: the child of ours that becomes the program (LaunchPlan::forks).
         failed,   // `error`: set-up or exec failed; init exits.
         closed,  // The program was executed, or init died silently (killed): its exit status tells.
     };
@@ -63,6 +68,7 @@ struct InitEvent {
     Kind kind = Kind::closed;
     std::string text = {};
     Fd console;
+    PidRef process = {};
     std::optional<Error> error = {};
 };
 

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "libcontainer/plan_writer.h"
+#include "libcontainer/process_plan.h"
 
 namespace davit {
 
@@ -14,8 +15,6 @@ namespace {
 
 using plan::Kind;
 using Fields = PlanWriter::Fields;
-
-constexpr mode_t umask_default = 022;
 
 Error invalid(const std::string& message) {
     return Error(ErrorKind::invalid_argument, message);
@@ -48,9 +47,6 @@ class Compiler {
     void mounts();
     void cgroup_mount(const Mount& mount);
     void root_fill();
-    void process();
-    void credentials();
-    void execute();
 
     void join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, const char* name);
 
@@ -68,9 +64,7 @@ class Compiler {
 };
 
 Result<void> Compiler::check() const {
-    if (spec_.process.arguments.empty() || spec_.process.arguments[0].empty()) {
-        return invalid("no command specified");
-    }
+    TRY_VOID(process_check(spec_.process));
     if (spec_.namespaces.pid == NamespaceMode::join) {
         return Error(ErrorKind::unsupported, "joining a pid namespace at launch is not supported");
     }
@@ -82,13 +76,6 @@ Result<void> Compiler::check() const {
         if (mount.target.empty() || mount.target.front() != '/') {
             return invalid("mount target must be absolute: \"" + mount.target + "\"");
         }
-    }
-    if (spec_.process.working_directory.empty() || spec_.process.working_directory.front() != '/') {
-        return invalid("working directory must be absolute: \"" + spec_.process.working_directory +
-                       "\"");
-    }
-    if (spec_.process.seccomp_filter.size() % 8 != 0) {
-        return invalid("seccomp filter is not a whole number of instructions");
     }
     return ok;
 }
@@ -117,11 +104,7 @@ void Compiler::namespaces() {
     if (wanted.uts == NamespaceMode::own) {
         plan_.clone_flags |= CLONE_NEWUTS;
     }
-    for (const CgroupPlacement::Hierarchy& hierarchy : spec_.cgroup.hierarchies) {
-        if (!hierarchy.unified) {
-            writer_.add(Kind::join_cgroup, {hierarchy.directory + "/tasks"});
-        }
-    }
+    cgroups_join_write(writer_, spec_.cgroup);
     plan_.registers.push_back(RegisterKind::rootfs);
     join(wanted.network, RegisterKind::namespace_network, CLONE_NEWNET, "network");
     join(wanted.ipc, RegisterKind::namespace_ipc, CLONE_NEWIPC, "ipc");
@@ -268,79 +251,6 @@ void Compiler::root_fill() {
     }
 }
 
-void Compiler::process() {
-    const ProcessSpec& process = spec_.process;
-    const std::uint16_t keyring = spec_.new_session_keyring ? plan::flag_keyring : std::uint16_t{0};
-    writer_.add(Kind::session, Fields{.flags = keyring}, {"_ses." + spec_.id});
-    if (process.terminal) {
-        writer_.add(
-            Kind::terminal,
-            Fields{.a = process.terminal_width, .b = process.terminal_height, .c = process.uid},
-            {});
-    }
-    // "/" needs neither making nor entering.
-    if (process.working_directory != "/") {
-        writer_.add(Kind::working_directory, {process.working_directory});
-    }
-    if (spec_.rootfs_readonly) {
-        writer_.add(Kind::remount, Fields{.a = MOUNT_ATTR_RDONLY}, {"/"});
-    }
-    for (const ResourceLimit& limit : process.resource_limits) {
-        writer_.add(
-            Kind::resource_limit,
-            Fields{
-                .a = static_cast<std::uint64_t>(limit.resource), .b = limit.soft, .c = limit.hard},
-            {limit.name});
-    }
-    writer_.add(Kind::file_mode_mask, Fields{.a = process.umask.value_or(umask_default)}, {});
-}
-
-void Compiler::credentials() {
-    const ProcessSpec& process = spec_.process;
-    const auto& groups = process.additional_gids;
-    writer_.begin(Kind::credentials,
-                  Fields{.a = process.uid,
-                         .b = process.gid,
-                         .c = process.capabilities.bounding,
-                         .d = groups.size()});
-    writer_.raw({reinterpret_cast<const char*>(groups.data()), groups.size() * sizeof(groups[0])});
-    if (options_.gate) {
-        writer_.add(Kind::gate, {});
-    }
-    const Fields sets{.a = process.capabilities.effective,
-                      .b = process.capabilities.permitted,
-                      .c = process.capabilities.inheritable,
-                      .d = process.capabilities.ambient};
-    const auto filter = [&] {
-        if (!process.seccomp_filter.empty()) {
-            writer_.begin(
-                Kind::seccomp,
-                Fields{.a = process.seccomp_flags, .d = process.seccomp_filter.size() / 8});
-            writer_.raw(process.seccomp_filter);
-        }
-    };
-    // Without no_new_privs a filter can only be loaded with CAP_SYS_ADMIN, so before it is given
-    // up; with it the filter comes last and does not have to allow what init still does.
-    if (process.no_new_privileges) {
-        writer_.add(Kind::capabilities, sets, {});
-        writer_.add(Kind::no_new_privileges, {});
-        filter();
-    } else {
-        filter();
-        writer_.add(Kind::capabilities, sets, {});
-    }
-}
-
-void Compiler::execute() {
-    writer_.begin(Kind::execute, Fields{.a = spec_.process.arguments.size()});
-    for (const std::string& argument : spec_.process.arguments) {
-        writer_.string(argument);
-    }
-    for (const std::string& variable : spec_.process.environment) {
-        writer_.string(variable);
-    }
-}
-
 Result<LaunchPlan> Compiler::run() {
     TRY_VOID(check());
     namespaces();
@@ -349,9 +259,20 @@ Result<LaunchPlan> Compiler::run() {
     writer_.add(Kind::enter_root, {});
     mounts();
     root_fill();
-    process();
-    credentials();
-    execute();
+    const std::string keyring = spec_.new_session_keyring ? "_ses." + spec_.id : "";
+    ProcessWriter process(writer_, spec_.process);
+    process.session(keyring);
+    process.working_directory();
+    if (spec_.rootfs_readonly) {
+        writer_.add(Kind::remount, Fields{.a = MOUNT_ATTR_RDONLY}, {"/"});
+    }
+    process.limits();
+    process.credentials();
+    if (options_.gate) {
+        writer_.add(Kind::gate, {});
+    }
+    process.confine();
+    process.execute();
     if (register_count_ > plan::registers_max) {
         return Error(ErrorKind::resource_exhausted,
                      "more than " + std::to_string(plan::registers_max) + " mounts");

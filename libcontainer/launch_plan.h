@@ -17,13 +17,17 @@ enum class RegisterKind : std::uint8_t {
     namespace_ipc,
     namespace_uts,
     namespace_cgroup,
-    mount
+    mount,
+    process,  // A pidfd.
 };
 
 struct LaunchPlan {
     std::string bytes = {};
-    std::vector<RegisterKind> registers = {};  // The rootfs is always the first.
-    std::uint64_t clone_flags = 0;             // CLONE_NEW* for launch().
+    /// The rootfs is the first; of exec_plan_compile() (exec_plan.h) the container's init.
+    std::vector<RegisterKind> registers = {};
+    std::uint64_t clone_flags = 0;  // CLONE_NEW* for launch().
+    /// The program will be another child than the one that launch() gives: InitEvent::process.
+    bool forks = false;
 };
 
 struct PlanOptions {

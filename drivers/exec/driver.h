@@ -14,8 +14,9 @@ namespace davit {
 
 /// What one start needs; everything was decided before.
 struct ExecRequest {
+    /// For a container (plan_compile), or a further process of one that runs (exec_plan_compile).
     LaunchPlan plan;
-    /// As plan.registers lists them: the root mount first.
+    /// As plan.registers lists them: the root mount, or the pidfd of the container's init, first.
     std::vector<Fd> registers;
     /// Directory of the v2 hierarchy to be born in; none: -1.
     int cgroup_fd = -1;

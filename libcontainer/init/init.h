@@ -1,12 +1,15 @@
 #pragma once
-/// davit-init: the first process of a container. It executes a launch plan (plan_format.h), then
-/// the container's own program. It runs alone and once, without a C library: a static program of a
-/// few pages starts in a fraction of the time, and there is nothing in it that could read the
-/// environment or a library from the image.
+/// davit-init: the first process of a container, and what becomes a further one of a container that
+/// runs. It executes a launch plan (plan_format.h), then the program that was asked for. It runs
+/// alone and once, without a C library: a static program of a few pages starts in a fraction of the
+/// time, and there is nothing in it that could read the environment or a library from the image.
 ///
-/// Security: after enter_root only descriptors opened before, and names resolved with openat2
-/// inside the container's root, are used. Every descriptor except 0, 1 and 2 is close-on-exec from
-/// the start.
+/// Security: after enter_root or open_root only descriptors opened before, and names resolved with
+/// openat2 inside the container's root, are used. Every descriptor except 0, 1 and 2 is
+/// close-on-exec from the start. What joins a running container is not dumpable and has more
+/// capabilities than the container until it executes, so that no process inside can trace it,
+/// unless it was given CAP_SYS_PTRACE; and it forks into the pid namespace only when everything of
+/// the host's is done, so that it cannot be seen before.
 #include <linux/openat2.h>
 #include <linux/stat.h>
 
@@ -22,11 +25,24 @@ struct Failure {
     plan::Detail detail = plan::Detail::none;
 };
 
+/// Groups of a user beyond its own; more than anybody has, less than the kernel's 65536.
+inline constexpr uint32_t groups_max = 1024;
+
+/// Whom resolve_user found.
+struct User {
+    uint32_t uid = 0;
+    uint32_t gid = 0;
+    uint32_t group_count = 0;
+    uint32_t groups[groups_max];
+    char home[4096];
+};
+
 /// What the operations share.
 struct State {
     int root = -1;  // O_PATH of the container's root once inside.
     uint64_t bounding = ~0ULL;
     int registers[plan::registers_max];
+    User user;
     Failure failure;
 };
 
@@ -75,6 +91,7 @@ long make_directory(State& state, const plan::Operation& operation);
 long mask_path(State& state, const plan::Operation& operation);
 long readonly_path(State& state, const plan::Operation& operation);
 long terminal(State& state, const plan::Operation& operation);
+long open_root(State& state, const plan::Operation& operation);
 
 /// process.cc
 long join_cgroup(State& state, const plan::Operation& operation);
@@ -90,6 +107,9 @@ long capabilities(State& state, const plan::Operation& operation);
 long working_directory(State& state, const plan::Operation& operation);
 long seccomp_load(State& state, const plan::Operation& operation);
 long execute(State& state, const plan::Operation& operation);
+
+/// user.cc
+long resolve_user(State& state, const plan::Operation& operation);
 
 /// main.cc: talk to the daemon.
 void warn(State& state, const plan::Operation& operation, const char* text, long error);

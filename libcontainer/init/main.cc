@@ -1,8 +1,11 @@
 #include <linux/close_range.h>
+#include <linux/fcntl.h>
 #include <linux/prctl.h>
+#include <linux/sched.h>
 #include <linux/stat.h>
 
 #include <asm/errno.h>
+#include <asm/fcntl.h>
 #include <asm/signal.h>
 
 #include "libcontainer/init/init.h"
@@ -90,6 +93,56 @@ long wait_for_release(State& state, const plan::Operation& operation) {
     return 0;
 }
 
+/// Send a descriptor along with a message.
+long descriptor_send(State& state, const plan::Message& message, int fd, const char* what) {
+    struct alignas(8) {
+        size_t size;
+        int level;
+        int type;
+        int fd;
+        int pad;
+    } control = {sizeof(size_t) + 3 * sizeof(int), 1 /* SOL_SOCKET */, 1 /* SCM_RIGHTS */, fd, 0};
+
+    const long sent = message_send(message, &control, sizeof(control));
+    return sent < 0 ? fail(state, "sendmsg", what, sent) : 0;
+}
+
+/// Go on as a child in the joined pid namespace, which setns(2) gives to children only. It becomes
+/// the daemon's child and not ours, and does nothing until the daemon has been told of it: whatever
+/// ends us meanwhile ends it, too.
+long fork_inside(State& state, const plan::Operation& operation) {
+    // A process group of the two, by which the daemon finds the child if we end before we can tell.
+    raw::call(__NR_setpgid, 0, 0);
+    int turn[2] = {-1, -1};
+    long done = raw::call(__NR_pipe2, turn, O_CLOEXEC);
+    if (done < 0) {
+        return fail(state, "pipe2", "", done);
+    }
+    int pidfd = -1;
+    const long pid = raw::call(__NR_clone, CLONE_PARENT | CLONE_PIDFD, nullptr, &pidfd);
+    if (pid < 0) {
+        return fail(state, "clone", "", pid);
+    }
+    char byte = plan::release_byte;
+    if (pid == 0) {
+        descriptor_close(turn[1]);
+        done = raw::call(__NR_read, turn[0], &byte, 1);
+        descriptor_close(turn[0]);
+        if (done != 1) {
+            quit(exit_code_failed);
+        }
+        return 0;
+    }
+    plan::Message message = {};
+    message_fill(message, plan::MessageKind::process, &operation, 0);
+    message.value = static_cast<int32_t>(pid);
+    if (descriptor_send(state, message, pidfd, "process") == 0) {
+        raw::call(__NR_write, turn[1], &byte, 1);
+        quit(0);
+    }
+    quit(exit_code_failed);  // The daemon is gone.
+}
+
 long text_call(State& state, long number, const char* name, const plan::Operation& operation) {
     plan::Strings strings(operation);
     const char* text = strings.next();
@@ -130,6 +183,10 @@ long process_step(State& state, const plan::Operation& operation) {
             return seccomp_load(state, operation);
         case plan::Kind::execute:
             return execute(state, operation);
+        case plan::Kind::resolve_user:
+            return resolve_user(state, operation);
+        case plan::Kind::fork:
+            return fork_inside(state, operation);
         default:
             return -EINVAL;
     }
@@ -151,6 +208,8 @@ long step(State& state, const plan::Operation& operation) {
             return mount_attributes(state, operation);
         case plan::Kind::enter_root:
             return enter_root(state, operation);
+        case plan::Kind::open_root:
+            return open_root(state, operation);
         case plan::Kind::mount_filesystem:
             return mount_filesystem(state, operation);
         case plan::Kind::attach:
@@ -258,19 +317,9 @@ void warn(State& /*state*/, const plan::Operation& operation, const char* text, 
 }
 
 long console_send(State& state, const plan::Operation& operation, int master) {
-    struct alignas(8) {
-        size_t size;
-        int level;
-        int type;
-        int fd;
-        int pad;
-    } control = {
-        sizeof(size_t) + 3 * sizeof(int), 1 /* SOL_SOCKET */, 1 /* SCM_RIGHTS */, master, 0};
-
     plan::Message message = {};
     message_fill(message, plan::MessageKind::console, &operation, 0);
-    const long sent = message_send(message, &control, sizeof(control));
-    return sent < 0 ? fail(state, "sendmsg", "console", sent) : 0;
+    return descriptor_send(state, message, master, "console");
 }
 
 }  // namespace davit::init

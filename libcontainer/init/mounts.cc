@@ -206,6 +206,10 @@ long enter_root(State& state, const plan::Operation& operation) {
     if (done < 0) {
         return fail(state, "chdir", "/", done);
     }
+    return open_root(state, operation);
+}
+
+long open_root(State& state, const plan::Operation& /*operation*/) {
     const long root = raw::call(__NR_openat, at_cwd, "/", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (root < 0) {
         return fail(state, "openat", "/", root);
@@ -410,6 +414,23 @@ long terminal_open(State& state, const plan::OperationHeader& header, long& mast
     return slave;
 }
 
+/// The container's first terminal is also its /dev/console.
+long console_mount(State& state, int slave) {
+    const long console = file_ensure(state, "/dev/console");
+    if (console < 0) {
+        return console;
+    }
+    const long mount = clone_at(state, slave, "/dev/console", 0, false);
+    if (mount < 0) {
+        return mount;
+    }
+    const long done =
+        attach_at(state, static_cast<int>(mount), static_cast<int>(console), "/dev/console");
+    descriptor_close(mount);
+    descriptor_close(console);
+    return done;
+}
+
 }  // namespace
 
 long terminal(State& state, const plan::Operation& operation) {
@@ -418,16 +439,10 @@ long terminal(State& state, const plan::Operation& operation) {
     if (slave < 0) {
         return slave;
     }
-    const long console = file_ensure(state, "/dev/console");
-    if (console < 0) {
-        return console;
+    long done = 0;
+    if ((operation.header->flags & plan::flag_no_console) == 0) {
+        done = console_mount(state, static_cast<int>(slave));
     }
-    const long mount = clone_at(state, static_cast<int>(slave), "/dev/console", 0, false);
-    if (mount < 0) {
-        return mount;
-    }
-    long done =
-        attach_at(state, static_cast<int>(mount), static_cast<int>(console), "/dev/console");
     if (done < 0) {
         return done;
     }
@@ -444,8 +459,6 @@ long terminal(State& state, const plan::Operation& operation) {
     done = console_send(state, operation, static_cast<int>(master));
     descriptor_close(master);
     descriptor_close(slave);
-    descriptor_close(mount);
-    descriptor_close(console);
     return done;
 }
 

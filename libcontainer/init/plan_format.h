@@ -56,22 +56,32 @@ enum class Kind : uint16_t {
     domainname,        // [name]
     loopback_up,       //
     session,           // flag_keyring: also join a session keyring of its own; [keyring name]
-    terminal,          // a: width; b: height; c: uid owning the terminal
+    terminal,          // flag_no_console; a: width; b: height; c: uid owning the terminal
     resource_limit,    // a: RLIMIT_*; b: soft; c: hard; [name]
-    credentials,       // a: uid; b: gid; c: bounding set; d: groups; data: uint32_t groups
-    capabilities,      // a: effective; b: permitted; c: inheritable; d: ambient
-    working_directory,  // [path]
+    credentials,       // flag_resolved; a: uid; b: gid; c: bounding set; d: groups; data: uint32_t
+                       // groups
+    capabilities,      // flag_resolved; a: effective; b: permitted; c: inheritable; d: ambient
+    working_directory,  // flag_existing; [path]
     file_mode_mask,     // a: umask
     gate,               //
     no_new_privileges,  //
     seccomp,            // a: SECCOMP_FILTER_FLAG_*; d: instructions; data: struct sock_filter
-    execute,            // a: arguments; [argument..., environment...]
-    last_ = execute,
+    execute,            // flag_resolved; a: arguments; [argument..., environment...]
+    open_root,          // the root is where the joined mount namespace has it
+    resolve_user,  // [user, group or "", further group...] against the root's /etc/passwd, group
+    fork,          // go on in a child in the joined pid namespace, a child of the daemon as well
+    last_ = fork,
 };
 
 inline constexpr uint16_t flag_recursive = 1;
 inline constexpr uint16_t flag_no_symlink = 2;
 inline constexpr uint16_t flag_keyring = 4;
+/// terminal: not the container's first one, so /dev/console stays what it is.
+inline constexpr uint16_t flag_no_console = 8;
+/// working_directory: it must exist.
+inline constexpr uint16_t flag_existing = 16;
+/// credentials, capabilities, execute: for the user that resolve_user found.
+inline constexpr uint16_t flag_resolved = 32;
 
 struct OperationHeader {
     Kind kind;
@@ -132,6 +142,9 @@ inline constexpr KindTraits kind_traits[] = {
     {"set no_new_privs", 0, 0, 0, false},
     {"load seccomp filter", 0, 0, 8, false},
     {"exec", 1, any_count, 0, false},
+    {"open rootfs", 0, 0, 0, false},
+    {"find user", 2, any_count, 0, false},
+    {"fork", 0, 0, 0, false},
 };
 static_assert(sizeof(kind_traits) / sizeof(kind_traits[0]) == static_cast<size_t>(Kind::last_) + 1);
 
@@ -256,15 +269,20 @@ enum class MessageKind : uint16_t {
     failed,     // A step failed; init exits.
     warning,    // A step was degraded; init goes on.
     console,    // Carries the pseudo terminal's master descriptor.
+    process,    // Forked: carries the child's pidfd; `value` is its pid.
 };
 
-/// Why exec failed, beyond its errno.
+/// Why a step failed, beyond its errno.
 enum class Detail : uint16_t {
     none = 0,
     not_in_path,     // No such command in any folder of PATH.
     no_such_file,    // The path given does not exist.
     not_executable,  // It exists, and may not be executed.
     is_directory,
+    no_working_directory,
+    unknown_user,
+    unknown_group,
+    id_out_of_range,
 };
 
 inline constexpr size_t call_bytes_max = 24;
@@ -278,7 +296,7 @@ struct Message {
     uint16_t reserved;
     uint32_t operation_index;
     int32_t error_number;
-    uint32_t reserved2;
+    int32_t value;
     char call[call_bytes_max];        // The system call, NUL-terminated.
     char subject[subject_bytes_max];  // What it acted on, NUL-terminated, truncated to fit.
 };

@@ -58,6 +58,10 @@ long capabilities_set(const CapabilitySets& sets) {
     return raw::call(__NR_capset, &header, words);
 }
 
+bool is_resolved(const plan::Operation& operation) {
+    return (operation.header->flags & plan::flag_resolved) != 0;
+}
+
 /// So that a container's user other than root can open /dev/stdout again.
 void stdio_give(uint64_t uid) {
     for (int fd = 0; fd < 3; ++fd) {
@@ -174,6 +178,9 @@ long resource_limit(State& state, const plan::Operation& operation) {
 
 long credentials(State& state, const plan::Operation& operation) {
     const plan::OperationHeader& header = *operation.header;
+    const bool resolved = is_resolved(operation);
+    const uint64_t uid = resolved ? state.user.uid : header.a;
+    const uint64_t gid = resolved ? state.user.gid : header.b;
     CapabilitySets own = {};
     capabilities_get(own);
     for (uint64_t capability = 0; capability < 64; ++capability) {
@@ -188,22 +195,23 @@ long credentials(State& state, const plan::Operation& operation) {
             return fail(state, "prctl(PR_CAPBSET_DROP)", "", dropped);
         }
     }
-    if (header.a != 0) {
-        stdio_give(header.a);
+    if (uid != 0) {
+        stdio_give(uid);
     }
     long done = raw::call(__NR_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0);
     if (done < 0) {
         return fail(state, "prctl(PR_SET_KEEPCAPS)", "", done);
     }
-    done = raw::call(__NR_setgroups, header.d, operation.data);
+    done = resolved ? raw::call(__NR_setgroups, state.user.group_count, state.user.groups)
+                    : raw::call(__NR_setgroups, header.d, operation.data);
     if (done < 0) {
         return fail(state, "setgroups", "", done);
     }
-    done = raw::call(__NR_setresgid, header.b, header.b, header.b);
+    done = raw::call(__NR_setresgid, gid, gid, gid);
     if (done < 0) {
         return fail(state, "setresgid", "", done);
     }
-    done = raw::call(__NR_setresuid, header.a, header.a, header.a);
+    done = raw::call(__NR_setresuid, uid, uid, uid);
     if (done < 0) {
         return fail(state, "setresuid", "", done);
     }
@@ -222,7 +230,8 @@ long capabilities(State& state, const plan::Operation& operation) {
         return fail(state, "capget", "", done);
     }
     // What the daemon itself was not given, the container cannot get.
-    const uint64_t available = own.permitted;
+    const bool powerless = is_resolved(operation) && state.user.uid != 0;
+    const uint64_t available = powerless ? 0 : own.permitted;
     CapabilitySets wanted = {header.a & available, header.b & available, header.c & available};
     done = capabilities_set(wanted);
     if (done < 0) {
@@ -245,8 +254,11 @@ long working_directory(State& state, const plan::Operation& operation) {
     // descriptor of the host's (CVE-2024-21626).
     plan::Strings strings(operation);
     const char* path = strings.next();
-    const long fd = directory_ensure(state, path, false);
+    const bool existing = (operation.header->flags & plan::flag_existing) != 0;
+    const long fd = existing ? path_open(state, path, O_DIRECTORY, false)
+                             : directory_ensure(state, path, false);
     if (fd < 0) {
+        state.failure.detail = existing ? plan::Detail::no_working_directory : plan::Detail::none;
         return fd;
     }
     const long done = raw::call(__NR_fchdir, fd);
@@ -350,6 +362,15 @@ long path_search(State& state, char** arguments, char** environment) {
     return fail(state, "execve", arguments[0], -ENOENT);
 }
 
+/// "HOME=..." of the resolved user, unless the environment has its own.
+char* home_variable(State& state) {
+    static char variable[sizeof("HOME=") + sizeof(state.user.home)];
+    copy_text(variable, sizeof(variable), "HOME=");
+    const size_t name = sizeof("HOME=") - 1;
+    copy_text(variable + name, sizeof(variable) - name, state.user.home);
+    return variable;
+}
+
 bool has_slash(const char* text) {
     while (*text != '\0' && *text != '/') {
         ++text;
@@ -363,7 +384,7 @@ long execute(State& state, const plan::Operation& operation) {
     const plan::OperationHeader& header = *operation.header;
     constexpr long read_write = 3;         // PROT_READ | PROT_WRITE
     constexpr long private_memory = 0x22;  // MAP_PRIVATE | MAP_ANONYMOUS
-    const uint64_t bytes = (header.string_count + 2ULL) * sizeof(char*);
+    const uint64_t bytes = (header.string_count + 3ULL) * sizeof(char*);
     const long memory = raw::call(__NR_mmap, nullptr, bytes, read_write, private_memory, -1, 0);
     if (memory < 0 && memory > -4096) {
         return fail(state, "mmap", "arguments", memory);
@@ -378,6 +399,9 @@ long execute(State& state, const plan::Operation& operation) {
         } else {
             environment[i - header.a] = text;
         }
+    }
+    if (is_resolved(operation) && environment_find(environment, "HOME") == nullptr) {
+        environment[header.string_count - header.a] = home_variable(state);
     }
     if (arguments[0][0] == '\0' || !has_slash(arguments[0])) {
         return path_search(state, arguments, environment);

@@ -1,4 +1,7 @@
 // Starts containers with libcontainer's launch() and davit-init, waiting on the loop.
+#include <sys/wait.h>
+
+#include <cerrno>
 #include <csignal>
 
 #include "drivers/exec/driver.h"
@@ -55,9 +58,11 @@ Result<void> console_take(ExecProcess& process, Fd console) {
     return ok;
 }
 
-/// Follow init's reports until the program runs.
+/// Follow init's reports until the program runs, or has failed to. A process that init forked off
+/// is in process.init then, in either case.
 Task<void> init_follow(int channel, ExecProcess& process) {
     CO_TRY(Poller poller, Poller::make(channel));
+    std::optional<Error> failure;
     for (;;) {
         CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
         if (!event) {
@@ -74,12 +79,69 @@ Task<void> init_follow(int channel, ExecProcess& process) {
             case InitEvent::Kind::console:
                 CO_CHECK(console_take(process, std::move(event->console)));
                 break;
+            case InitEvent::Kind::process:
+                process.init = std::move(event->process);
+                break;
             case InitEvent::Kind::failed:
-                co_return std::move(*event->error);
+                failure = std::move(event->error);
+                break;
             case InitEvent::Kind::closed:
+                if (failure) {
+                    co_return *std::move(failure);
+                }
                 co_return ok;
         }
     }
+}
+
+Task<void> process_end(PidRef process) {
+    if (process) {
+        static_cast<void>(process.signal(SIGKILL));
+        static_cast<void>(co_await child_wait(process));
+    }
+    co_return ok;
+}
+
+/// Listen to the channel's end for a process that init forked off; what else it says is known.
+Task<void> process_take(int channel, ExecProcess& process) {
+    CO_TRY(Poller poller, Poller::make(channel));
+    for (;;) {
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        if (!event) {
+            CO_CHECK(co_await poller.readable());
+        } else if (event->kind == InitEvent::Kind::process) {
+            process.init = std::move(event->process);
+            co_return ok;
+        } else if (event->kind == InitEvent::Kind::closed) {
+            co_return ok;
+        }
+    }
+}
+
+/// Collect what an init that was killed while it forked may have left: it waits to be announced,
+/// and ends when nobody does that any more. Blocks: while it exits.
+void orphan_reap(pid_t group) {
+    siginfo_t info{};
+    while (::waitid(P_PGID, static_cast<id_t>(group), &info, WEXITED) != 0 && errno == EINTR) {
+    }
+}
+
+/// Collect the process that forked, and have what it forked off in process.init.
+Task<void> fork_finish(Launched& launched, ExecProcess& process, Result<void> followed) {
+    if (!followed) {
+        static_cast<void>(launched.init.signal(SIGKILL));
+    }
+    if (!process.init) {
+        CO_CHECK(co_await process_take(launched.channel.get(), process));
+    }
+    static_cast<void>(co_await child_wait(launched.init));
+    if (!process.init) {
+        orphan_reap(launched.init.pid());
+    }
+    if (followed && !process.init) {
+        co_return Error(ErrorKind::unavailable, "davit-init was killed");
+    }
+    co_return followed;
 }
 
 class NativeDriver final : public ExecDriver {
@@ -108,14 +170,18 @@ class NativeDriver final : public ExecDriver {
         request.registers.clear();
 
         ExecProcess process;
-        process.init = std::move(launched.init);
+        if (!request.plan.forks) {
+            process.init = std::move(launched.init);
+        }
         Result<void> followed = co_await init_follow(launched.channel.get(), process);
         if (followed) {
             followed = streams_take(process, stdio);
         }
+        if (request.plan.forks) {
+            followed = co_await shielded(fork_finish(launched, process, std::move(followed)));
+        }
         if (!followed) {
-            static_cast<void>(process.init.signal(SIGKILL));
-            static_cast<void>(co_await child_wait(process.init).under(nullptr));
+            co_await shielded(process_end(std::move(process.init)));
             co_return std::move(followed).error();
         }
         co_return std::move(process);

@@ -10,6 +10,7 @@
 #include <random>
 
 #include "libcontainer/defaults.h"
+#include "libcontainer/exec_plan.h"
 #include "libcontainer/init/plan_format.h"
 #include "libcontainer/launch.h"
 #include "tests/support/catch.h"
@@ -148,6 +149,47 @@ TEST_CASE("a truncated plan is refused at every length") {
     CHECK_FALSE(plan_decode(bytes + std::string(8, '\0')));
 }
 
+TEST_CASE("a plan for a running container joins, forks, and only then is what the spec says") {
+    ExecSpec spec;
+    spec.process.arguments = {"true"};
+    spec.process.working_directory = "/srv";
+    spec.process.seccomp_filter = std::string(16, '\0');
+    spec.keyring = "_ses.x";
+    spec.cgroup.hierarchies = {{.directory = "/sys/fs/cgroup/pids/davit/x"},
+                               {.directory = "/sys/fs/cgroup/unified/davit/x", .unified = true}};
+    const auto names = [](const LaunchPlan& plan) {
+        std::string all;
+        const auto steps = plan_decode(plan.bytes);
+        REQUIRE(steps);
+        for (const PlanStep& step : *steps) {
+            all += step.name + (step.strings.empty() ? "" : " " + step.strings[0]) + "; ";
+        }
+        return all;
+    };
+    auto plan = exec_plan_compile(spec);
+    REQUIRE(plan);
+    CHECK(plan->forks);
+    CHECK(plan->clone_flags == 0);
+    CHECK(plan->registers == std::vector<RegisterKind>{RegisterKind::process});
+    CHECK(
+        names(*plan) ==
+        "join cgroup /sys/fs/cgroup/pids/davit/x/tasks; join namespace container; open rootfs; "
+        "fork; start session _ses.x; chdir to cwd /srv; set umask; set user; load seccomp filter; "
+        "set capabilities; exec true; ");
+    spec.user = "web:staff";
+    spec.process.no_new_privileges = true;
+    plan = exec_plan_compile(spec);
+    REQUIRE(plan);
+    CHECK_THAT(names(*plan), Catch::Matchers::Contains("open rootfs; find user web; fork; "));
+    CHECK_THAT(names(*plan),
+               Catch::Matchers::Contains("set no_new_privs; load seccomp filter; exec"));
+    spec.process.working_directory = "srv";
+    CHECK(exec_plan_compile(spec).error().kind() == ErrorKind::invalid_argument);
+    spec.process.working_directory = "/";
+    spec.process.arguments = {};
+    CHECK(exec_plan_compile(spec).error().kind() == ErrorKind::invalid_argument);
+}
+
 TEST_CASE("the decoder is total on damaged plans") {
     const std::string bytes = plan_compile(sample())->bytes;
     std::mt19937 random(20240131);  // NOLINT: the same damage in every run.
@@ -189,6 +231,17 @@ TEST_CASE("messages of init become errors") {
     message.detail = plan::Detail::none;
     message.error_number = ENOEXEC;
     CHECK(decode()->error->message() == "exec foo: exec format error");
+
+    message.operation = Kind::resolve_user;
+    message.error_number = ENOENT;
+    message.detail = plan::Detail::unknown_user;
+    CHECK(decode()->error->message() ==
+          "unable to find user foo: no matching entries in passwd file");
+    message.operation = Kind::working_directory;
+    message.detail = plan::Detail::no_working_directory;
+    CHECK(decode()->error->message() ==
+          "chdir to cwd (\"foo\") set in config.json failed: no such file or directory");
+    message.detail = plan::Detail::none;
 
     message.operation = Kind::hostname;
     message.error_number = EPERM;

@@ -1,0 +1,45 @@
+#pragma once
+/// The part of a plan that makes a process what its ProcessSpec says, for a container's first
+/// process (launch_plan.cc) and for further ones (exec_plan.cc).
+#include <string>
+
+#include "libcontainer/plan_writer.h"
+#include "libcontainer/spec.h"
+
+namespace davit {
+
+/// Errors: invalid_argument (no command; a working directory that is not absolute; half a filter).
+Result<void> process_check(const ProcessSpec& process);
+
+/// Enter the v1 hierarchies; into the v2 one a process is born.
+void cgroups_join_write(PlanWriter& writer, const CgroupPlacement& cgroup);
+
+/// How the process comes to be; every method appends operations, and they are called in this order.
+struct ProcessOrigin {
+    bool joins = false;     // It joins a container that runs.
+    bool resolves = false;  // Its user is the one that an earlier operation found.
+};
+
+class ProcessWriter {
+  public:
+    /// Both are borrowed.
+    ProcessWriter(PlanWriter& writer, const ProcessSpec& process, ProcessOrigin origin = {})
+        : writer_(writer), process_(process), origin_(origin) {}
+
+    /// A session with its terminal; keyring: the name of the session's own, empty for none.
+    void session(const std::string& keyring);
+    void working_directory();
+    void limits();
+    void credentials();
+    void confine();
+    void execute();
+
+  private:
+    std::uint16_t resolved_flag() const;
+
+    PlanWriter& writer_;
+    const ProcessSpec& process_;
+    ProcessOrigin origin_;
+};
+
+}  // namespace davit
