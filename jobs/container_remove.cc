@@ -101,6 +101,7 @@ Task<void> container_remove(Job& job,
         co_return std::move(removed).error().context("remove container", container->id().str());
     }
     daemon.containers.erase(container->id());
+    daemon.execs.container_removed(*container);
     container->removed = true;
     container_event(daemon, *container, "destroy");
     container->changed();

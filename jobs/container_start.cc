@@ -97,6 +97,7 @@ class Starter {
         phases_.end();
         warn(process->warnings);
         run_take(*std::move(process));
+        container_.run->user = std::move(inputs.user);
         co_return ok;
     }
 

@@ -94,6 +94,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     container->record.state = ended;
     container->output.run_ended();
     container->run.reset();
+    daemon.execs.run_ended(*container);
     ++container->exits;
     if (oom_killed) {
         container_event(daemon, *container, "oom");

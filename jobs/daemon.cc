@@ -25,6 +25,7 @@ namespace {
 
 /// How much of the images' use a crash may forget.
 constexpr std::chrono::minutes image_uses_interval{5};
+constexpr std::chrono::minutes execs_expire_interval{1};
 
 ContainerHome home_of(const Container& container) {
     return container.record.host_config.auto_remove ? ContainerHome::run : ContainerHome::graph;
@@ -149,12 +150,19 @@ Task<void> Daemon::run_background() {
             }
         }
     };
+    auto execs_expire = [](Daemon& daemon) -> Task<void> {
+        for (;;) {
+            CO_CHECK(co_await sleep_for(execs_expire_interval));
+            daemon.execs.expire(monotonic_now());
+        }
+    };
     TaskGroup work;
     work.spawn(graph_driver->trash().run());
     work.spawn(uses(*this));
     if (config.gc) {
         work.spawn(image_gc_auto(*this, *config.gc));
     }
+    work.spawn(execs_expire(*this));
     co_return co_await work.join();
 }
 

@@ -15,6 +15,7 @@
 #include "jobs/daemon_config.h"
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
+#include "jobs/exec_table.h"
 #include "jobs/system_info.h"
 #include "libcontainer/cgroup.h"
 
@@ -33,8 +34,8 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Background work: emptying the trash, writing down when images were used, collecting images
-    /// if the configuration says so. Runs until cancelled.
+    /// Background work: emptying the trash, writing down when images were used, forgetting execs,
+    /// collecting images if the configuration says so. Runs until cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
@@ -80,6 +81,7 @@ class Daemon {
     Engine engine;
     EventBus events;
     ContainerTable containers;
+    ExecTable execs;
     CgroupLayout cgroups;
     HostLimits host_limits;
     std::unique_ptr<GraphDb> graph;
@@ -88,7 +90,7 @@ class Daemon {
     std::unique_ptr<GraphDriver> graph_driver;
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
-    /// Container supervisors; they outlive the requests that started them.
+    /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 
   private:

@@ -14,8 +14,8 @@ using plan::Kind;
 using Fields = PlanWriter::Fields;
 
 /// Those that the container shares with the host are joined as well: to no effect.
-constexpr std::uint64_t namespaces_all = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-                                         CLONE_NEWUTS | CLONE_NEWCGROUP;
+constexpr std::uint64_t namespaces_all =
+    CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 
 void user_write(PlanWriter& writer, const ExecSpec& spec) {
     const std::string& user = *spec.user;
@@ -46,8 +46,7 @@ Result<LaunchPlan> exec_plan_compile(const ExecSpec& spec) {
         user_write(writer, spec);
     }
     writer.add(Kind::fork, {});
-    ProcessWriter process(
-        writer, spec.process, {.joins = true, .resolves = spec.user.has_value()});
+    ProcessWriter process(writer, spec.process, {.joins = true, .resolves = spec.user.has_value()});
     process.session(spec.keyring);
     process.working_directory();
     process.limits();

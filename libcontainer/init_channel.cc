@@ -60,14 +60,16 @@ Error exec_error(const plan::Message& message, const std::string& subject) {
 std::optional<Error> request_error(const plan::Message& message, const std::string& subject) {
     switch (message.detail) {
         case plan::Detail::no_working_directory:
-            return Error(error_kind_from_errno(message.error_number),
+            // Of kinds that the command's own errors have, too.
+            return Error(message.error_number == ENOENT ? ErrorKind::not_found
+                                                        : ErrorKind::permission_denied,
                          "chdir to cwd (\"" + subject + "\") set in config.json failed: " +
                              lower_first(errno_text(message.error_number)));
         case plan::Detail::unknown_user:
-            return Error(ErrorKind::not_found,
+            return Error(ErrorKind::invalid_argument,
                          "unable to find user " + subject + ": no matching entries in passwd file");
         case plan::Detail::unknown_group:
-            return Error(ErrorKind::not_found,
+            return Error(ErrorKind::invalid_argument,
                          "unable to find group " + subject + ": no matching entries in group file");
         case plan::Detail::id_out_of_range:
             return Error(ErrorKind::invalid_argument,

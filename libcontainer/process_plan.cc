@@ -58,8 +58,7 @@ void ProcessWriter::working_directory() {
     // "/" needs neither making nor entering.
     if (process_.working_directory != "/") {
         const std::uint16_t flags = origin_.joins ? plan::flag_existing : std::uint16_t{0};
-        writer_.add(
-            Kind::working_directory, Fields{.flags = flags}, {process_.working_directory});
+        writer_.add(Kind::working_directory, Fields{.flags = flags}, {process_.working_directory});
     }
 }
 
@@ -112,8 +111,7 @@ void ProcessWriter::confine() {
 }
 
 void ProcessWriter::execute() {
-    writer_.begin(Kind::execute,
-                  Fields{.flags = resolved_flag(), .a = process_.arguments.size()});
+    writer_.begin(Kind::execute, Fields{.flags = resolved_flag(), .a = process_.arguments.size()});
     for (const std::string& argument : process_.arguments) {
         writer_.string(argument);
     }

@@ -188,7 +188,12 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
     json.key("Driver").string(record.driver).key("Platform").string("linux");
     json.key("MountLabel").string("").key("ProcessLabel").string("");
     json.key("AppArmorProfile").string("");
-    json.key("ExecIDs").null();
+    json.key("ExecIDs");
+    if (view.exec_ids.empty()) {
+        json.null();
+    } else {
+        json.strings(view.exec_ids);
+    }
     json.key("HostConfig");
     host_config_write(json, record.host_config);
     write_graph_driver(json, view);

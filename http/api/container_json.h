@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "http/api/api_version.h"
 #include "http/json_writer.h"
@@ -22,6 +23,8 @@ struct ContainerView {
     /// GraphDriver.Data of inspect: "LowerDir", "UpperDir", "WorkDir", "MergedDir".
     std::map<std::string, std::string> graph_data = {};
     std::optional<ContainerSize> size = {};
+    /// Of its execs that have not ended.
+    std::vector<std::string> exec_ids = {};
 };
 
 /// GET /containers/{id}/json. Beyond Docker's keys: "Davit", with the phases of the last start.

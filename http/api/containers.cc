@@ -186,6 +186,9 @@ Task<void> container_inspect(ApiContext& context) {
     ContainerView view{container->record, container->record.config.image, wall_now()};
     view.graph_data = graph_data(context.daemon, container->record);
     view.size = size;
+    for (const ExecId& exec : container->exec_ids) {
+        view.exec_ids.push_back(exec.str());
+    }
     container_inspect_write(json, view, context.version);
     co_return co_await context.send_json(200, std::move(body));
 }

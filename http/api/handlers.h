@@ -38,6 +38,12 @@ Task<void> container_attach(ApiContext& context);
 Task<void> container_logs(ApiContext& context);
 Task<void> container_resize(ApiContext& context);
 
+// exec.cc
+Task<void> exec_create(ApiContext& context);
+Task<void> exec_start(ApiContext& context);
+Task<void> exec_resize(ApiContext& context);
+Task<void> exec_inspect(ApiContext& context);
+
 // images.cc
 Task<void> image_list(ApiContext& context);
 Task<void> image_create(ApiContext& context);

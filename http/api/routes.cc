@@ -31,6 +31,11 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/containers/{id}/export", "container_export", container_export},
         {"POST", "/commit", "container_commit", container_commit},
 
+        {"POST", "/containers/{id}/exec", "exec_create", exec_create},
+        {"POST", "/exec/{id}/start", "exec_start", exec_start},
+        {"POST", "/exec/{id}/resize", "exec_resize", exec_resize},
+        {"GET", "/exec/{id}/json", "exec_inspect", exec_inspect},
+
         {"POST", "/images/create", "image_pull", image_create},
         {"POST", "/images/load", "image_load", image_load},
         {"GET", "/images/get", "image_save", images_get},

@@ -3,6 +3,7 @@
 
 #include "http/api/duration.h"
 #include "http/api/handlers.h"
+#include "http/api/stream_type.h"
 #include "jobs/container_jobs.h"
 #include "jobs/container_streams.h"
 #include "jobs/daemon.h"
@@ -14,10 +15,6 @@ namespace {
 constexpr std::string_view raw_stream = "application/vnd.docker.raw-stream";
 constexpr std::string_view multiplexed_stream = "application/vnd.docker.multiplexed-stream";
 constexpr std::string_view default_detach_keys = "ctrl-p,ctrl-q";
-
-std::string_view stream_type(const ApiContext& context, bool framed) {
-    return framed && context.version >= ApiVersion{1, 42} ? multiplexed_stream : raw_stream;
-}
 
 Result<AttachRequest> attach_request(const ApiContext& context, const Container& container) {
     const bool tty = container.record.config.tty;
@@ -71,6 +68,20 @@ Result<LogsRequest> logs_request(const ApiContext& context, const Container& con
 
 }  // namespace
 
+std::string_view stream_type(const ApiContext& context, bool framed) {
+    return framed && context.version >= ApiVersion{1, 42} ? multiplexed_stream : raw_stream;
+}
+
+Result<TerminalSize> terminal_size(const ApiContext& context) {
+    TRY(const auto height, context.query.integer("h"));
+    TRY(const auto width, context.query.integer("w"));
+    if (!height || !width || *height < 0 || *width < 0 || *height > UINT16_MAX ||
+        *width > UINT16_MAX) {
+        return Error(ErrorKind::invalid_argument, "resize needs h and w, each 0 to 65535");
+    }
+    return TerminalSize{static_cast<std::uint16_t>(*height), static_cast<std::uint16_t>(*width)};
+}
+
 Task<void> container_attach(ApiContext& context) {
     CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
     CO_TRY(AttachRequest request, attach_request(context, *container));
@@ -102,29 +113,22 @@ Task<void> container_logs(ApiContext& context) {
 
 Task<void> container_resize(ApiContext& context) {
     CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
-    CO_TRY(const auto height, context.query.integer("h"));
-    CO_TRY(const auto width, context.query.integer("w"));
-    constexpr std::int64_t cells_max = 65535;
-    if (!height || !width || *height < 0 || *width < 0 || *height > cells_max ||
-        *width > cells_max) {
-        co_return Error(ErrorKind::invalid_argument, "resize needs h and w, each 0 to 65535");
-    }
+    CO_TRY(const TerminalSize wanted, terminal_size(context));
     if (!container->run) {
         co_return Error(ErrorKind::conflict,
                         "container " + container->id().str() + " is not running");
     }
-    const winsize size{.ws_row = static_cast<unsigned short>(*height),
-                       .ws_col = static_cast<unsigned short>(*width),
-                       .ws_xpixel = 0,
-                       .ws_ypixel = 0};
+    const winsize size{
+        .ws_row = wanted.height, .ws_col = wanted.width, .ws_xpixel = 0, .ws_ypixel = 0};
     // Without a terminal there is nothing to do, and Docker says yes, too.
     if (container->run->tty && ::ioctl(container->run->output->fd(), TIOCSWINSZ, &size) != 0) {
         co_return Error::from_errno(errno, "ioctl(TIOCSWINSZ)");
     }
-    container_event(context.daemon,
-                    *container,
-                    "resize",
-                    {{"height", std::to_string(*height)}, {"width", std::to_string(*width)}});
+    container_event(
+        context.daemon,
+        *container,
+        "resize",
+        {{"height", std::to_string(wanted.height)}, {"width", std::to_string(wanted.width)}});
     co_return co_await context.send_empty(200);
 }
 

@@ -9,7 +9,9 @@
 #include "jobs/container/output_hub.h"
 #include "jobs/container/record.h"
 #include "libcontainer/cgroup.h"
+#include "libcontainer/user.h"
 #include "reactor/async_event.h"
+#include "reactor/base/ids.h"
 #include "reactor/base/pid_ref.h"
 #include "reactor/stream.h"
 
@@ -25,6 +27,8 @@ struct ContainerRun {
     std::unique_ptr<FdStream> error;
     bool tty = false;
     std::shared_ptr<Cgroup> cgroup;
+    /// Whom it runs as; so do its execs, whatever the container makes of its files.
+    ResolvedUser user;
     /// Attached clients that still may write to `input`.
     std::size_t input_writers = 0;
     /// They take turns.
@@ -54,6 +58,8 @@ class Container {
     /// has left again that was the only one to be (StdinOnce).
     std::size_t inputs_awaited = 0;
     bool input_spent = false;
+    /// Its execs that have not ended, oldest first.
+    std::vector<ExecId> exec_ids;
     /// Runs that have ended: what "next-exit" counts.
     std::uint64_t exits = 0;
     /// Its records and files are gone.

@@ -75,8 +75,7 @@ long file_load(State& state, const char* path, Text& text) {
     struct statx info = {};
     constexpr uint64_t mode_type_mask = 0170000;
     constexpr uint64_t mode_regular = 0100000;
-    long done = raw::call(
-        __NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &info);
+    long done = raw::call(__NR_statx, fd, "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE, &info);
     if (done == 0 && (info.stx_mode & mode_type_mask) != mode_regular) {
         done = -EINVAL;
     }
@@ -159,7 +158,8 @@ Entry user_find(Text passwd, const char* wanted) {
 
 long detail_fail(State& state, plan::Detail detail, const char* subject) {
     state.failure.detail = detail;
-    return fail(state, "read", subject, detail == plan::Detail::id_out_of_range ? -EINVAL : -ENOENT);
+    return fail(
+        state, "read", subject, detail == plan::Detail::id_out_of_range ? -EINVAL : -ENOENT);
 }
 
 long group_resolve(State& state, Text group, const char* wanted, uint32_t& gid) {

@@ -135,6 +135,20 @@ inline constexpr std::size_t output_read_bytes = 32 * 1024;
 /// One read of an attached client's input.
 inline constexpr std::size_t attach_input_bytes = 16 * 1024;
 
+/// Execs that were created and have not ended: far more than a host can run.
+inline constexpr std::size_t execs_max = 65536;
+/// How long an exec that has ended can be asked for its exit code; Docker's 5 to 10 minutes.
+inline constexpr auto exec_ended_kept = std::chrono::minutes(5);
+/// And how many of them, and their size: a health check's are asked for at once.
+inline constexpr std::size_t execs_ended_kept_max = 4096;
+inline constexpr std::size_t execs_ended_bytes_max = 4 * 1024 * 1024;
+/// How long others may go on writing to an exec's output when it has ended, as Docker's 2 s; and
+/// how much is still taken then: what a pipe holds.
+inline constexpr auto exec_output_grace = std::chrono::seconds(2);
+inline constexpr std::size_t exec_late_output_bytes_max = 64 * 1024;
+/// How long a resize waits for an exec to start, as Docker.
+inline constexpr auto exec_resize_wait = std::chrono::seconds(10);
+
 // --- Command line -------------------------------------------------------------------------------
 /// Containers that one `davit stop A B C ...` works on at a time; each takes a connection.
 inline constexpr std::size_t cli_parallel_max = 32;

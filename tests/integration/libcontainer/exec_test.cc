@@ -256,7 +256,8 @@ TEST_CASE("the user is looked up inside the container") {
     CHECK(as("") == "0:0:0 /root\n");
     CHECK(as("nobody") == "unable to find user nobody: no matching entries in passwd file");
     CHECK(as("web:nogroup") == "unable to find group nogroup: no matching entries in group file");
-    CHECK(as("web", {"nogroup"}) == "unable to find group nogroup: no matching entries in group file");
+    CHECK(as("web", {"nogroup"}) ==
+          "unable to find group nogroup: no matching entries in group file");
     CHECK(as("2147483648") == "uids and gids must be in range 0-2147483647");
 
     ExecSpec powers = exec_for({"grep", "Cap[EPB]", "/proc/self/status"});
@@ -331,8 +332,9 @@ TEST_CASE("a further terminal leaves the container's console alone") {
     require_root();
     const Rootfs rootfs;
     const Running container(rootfs);
-    ExecSpec spec = exec_for_shell("tty; dd if=/dev/tty of=/dev/null count=0 2>/dev/null && echo own; "
-                                   "grep -c /dev/console /proc/self/mounts");
+    ExecSpec spec = exec_for_shell(
+        "tty; dd if=/dev/tty of=/dev/null count=0 2>/dev/null && echo own; "
+        "grep -c /dev/console /proc/self/mounts");
     spec.process.terminal = true;
     spec.user = "web";
     const Outcome outcome = exec(spec, container);
