@@ -70,8 +70,19 @@ Result<std::unique_ptr<AttachSession>> AttachSession::make(Context& context,
     return session;
 }
 
+std::string AttachSession::path(std::string_view verb) const {
+    const bool is_exec = !options_.exec.empty();
+    return (is_exec ? "/exec/" : "/containers/") +
+           percent_encode(is_exec ? options_.exec : options_.container) + "/" + std::string(verb);
+}
+
 Task<ClientHijacked> AttachSession::connect() {
-    ApiCall call{"POST", "/containers/" + percent_encode(options_.container) + "/attach"};
+    if (!options_.exec.empty()) {
+        ApiCall start{"POST", path("start")};
+        start.body = options_.exec_start;
+        return api_.hijack(std::move(start));
+    }
+    ApiCall call{"POST", path("attach")};
     call.query.add("stream", "1");
     const std::pair<const char*, bool> streams[] = {
         {"stdin", options_.input}, {"stdout", options_.output}, {"stderr", options_.error}};
@@ -208,7 +219,7 @@ Task<void> AttachSession::forward_signals() {
             }
             signals_->die_of(number);
         }
-        ApiCall call{"POST", "/containers/" + percent_encode(options_.container) + "/kill"};
+        ApiCall call{"POST", path("kill")};
         call.query.add("signal", signal_name(number));
         // A process that ended meanwhile has no use for it.
         static_cast<void>(co_await api_.call(std::move(call)));
@@ -220,7 +231,7 @@ Task<void> AttachSession::resize() {
     if (!size) {
         co_return ok;
     }
-    ApiCall call{"POST", "/containers/" + percent_encode(options_.container) + "/resize"};
+    ApiCall call{"POST", path("resize")};
     call.query.add("h", std::to_string(size->rows));
     call.query.add("w", std::to_string(size->columns));
     // Refused while the container is not running (any more): it has no terminal then.

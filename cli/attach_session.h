@@ -1,5 +1,6 @@
 #pragma once
-/// AttachSession: the user's terminal or pipes joined with a container's, until its output ends.
+/// AttachSession: the user's terminal or pipes joined with those of a container or an exec, until
+/// its output ends.
 ///
 /// Made before the container starts: from then on signals are kept, and forwarded as soon as run()
 /// is there, so that none is lost or kills the client in between. run() puts the terminal into raw
@@ -21,8 +22,11 @@ class RawMode;
 class StdioStream;
 
 struct AttachOptions {
-    /// Id or name.
+    /// Id or name; not used for an exec.
     std::string container;
+    /// An exec instead of a container: its id, and the body of the request that starts it.
+    std::string exec;
+    std::string exec_start;
     /// The container has a terminal: its output is one plain stream.
     bool tty = false;
     bool input = false;
@@ -47,7 +51,7 @@ class AttachSession {
     AttachSession(const AttachSession&) = delete;
     AttachSession& operator=(const AttachSession&) = delete;
 
-    /// The attachment itself; the container may not have started yet.
+    /// The attachment itself; the container may not have started yet. An exec is started by it.
     Task<ClientHijacked> connect();
 
     /// Until the output ends or the detach keys are typed.
@@ -63,6 +67,7 @@ class AttachSession {
     Task<void> write_to(int fd, std::string_view bytes);
     Task<void> forward_signals();
     Task<void> resize();
+    std::string path(std::string_view verb) const;
 
     Context& context_;
     ApiClient& api_;

@@ -10,6 +10,7 @@ constexpr const Command* table[] = {
     &start_command,
     &stop_command,
     &kill_command,
+    &exec_command,
     &rm_command,
     &ps_command,
     &logs_command,

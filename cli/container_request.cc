@@ -49,20 +49,6 @@ Result<std::vector<std::string>> lines_read(const std::string& path, std::string
     return lines;
 }
 
-Result<std::vector<std::string>> environment_make(const CreateOptions& options) {
-    EnvironmentEntries all;
-    for (const std::string& file : options.env_files) {
-        TRY(const std::vector<std::string> lines, lines_read(file, "environment"));
-        for (const std::string& line : lines) {
-            TRY_VOID(flag_set(line, all));
-        }
-    }
-    for (const std::string& entry : options.env.entries) {
-        all.entries.push_back(entry);
-    }
-    return std::move(all.entries);
-}
-
 Result<KeyValues> labels_make(const CreateOptions& options) {
     KeyValues all;
     for (const std::string& file : options.label_files) {
@@ -120,7 +106,8 @@ Result<void> config_write(JsonWriter& json,
                           const std::vector<std::string>& arguments,
                           AttachedStreams streams,
                           const PortOptions& ports) {
-    TRY(const std::vector<std::string> environment, environment_make(options));
+    TRY(const std::vector<std::string> environment,
+        environment_make(options.env_files, options.env));
     TRY(const KeyValues labels, labels_make(options));
     json.key("Image").string(arguments.front());
     if (arguments.size() > 1) {
@@ -255,6 +242,19 @@ Result<void> host_config_write(JsonWriter& json,
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> environment_make(const std::vector<std::string>& files,
+                                                  const EnvironmentEntries& entries) {
+    EnvironmentEntries all;
+    for (const std::string& file : files) {
+        TRY(const std::vector<std::string> lines, lines_read(file, "environment"));
+        for (const std::string& line : lines) {
+            TRY_VOID(flag_set(line, all));
+        }
+    }
+    all.entries.insert(all.entries.end(), entries.entries.begin(), entries.entries.end());
+    return std::move(all.entries);
+}
 
 Result<void> flag_set(std::string_view text, EnvironmentEntries& variable) {
     const std::size_t equals = text.find('=');

@@ -26,6 +26,10 @@ inline void json_bool_if(JsonWriter& json, std::string_view key, bool value) {
     }
 }
 
+/// The variables of the files, then those given by themselves.
+Result<std::vector<std::string>> environment_make(const std::vector<std::string>& files,
+                                                  const EnvironmentEntries& entries);
+
 /// Fields of one line of comma-separated values; a field in double quotes may hold commas.
 Result<std::vector<std::string>> csv_split(std::string_view text);
 

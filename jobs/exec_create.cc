@@ -14,9 +14,8 @@ Result<void> active_check(const Container& container) {
             return Error(ErrorKind::conflict,
                          "container " + id + " is paused, unpause the container before exec");
         case ContainerState::restarting:
-            return Error(
-                ErrorKind::conflict,
-                "Container " + id + " is restarting, wait until the container is running");
+            return Error(ErrorKind::conflict,
+                         "Container " + id + " is restarting, wait until the container is running");
         case ContainerState::running:
             if (container.run) {
                 return ok;
@@ -71,8 +70,7 @@ Result<void> exec_startable(const Exec& exec) {
         case ExecState::exited:
             break;
     }
-    return Error(ErrorKind::conflict,
-                 "Error: Exec command " + exec.id.str() + " has already run");
+    return Error(ErrorKind::conflict, "Error: Exec command " + exec.id.str() + " has already run");
 }
 
 }  // namespace davit

@@ -22,8 +22,8 @@ std::vector<std::string> environment_of(const ContainerRecord& record, const Exe
 }
 
 bool has_home(const std::vector<std::string>& environment) {
-    return std::ranges::any_of(
-        environment, [](const std::string& entry) { return entry.starts_with("HOME="); });
+    return std::ranges::any_of(environment,
+                               [](const std::string& entry) { return entry.starts_with("HOME="); });
 }
 
 /// A process as the container's first one is, but for what was asked for. Follows: Docker's

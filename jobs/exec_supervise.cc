@@ -29,8 +29,8 @@ Task<void> send(std::shared_ptr<ExecClient> client, OutputStream stream, std::st
 Task<void> pump(std::shared_ptr<ExecRun> run, FdStream& from, OutputStream stream) {
     static std::array<char, limits::output_read_bytes> buffer;  // Not used across a wait.
     const std::shared_ptr<ExecClient> client = run->client;
-    const bool wanted = client && (stream == OutputStream::standard_output ? client->output
-                                                                           : client->error);
+    const bool wanted =
+        client && (stream == OutputStream::standard_output ? client->output : client->error);
     MonotonicTime turn_begun = monotonic_now();
     std::size_t late_bytes = 0;
     while (late_bytes < limits::exec_late_output_bytes_max) {

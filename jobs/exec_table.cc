@@ -20,9 +20,9 @@ std::size_t size_of(const Exec& exec) {
 
 Result<void> ExecTable::insert(std::shared_ptr<Exec> exec) {
     if (by_id_.size() - ended_.size() >= limits::execs_max) {
-        return Error(ErrorKind::resource_exhausted,
-                     "more than " + std::to_string(limits::execs_max) +
-                         " execs that have not ended");
+        return Error(
+            ErrorKind::resource_exhausted,
+            "more than " + std::to_string(limits::execs_max) + " execs that have not ended");
     }
     exec->container->exec_ids.push_back(exec->id);
     by_id_.emplace(exec->id.str(), std::move(exec));

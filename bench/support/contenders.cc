@@ -3,8 +3,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <cerrno>
-#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -16,35 +14,6 @@ namespace {
 constexpr const char* image = "davit-bench:latest";
 /// Every 4th round is enough for what takes half a second a time.
 constexpr int stride_slow = 4;
-
-/// Where the peers put their containers, so that the directory can be removed after them.
-std::string cgroup_parent() {
-    return fmt::format("/davit-bench-{}", getpid());
-}
-
-/// rmdir what peers leave below their cgroup parent, in every hierarchy; deepest first.
-void cgroup_parent_remove() {
-    namespace fs = std::filesystem;
-    std::error_code failed;
-    std::vector<fs::path> found;
-    for (const fs::directory_entry& hierarchy : fs::directory_iterator("/sys/fs/cgroup", failed)) {
-        const fs::path top = hierarchy.path().string() + cgroup_parent();
-        if (!fs::is_directory(top, failed)) {
-            continue;
-        }
-        found.push_back(top);
-        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(top, failed)) {
-            if (entry.is_directory(failed)) {
-                found.push_back(entry.path());
-            }
-        }
-    }
-    for (auto path = found.rbegin(); path != found.rend(); ++path) {
-        if (rmdir(path->c_str()) != 0) {
-            fmt::print(stderr, "rmdir {}: {}, ignoring\n", path->c_str(), errno_text(errno));
-        }
-    }
-}
 
 Contender command_contender(std::string name, SpawnOptions options, int stride) {
     auto client = [options = std::move(options)]() -> Result<Cycle> {

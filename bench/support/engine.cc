@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -37,6 +38,33 @@ Error unexpected(std::string_view step, const HttpAnswer& answer) {
 }
 
 }  // namespace
+
+std::string cgroup_parent() {
+    return fmt::format("/davit-bench-{}", getpid());
+}
+
+void cgroup_parent_remove() {
+    namespace fs = std::filesystem;
+    std::error_code failed;
+    std::vector<fs::path> found;
+    for (const fs::directory_entry& hierarchy : fs::directory_iterator("/sys/fs/cgroup", failed)) {
+        const fs::path top = hierarchy.path().string() + cgroup_parent();
+        if (!fs::is_directory(top, failed)) {
+            continue;
+        }
+        found.push_back(top);
+        for (const fs::directory_entry& entry : fs::recursive_directory_iterator(top, failed)) {
+            if (entry.is_directory(failed)) {
+                found.push_back(entry.path());
+            }
+        }
+    }
+    for (auto path = found.rbegin(); path != found.rend(); ++path) {
+        if (rmdir(path->c_str()) != 0) {
+            fmt::print(stderr, "rmdir {}: {}, ignoring\n", path->c_str(), errno_text(errno));
+        }
+    }
+}
 
 Result<Engine> Engine::start(std::vector<std::string> argv, const EngineConfig& config) {
     const std::string socket = config.directory + "/engine.sock";

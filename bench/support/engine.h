@@ -54,6 +54,12 @@ class Engine {
     std::string socket_;
 };
 
+/// Where the peers put their containers, so that the directory can be removed after them.
+std::string cgroup_parent();
+
+/// rmdir what peers leave below their cgroup parent, in every hierarchy; deepest first.
+void cgroup_parent_remove();
+
 /// How one container went through the API, step by step.
 struct CycleTimes {
     Nanoseconds create{};

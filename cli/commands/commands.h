@@ -10,6 +10,7 @@ extern const Command container_inspect_command;
 extern const Command create_command;
 extern const Command daemon_command;
 extern const Command events_command;
+extern const Command exec_command;
 extern const Command export_command;
 extern const Command gc_command;
 extern const Command graph_check_command;

@@ -1,4 +1,6 @@
 // Endpoints of execs: create, start, resize, inspect.
+#include "jobs/exec.h"
+
 #include "http/api/handlers.h"
 #include "http/api/stream_type.h"
 #include "http/json_reader.h"
@@ -6,7 +8,6 @@
 #include "http/registry/base64.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
-#include "jobs/exec.h"
 #include "reactor/task_group.h"
 
 namespace davit::api {
