@@ -126,6 +126,11 @@ Task<void> start_into(ApiContext& context, std::shared_ptr<Exec> exec, Started& 
     co_return ok;
 }
 
+Task<void> hijack_into(ApiContext& context, bool framed, std::optional<Result<Hijacked>>& taken) {
+    taken = co_await context.response.hijack(stream_type(context, framed));
+    co_return ok;
+}
+
 /// What became of the start is told where the output would have been.
 Task<void> failure_tell(ExecClient& client, const Error& error) {
     const std::string text = error.message() + "\r\n";
@@ -144,21 +149,22 @@ Task<void> failure_tell(ExecClient& client, const Error& error) {
 /// The process starts while the client reads the head of the answer; its output waits for that.
 Task<void> start_attached(ApiContext& context, std::shared_ptr<Exec> exec, StartRequest request) {
     Started started;
-    TaskGroup starting(GroupPolicy::independent);
-    starting.spawn(start_into(context, exec, started));
-    Result<Hijacked> connection =
-        co_await context.response.hijack(stream_type(context, !request.tty));
-    // It has an outcome also when this call is cancelled: what runs is followed in any case.
-    static_cast<void>(co_await starting.join());
-    if (!connection) {
+    std::optional<Result<Hijacked>> connection;
+    TaskGroup both(GroupPolicy::independent);
+    both.spawn(hijack_into(context, !request.tty, connection));
+    both.spawn(start_into(context, exec, started));
+    // Both have an outcome also when this call is cancelled: what runs is followed in any case.
+    static_cast<void>(co_await both.join());
+    if (!*connection) {
         if (*started) {
             exec_supervise(context.daemon, exec, **started, nullptr);
         }
-        co_return std::move(connection).error();
+        co_return std::move(*connection).error();
     }
+    Hijacked& taken = **connection;
     auto client = std::make_shared<ExecClient>();
     client->connection = std::make_shared<AttachedClient>(
-        AttachedClient{std::move(connection->stream), std::move(connection->buffered)});
+        AttachedClient{std::move(taken.stream), std::move(taken.buffered)});
     client->output = exec->config.attach_stdout;
     client->error = exec->config.attach_stderr;
     client->framed = !request.tty;

@@ -266,7 +266,7 @@ def where_the_container_is(engine):
 def a_terminal(engine):
     with container(engine) as identity:
         script = ("stty size; tty; echo TERM is $TERM; read line; echo line is $line; "
-                  "trap 'stty size; exit 9' WINCH; echo ready; while :; do sleep 0.05; done")
+                  "echo ready; until test \"$(stty size)\" = '40 120'; do sleep 0.05; done; exit 9")
         terminal = Terminal(engine, "exec", "-it", identity, "sh", "-c", script, rows=31, columns=97)
         # Some command lines tell the size only when it runs already.
         terminal.expect(r"\d+ \d+\r\n|standard input\r\n")
@@ -277,8 +277,13 @@ def a_terminal(engine):
         terminal.expect(r"line is typed\r\n")
         terminal.expect("ready")
         terminal.resize(40, 120)
-        os.kill(terminal.process.pid, signal.SIGWINCH)
-        terminal.expect(r"40 120\r\n")
+
+        def told():
+            # Again, if the command line did not listen yet.
+            terminal.process.send_signal(signal.SIGWINCH)
+            return terminal.process.poll() is not None
+
+        eventually(told, "the new size arrives", COMMAND_SECONDS)
         equal(terminal.end(), 9)
 
 
@@ -422,16 +427,16 @@ def only_once(engine):
 @case()
 def frames_and_their_type(engine):
     with container(engine) as identity:
-        script = ["sh", "-c", "echo out; sleep 0.1; echo err >&2"]
+        script = ["sh", "-c", "echo out; echo err >&2"]
         stream, head = start(engine, create(engine, identity, script))
         with stream:
             contains(head, "101")
             contains(head, "application/vnd.docker.multiplexed-stream")
-            equal(frames(read_all(stream)), [(1, b"out\n"), (2, b"err\n")])
+            equal(sorted(frames(read_all(stream))), [(1, b"out\n"), (2, b"err\n")])
         stream, head = start(engine, create(engine, identity, script), version="/v1.41")
         with stream:
             contains(head, "application/vnd.docker.raw-stream")
-            equal(frames(read_all(stream)), [(1, b"out\n"), (2, b"err\n")])
+            equal(sorted(frames(read_all(stream))), [(1, b"out\n"), (2, b"err\n")])
         stream, head = start(engine, create(engine, identity, script, Tty=True), Tty=True)
         with stream:
             contains(head, "application/vnd.docker.raw-stream")
