@@ -621,6 +621,20 @@ def a_start_races_with_the_end(engine):
 
 
 @case("davit")
+def a_daemon_that_dies_leaves_no_exec(engine):
+    with container(engine) as identity:
+        exec_id = create(engine, identity, ["sleep", "1000"])
+        equal(detached(engine, exec_id).status, 200)
+        pid = inspect(engine, exec_id)["Pid"]
+        check(os.path.exists(f"/proc/{pid}"), "it runs")
+        engine.kill()
+        engine.start()
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"), "it ends")
+        equal(engine.api("GET", f"/exec/{exec_id}/json").status, 404)
+        check(not engine.inspect(identity)["State"]["Running"], "and so does its container")
+
+
+@case("davit")
 def pid_and_network_of_the_host(engine):
     with container(engine, "--pid", "host", network="host") as identity:
         exec_id = create(engine, identity, ["sleep", "1000"])
