@@ -45,13 +45,17 @@ Result<LaunchPlan> exec_plan_compile(const ExecSpec& spec) {
     if (spec.user) {
         user_write(writer, spec);
     }
-    writer.add(Kind::fork, {});
     ProcessWriter process(writer, spec.process, {.joins = true, .resolves = spec.user.has_value()});
     process.session(spec.keyring);
     process.working_directory();
     process.limits();
     process.credentials();
     process.confine();
+    // Only now: whoever is in the container's pid namespace can be traced by those there who have
+    // CAP_SYS_PTRACE, and must not have more to give than they have themselves.
+    writer.add(Kind::fork, {});
+    process.session("");
+    process.terminal();
     process.execute();
     TRY(plan.bytes, writer.finish(static_cast<std::uint16_t>(plan.registers.size())));
     return plan;

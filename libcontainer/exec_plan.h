@@ -2,9 +2,11 @@
 /// The plan of a further process in a container that runs ("exec").
 ///
 /// davit-init is born in the container's v2 cgroup, enters the v1 ones, joins the namespaces of the
-/// container's init through its pidfd, and forks into the pid namespace; the child becomes what the
-/// ProcessSpec says. Whatever the container did to its files, the daemon opens none of them: a user
-/// is looked up by the child, in the container's own root and without leaving it.
+/// container's init through its pidfd, becomes what the ProcessSpec says, and only then, with no
+/// power left that the program will not have, forks into the pid namespace, where the container
+/// sees it. The child opens its terminal and executes; the seccomp filter has to allow that and
+/// clone(2). Whatever the container did to its files, the daemon opens none of them: a user is
+/// looked up by davit-init, in the container's own root and without leaving it.
 ///
 /// Follows: setns(2), pid_namespaces(7), clone(2) CLONE_PARENT.
 #include <optional>

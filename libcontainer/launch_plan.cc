@@ -262,6 +262,7 @@ Result<LaunchPlan> Compiler::run() {
     const std::string keyring = spec_.new_session_keyring ? "_ses." + spec_.id : "";
     ProcessWriter process(writer_, spec_.process);
     process.session(keyring);
+    process.terminal();
     process.working_directory();
     if (spec_.rootfs_readonly) {
         writer_.add(Kind::remount, Fields{.a = MOUNT_ATTR_RDONLY}, {"/"});

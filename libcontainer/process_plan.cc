@@ -43,6 +43,9 @@ std::uint16_t ProcessWriter::resolved_flag() const {
 void ProcessWriter::session(const std::string& keyring) {
     const std::uint16_t flags = keyring.empty() ? std::uint16_t{0} : plan::flag_keyring;
     writer_.add(Kind::session, Fields{.flags = flags}, {keyring});
+}
+
+void ProcessWriter::terminal() {
     if (process_.terminal) {
         const std::uint16_t no_console = origin_.joins ? plan::flag_no_console : std::uint16_t{0};
         writer_.add(Kind::terminal,

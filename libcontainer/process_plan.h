@@ -14,7 +14,8 @@ Result<void> process_check(const ProcessSpec& process);
 /// Enter the v1 hierarchies; into the v2 one a process is born.
 void cgroups_join_write(PlanWriter& writer, const CgroupPlacement& cgroup);
 
-/// How the process comes to be; every method appends operations, and they are called in this order.
+/// How the process comes to be. Every method of ProcessWriter appends operations; they are called
+/// in the order in which they stand there, but for terminal(), which may come as late as execute().
 struct ProcessOrigin {
     bool joins = false;     // It joins a container that runs.
     bool resolves = false;  // Its user is the one that an earlier operation found.
@@ -26,8 +27,9 @@ class ProcessWriter {
     ProcessWriter(PlanWriter& writer, const ProcessSpec& process, ProcessOrigin origin = {})
         : writer_(writer), process_(process), origin_(origin) {}
 
-    /// A session with its terminal; keyring: the name of the session's own, empty for none.
+    /// keyring: the name of the session's own; empty: none.
     void session(const std::string& keyring);
+    void terminal();
     void working_directory();
     void limits();
     void credentials();

@@ -6,10 +6,9 @@
 ///
 /// Security: after enter_root or open_root only descriptors opened before, and names resolved with
 /// openat2 inside the container's root, are used. Every descriptor except 0, 1 and 2 is
-/// close-on-exec from the start. What joins a running container is not dumpable and has more
-/// capabilities than the container until it executes, so that no process inside can trace it,
-/// unless it was given CAP_SYS_PTRACE; and it forks into the pid namespace only when everything of
-/// the host's is done, so that it cannot be seen before.
+/// close-on-exec from the start. What joins a running container is not dumpable, and is in the pid
+/// namespace, where a process with CAP_SYS_PTRACE could trace it, only when it has given up what
+/// the program will not have.
 #include <linux/openat2.h>
 #include <linux/stat.h>
 

@@ -111,8 +111,8 @@ long descriptor_send(State& state, const plan::Message& message, int fd, const c
 /// the daemon's child and not ours, and does nothing until the daemon has been told of it: whatever
 /// ends us meanwhile ends it, too.
 long fork_inside(State& state, const plan::Operation& operation) {
-    // A process group of the two, by which the daemon finds the child if we end before we can tell.
-    raw::call(__NR_setpgid, 0, 0);
+    // We lead a session, and so a process group, by which the daemon finds the child if we end
+    // before we can tell.
     int turn[2] = {-1, -1};
     long done = raw::call(__NR_pipe2, turn, O_CLOEXEC);
     if (done < 0) {
@@ -125,6 +125,8 @@ long fork_inside(State& state, const plan::Operation& operation) {
     }
     char byte = plan::release_byte;
     if (pid == 0) {
+        // Other credentials may have made us dumpable again.
+        raw::call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
         descriptor_close(turn[1]);
         done = raw::call(__NR_read, turn[0], &byte, 1);
         descriptor_close(turn[0]);

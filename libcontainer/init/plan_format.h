@@ -69,7 +69,7 @@ enum class Kind : uint16_t {
     execute,            // flag_resolved; a: arguments; [argument..., environment...]
     open_root,          // the root is where the joined mount namespace has it
     resolve_user,  // [user, group or "", further group...] against the root's /etc/passwd, group
-    fork,          // go on in a child in the joined pid namespace, a child of the daemon as well
+    fork,  // after session: go on in a child in the joined pid namespace, a child of the daemon
     last_ = fork,
 };
 

@@ -1,6 +1,7 @@
 /// Goal: a further process of a running container is in all of its namespaces and cgroups, is what
 /// its spec says, and a hostile container gets nothing through it. Method: run busybox in a
 /// container, start others beside it, and look from the inside.
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -374,6 +375,28 @@ TEST_CASE("a container cannot look into what is about to become its process") {
     for (int round = 0; round < 100; ++round) {
         const Outcome outcome = exec(exec_for({"true"}), container);
         REQUIRE_FALSE(outcome.error);
+    }
+    const int output = container.output();
+    container.end();
+    CHECK(read_to_end(output) == "");
+}
+
+TEST_CASE("what a container sees of a starting process never has more power than it will have") {
+    require_root();
+    const Rootfs rootfs;
+    // Whoever may trace could take it over. The bounding set is what execve(2) could give back.
+    rootfs.file("watch",
+                "while :; do if grep -h Cap[PEB] /proc/[0-9]*/status | "
+                "grep -q -v -e 00000000a80c25fb -e 0000000000000000; then echo more; fi; done "
+                "2>/dev/null");
+    ContainerSpec spec = spec_for({"/bin/sh", "/watch"});
+    const CapabilitySet traces = capabilities_default() | CapabilitySet{1} << CAP_SYS_PTRACE;
+    spec.process.capabilities = {.bounding = traces, .effective = traces, .permitted = traces};
+    Running container(rootfs, spec);
+    ExecSpec exec_spec = exec_for({"true"});
+    exec_spec.process.capabilities = spec.process.capabilities;
+    for (int round = 0; round < 100; ++round) {
+        REQUIRE_FALSE(exec(exec_spec, container).error);
     }
     const int output = container.output();
     container.end();

@@ -149,7 +149,7 @@ TEST_CASE("a truncated plan is refused at every length") {
     CHECK_FALSE(plan_decode(bytes + std::string(8, '\0')));
 }
 
-TEST_CASE("a plan for a running container joins, forks, and only then is what the spec says") {
+TEST_CASE("a plan for a running container joins, becomes what the spec says, and only then forks") {
     ExecSpec spec;
     spec.process.arguments = {"true"};
     spec.process.working_directory = "/srv";
@@ -171,18 +171,18 @@ TEST_CASE("a plan for a running container joins, forks, and only then is what th
     CHECK(plan->forks);
     CHECK(plan->clone_flags == 0);
     CHECK(plan->registers == std::vector<RegisterKind>{RegisterKind::process});
-    CHECK(
-        names(*plan) ==
-        "join cgroup /sys/fs/cgroup/pids/davit/x/tasks; join namespace container; open rootfs; "
-        "fork; start session _ses.x; chdir to cwd /srv; set umask; set user; load seccomp filter; "
-        "set capabilities; exec true; ");
+    CHECK(names(*plan) ==
+          "join cgroup /sys/fs/cgroup/pids/davit/x/tasks; join namespace container; open rootfs; "
+          "start session _ses.x; chdir to cwd /srv; set umask; set user; load seccomp filter; "
+          "set capabilities; fork; start session ; exec true; ");
     spec.user = "web:staff";
     spec.process.no_new_privileges = true;
     plan = exec_plan_compile(spec);
     REQUIRE(plan);
-    CHECK_THAT(names(*plan), Catch::Matchers::Contains("open rootfs; find user web; fork; "));
+    CHECK_THAT(names(*plan), Catch::Matchers::Contains("open rootfs; find user web; start"));
     CHECK_THAT(names(*plan),
-               Catch::Matchers::Contains("set no_new_privs; load seccomp filter; exec"));
+               Catch::Matchers::Contains(
+                   "set no_new_privs; load seccomp filter; fork; start session ; exec"));
     spec.process.working_directory = "srv";
     CHECK(exec_plan_compile(spec).error().kind() == ErrorKind::invalid_argument);
     spec.process.working_directory = "/";
