@@ -80,6 +80,10 @@ Task<void> init_follow(int channel, ExecProcess& process) {
                 CO_CHECK(console_take(process, std::move(event->console)));
                 break;
             case InitEvent::Kind::process:
+                if (process.init) {
+                    // Somebody else holds the channel's other end.
+                    co_return Error(ErrorKind::corrupt, "davit-init told of two processes");
+                }
                 process.init = std::move(event->process);
                 break;
             case InitEvent::Kind::failed:
