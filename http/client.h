@@ -132,8 +132,8 @@ struct HttpClientOptions {
     Nanoseconds idle_timeout = std::chrono::seconds(60);
     /// PEM files trusted besides the system's.
     std::vector<std::string> ca_files;
-    /// Per host: <directory>/<host[:port]>/{*.crt, NAME.cert + NAME.key}. Follows: dockerd(8)
-    /// "certs.d".
+    /// <directory>/<host[:port]>/ has a server's certificates (http/host_certificates.h), "" has
+    /// none. Read whenever a connection is made, but not for insecure hosts, as with Docker.
     std::string certs_directory = "/etc/docker/certs.d";
     /// Whose certificate is not verified: see HostRules.
     std::vector<std::string> insecure_hosts;
@@ -151,7 +151,8 @@ class HttpClient {
     /// Send to the url's host on an idle or a new connection; a request without a producer is tried
     /// again if an idle connection turns out to be closed (an idempotent one, that is).
     /// Errors: as ClientConnection::send(); unavailable (no such host, nobody listens, TLS failed);
-    /// corrupt for a certificate that does not verify.
+    /// corrupt for a certificate that does not verify; invalid_argument for unusable files of the
+    /// certs_directory.
     Task<ClientResponse> send(Url url, ClientRequest request);
 
     std::size_t idle_connections() const;

@@ -1,5 +1,4 @@
 /// HttpClient: which connection a request goes over, and how a new one is made.
-#include <dirent.h>
 #include <poll.h>
 
 #include <cassert>
@@ -9,6 +8,7 @@
 #include <openssl/evp.h>
 
 #include "http/client_state.h"
+#include "http/host_certificates.h"
 #include "http/host_rules.h"
 #include "http/resolver.h"
 #include "http/tls.h"
@@ -27,22 +27,32 @@ struct Connected {
     int fd = -1;
 };
 
-/// The files of one directory of certs.d, by the endings that dockerd looks for.
-void certificates_add(const std::string& directory, TlsClientOptions& options) {
-    DIR* entries = ::opendir(directory.c_str());
-    if (entries == nullptr) {
-        return;  // The usual case: nothing is set up for this host.
+/// A server's keys and trust, and what they were made from.
+struct HostTls {
+    HostCertificates certificates;
+    std::shared_ptr<TlsContext> context;
+};
+
+Result<HostTls> host_tls_make(TlsClientOptions options,
+                              const std::vector<std::string>& directories,
+                              HostTls last) {
+    HostTls made;
+    for (const std::string& directory : directories) {
+        TRY_VOID(host_certificates_read(directory, made.certificates));
     }
-    while (const dirent* entry = ::readdir(entries)) {
-        const std::string path = directory + "/" + entry->d_name;
-        if (path.ends_with(".crt")) {
-            options.ca_files.push_back(path);
-        } else if (path.ends_with(".cert")) {
-            options.certificate_file = path;
-            options.key_file = path.substr(0, path.size() - 4) + "key";
-        }
+    if (last.context && last.certificates == made.certificates) {
+        return last;
     }
-    ::closedir(entries);
+    options.authorities = made.certificates.authorities;
+    options.clients = made.certificates.clients;
+    TRY(made.context, TlsContext::client(options));
+    return made;
+}
+
+/// "host:443", "[::1]:443".
+std::string authority_with_port(const Url& url) {
+    const bool v6 = url.host.find(':') != std::string::npos;
+    return (v6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port);
 }
 
 std::string basic_credentials(const std::string& user_info) {
@@ -113,7 +123,7 @@ struct HttpClient::State : std::enable_shared_from_this<HttpClient::State> {
     std::optional<ProxyRules> proxies;
     std::list<Idle> idle;  // Oldest first, so `until` ascends.
     TimerNode expiry;
-    std::map<std::string, std::shared_ptr<TlsContext>> contexts;
+    std::map<std::string, HostTls> contexts;
 };
 
 ClientResponse::Lease::~Lease() {
@@ -189,30 +199,30 @@ Result<const Url*> HttpClient::State::proxy_of(const Url& url) {
     return proxies->proxy_for(url);
 }
 
-/// Made once per host, on the worker pool: it parses all of the system's certificates.
+/// Made on the worker pool, for it parses all of the system's certificates; again only when the
+/// server's own have changed.
 Task<std::shared_ptr<TlsContext>> HttpClient::State::tls_context(const Url& url) {
-    const std::string key = url.host + ":" + std::to_string(url.port);
-    if (const auto found = contexts.find(key); found != contexts.end()) {
-        co_return found->second;
-    }
+    const std::string key = authority_with_port(url);
     TlsClientOptions tls;
     tls.insecure = insecure.match(url.host, url.port);
     tls.ca_files = options.ca_files;
-    const std::string base = options.certs_directory;
-    const std::string name = url.authority();
-    auto make = [tls, base, name, key]() mutable -> Result<std::shared_ptr<TlsContext>> {
-        if (!base.empty()) {
-            certificates_add(base + "/" + name, tls);
-            if (name != key) {
-                certificates_add(base + "/" + key, tls);
-            }
+    std::vector<std::string> directories;
+    if (!tls.insecure && !options.certs_directory.empty()) {
+        tls.directory = options.certs_directory + "/" + url.authority();
+        directories.push_back(tls.directory);
+        if (url.authority() != key) {
+            directories.push_back(options.certs_directory + "/" + key);
         }
-        return TlsContext::client(tls);
-    };
+    }
+    const auto known = contexts.find(key);
+    auto make =
+        [tls, directories, last = known != contexts.end() ? known->second : HostTls()]() mutable {
+            return host_tls_make(std::move(tls), directories, std::move(last));
+        };
     auto offloaded = offload(std::move(make));
-    CO_TRY(auto context, co_await offloaded);
-    contexts[key] = context;
-    co_return std::move(context);
+    CO_TRY(HostTls made, co_await offloaded);
+    contexts[key] = made;
+    co_return std::move(made.context);
 }
 
 /// Ask a proxy for a connection to the url's host. Follows: RFC 9110 section 9.3.6.
@@ -222,8 +232,7 @@ Task<Connected> HttpClient::State::tunnel(Connected to_proxy, Url proxy, Url url
     auto connection = ClientConnection::over(std::move(to_proxy.stream), limits);
     ClientRequest request;
     request.method = "CONNECT";
-    const bool v6 = url.host.find(':') != std::string::npos;
-    request.target = (v6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port);
+    request.target = authority_with_port(url);
     request.headers.add("Host", request.target);
     if (!proxy.user_info.empty()) {
         request.headers.add("Proxy-Authorization", basic_credentials(proxy.user_info));

@@ -41,6 +41,20 @@ std::string openssl_text() {
     return reason != nullptr ? reason : "unknown failure";
 }
 
+/// An encrypted key is an error: nobody is there to be asked for its password.
+int password_none(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*context*/) {
+    return -1;
+}
+
+/// The issuer is nobody that is trusted here: more trust would help.
+bool is_unknown_authority(long verdict) {
+    return verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+           verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+           verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+           verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+           verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE;
+}
+
 Error file_error(std::string_view what, const std::string& file) {
     std::string message = std::string(what) + " " + file + ": " + openssl_text();
     return Error(ErrorKind::invalid_argument, std::move(message));
@@ -75,14 +89,90 @@ BioPtr bio_of(const std::string& pem) {
     return BioPtr(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
+/// All certificates of a PEM text. Errors: invalid_argument (none, or a malformed one).
+Result<std::vector<X509Ptr>> certificates_of(std::string_view what, const PemFile& file) {
+    std::vector<X509Ptr> certificates;
+    const BioPtr bio = bio_of(file.text);
+    ERR_clear_error();
+    while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, password_none, nullptr)) {
+        certificates.emplace_back(next);
+    }
+    const unsigned long last = ERR_peek_last_error();
+    const bool at_end =
+        ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    if (certificates.empty() || !at_end) {
+        return file_error(what, file.path);
+    }
+    ERR_clear_error();
+    return certificates;
+}
+
 }  // namespace
+
+struct TlsContext::ClientKey {
+    std::vector<X509Ptr> certificates;  // The client's own first.
+    KeyPtr key;
+
+    static Result<ClientKey> make(const PemPair& pair) {
+        ClientKey client;
+        TRY(client.certificates, certificates_of("read client certificate", pair.certificate));
+        const BioPtr bio = bio_of(pair.key.text);
+        client.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, password_none, nullptr));
+        if (!client.key) {
+            return file_error("read client key", pair.key.path);
+        }
+        if (X509_check_private_key(client.certificates.front().get(), client.key.get()) != 1) {
+            return file_error("use client certificate " + pair.certificate.path + " with key",
+                              pair.key.path);
+        }
+        return client;
+    }
+
+    bool issued_by(const STACK_OF(X509_NAME) * names) const {
+        for (int i = 0; i < sk_X509_NAME_num(names); ++i) {
+            for (const X509Ptr& certificate : certificates) {
+                const X509_NAME* issuer = X509_get_issuer_name(certificate.get());
+                if (X509_NAME_cmp(issuer, sk_X509_NAME_value(names, i)) == 0) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
+    bool use(SSL* ssl) const {
+        // The stack is copied, and its certificates are counted.
+        STACK_OF(X509)* chain = sk_X509_new_null();
+        for (std::size_t i = 1; i < certificates.size(); ++i) {
+            sk_X509_push(chain, certificates[i].get());
+        }
+        const int used = SSL_use_cert_and_key(ssl, certificates.front().get(), key.get(), chain, 1);
+        sk_X509_free(chain);
+        return used == 1;
+    }
+};
+
+TlsContext::TlsContext(ssl_ctx_st* context) : context_(context) {}
 
 TlsContext::~TlsContext() {
     SSL_CTX_free(context_);
 }
 
+/// Called when a server asks for a certificate. Follows: SSL_CTX_set_cert_cb(3).
+int TlsContext::client_choose(ssl_st* ssl, void* self) {
+    const std::vector<ClientKey>& clients = static_cast<TlsContext*>(self)->clients_;
+    const STACK_OF(X509_NAME)* names = SSL_get0_peer_CA_list(ssl);
+    for (const ClientKey& client : clients) {
+        if (client.issued_by(names)) {
+            return client.use(ssl) ? 1 : 0;
+        }
+    }
+    return clients.front().use(ssl) ? 1 : 0;
+}
+
 Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsClientOptions& options) {
     ContextPtr context = context_make(TLS_client_method());
+    std::shared_ptr<TlsContext> made(new TlsContext(nullptr));
     SSL_CTX_set_alpn_protos(context.get(), alpn, sizeof(alpn) - 1);
     SSL_CTX_set_verify(
         context.get(), options.insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
@@ -93,19 +183,26 @@ Result<std::shared_ptr<TlsContext>> TlsContext::client(const TlsClientOptions& o
                 return file_error("read CA certificates", file);
             }
         }
+        for (const PemFile& file : options.authorities) {
+            TRY(const std::vector<X509Ptr> certificates,
+                certificates_of("read CA certificates", file));
+            for (const X509Ptr& certificate : certificates) {
+                X509_STORE_add_cert(SSL_CTX_get_cert_store(context.get()), certificate.get());
+            }
+        }
     }
-    if (!options.certificate_file.empty()) {
-        if (SSL_CTX_use_certificate_chain_file(context.get(), options.certificate_file.c_str()) !=
-            1) {
-            return file_error("read certificate", options.certificate_file);
-        }
-        if (SSL_CTX_use_PrivateKey_file(
-                context.get(), options.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-            return file_error("read key", options.key_file);
-        }
+    for (const PemPair& pair : options.clients) {
+        TRY(TlsContext::ClientKey client, TlsContext::ClientKey::make(pair));
+        made->clients_.push_back(std::move(client));
+    }
+    if (!made->clients_.empty()) {
+        SSL_CTX_set_cert_cb(context.get(), client_choose, made.get());
     }
     ERR_clear_error();
-    return std::shared_ptr<TlsContext>(new TlsContext(context.release(), options.insecure));
+    made->context_ = context.release();
+    made->directory_ = options.directory;
+    made->insecure_ = options.insecure;
+    return made;
 }
 
 Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::string& certificate_pem,
@@ -138,7 +235,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::server(const std::string& certif
             context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     }
     ERR_clear_error();
-    return std::shared_ptr<TlsContext>(new TlsContext(context.release(), false));
+    return std::shared_ptr<TlsContext>(new TlsContext(context.release()));
 }
 
 TlsStream::TlsStream(std::unique_ptr<ByteStream> stream,
@@ -209,10 +306,27 @@ Error TlsStream::handshake_error() const {
     const long verdict = SSL_get_verify_result(ssl_);
     if (verdict != X509_V_OK && !context_->insecure_) {
         ERR_clear_error();
-        return Error(ErrorKind::corrupt,
-                     std::string("certificate: ") + X509_verify_cert_error_string(verdict));
+        const std::string why = X509_verify_cert_error_string(verdict);
+        if (!is_unknown_authority(verdict)) {
+            return Error(ErrorKind::corrupt, "certificate: " + why);
+        }
+        std::string message = "certificate signed by unknown authority (" + why + ")";
+        if (!context_->directory_.empty()) {
+            message += ": the CA's certificate is missing in " + context_->directory_ + "/*.crt";
+        }
+        return Error(ErrorKind::corrupt, std::move(message));
     }
-    return Error(ErrorKind::unavailable, openssl_text());
+    return failure();
+}
+
+/// What OpenSSL says. A server that misses our certificate says so after TLS 1.3's handshake.
+Error TlsStream::failure() const {
+    const int reason = ERR_GET_REASON(ERR_peek_last_error());
+    std::string message = "TLS: " + openssl_text();
+    if (reason == SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED && !context_->directory_.empty()) {
+        message += ": no client certificate (*.cert, *.key) in " + context_->directory_;
+    }
+    return Error(ErrorKind::unavailable, std::move(message));
 }
 
 /// Write what OpenSSL has ready. Only the writer (or the handshake) does this: an answer that a
@@ -249,7 +363,7 @@ Task<std::size_t> TlsStream::read(std::span<char> buffer) {
             co_return std::size_t{0};
         }
         if (why != SSL_ERROR_WANT_READ) {
-            co_return Error(ErrorKind::unavailable, "TLS: " + openssl_text());
+            co_return failure();
         }
         CO_TRY(const bool more, co_await feed());
         if (!more) {
@@ -267,7 +381,7 @@ Task<void> TlsStream::write(std::string_view bytes) {
             ERR_clear_error();
             std::size_t done = 0;
             if (SSL_write_ex(ssl_, part.data(), part.size(), &done) != 1) {
-                co_return Error(ErrorKind::unavailable, "TLS: " + openssl_text());
+                co_return failure();
             }
             part.remove_prefix(done);
         }

@@ -16,12 +16,31 @@ struct ssl_st;
 
 namespace davit {
 
+/// A file's text, and its path for messages.
+struct PemFile {
+    std::string path;
+    std::string text;
+
+    bool operator==(const PemFile&) const = default;
+};
+
+/// A client certificate, with what it is signed by if the server may not know that, and its key.
+struct PemPair {
+    PemFile certificate;
+    PemFile key;
+
+    bool operator==(const PemPair&) const = default;
+};
+
 struct TlsClientOptions {
     /// PEM files trusted besides the system's certificates.
     std::vector<std::string> ca_files;
-    /// Sent if the server asks: PEM files, both or none.
-    std::string certificate_file;
-    std::string key_file;
+    /// The same, read already: at least one certificate in each.
+    std::vector<PemFile> authorities;
+    /// If the server asks: the first whose issuer it names, else the first.
+    std::vector<PemPair> clients;
+    /// Where users put certificates for this server: messages say so. "" for nowhere.
+    std::string directory;
     /// Verify nothing.
     bool insecure = false;
 };
@@ -43,11 +62,16 @@ class TlsContext {
 
   private:
     friend class TlsStream;
+    struct ClientKey;
 
-    TlsContext(ssl_ctx_st* context, bool insecure) : context_(context), insecure_(insecure) {}
+    explicit TlsContext(ssl_ctx_st* context);
+
+    static int client_choose(ssl_st* ssl, void* self);
 
     ssl_ctx_st* context_;
-    bool insecure_;
+    std::vector<ClientKey> clients_;
+    std::string directory_;
+    bool insecure_ = false;
 };
 
 class TlsStream final : public ByteStream {
@@ -73,6 +97,7 @@ class TlsStream final : public ByteStream {
 
     Task<void> handshake();
     Error handshake_error() const;
+    Error failure() const;
     Task<void> flush();
     Task<bool> feed();
 

@@ -76,6 +76,7 @@ RegistryOptions registry_options(const DaemonConfig& config) {
     RegistryOptions options;
     options.config.insecure_hosts = config.insecure_registries;
     options.config.mirrors = config.registry_mirrors_other;
+    options.http.certs_directory = config.certs_dir;
     if (!config.registry_mirrors.empty()) {
         options.config.mirrors["docker.io"] = config.registry_mirrors;
     }

@@ -27,6 +27,8 @@ struct DaemonConfig {
     std::string storage_driver;
     /// Registries that may be spoken to without TLS, besides those on loopback.
     std::vector<std::string> insecure_registries;
+    /// HOST[:PORT]/ in it has a registry's CA and client certificates (http/host_certificates.h).
+    std::string certs_dir = "/etc/docker/certs.d";
     /// "https://mirror.example[:port]": asked before Docker Hub.
     std::vector<std::string> registry_mirrors;
     /// By other registries ("quay.io"): asked before them.

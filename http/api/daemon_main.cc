@@ -40,6 +40,9 @@ constexpr const char* usage =
     "      --registry-mirror [REGISTRY=]URL\n"
     "                               asked before that registry (default Docker Hub); may be "
     "repeated\n"
+    "      --certs-dir DIR          registries' certificates: HOST[:PORT]/*.crt of their CAs, "
+    "*.cert\n"
+    "                               with *.key for the daemon (default /etc/docker/certs.d)\n"
     "      --max-concurrent-downloads N\n"
     "                               layers pulled at a time (default 3)\n"
     "      --max-concurrent-uploads N\n"
@@ -58,6 +61,7 @@ enum LongOption : int {
     option_storage_driver,
     option_insecure_registry,
     option_registry_mirror,
+    option_certs_dir,
     option_downloads_max,
     option_uploads_max,
     option_cgroup_parent,
@@ -178,6 +182,9 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_registry_mirror:
             TRY_VOID(mirror_take(config, value));
             break;
+        case option_certs_dir:
+            config.certs_dir = value;
+            break;
         case option_downloads_max: {
             TRY(config.downloads_max, count_parse("max-concurrent-downloads", value));
             break;
@@ -233,6 +240,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"storage-driver", required_argument, nullptr, option_storage_driver},
         {"insecure-registry", required_argument, nullptr, option_insecure_registry},
         {"registry-mirror", required_argument, nullptr, option_registry_mirror},
+        {"certs-dir", required_argument, nullptr, option_certs_dir},
         {"max-concurrent-downloads", required_argument, nullptr, option_downloads_max},
         {"max-concurrent-uploads", required_argument, nullptr, option_uploads_max},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
@@ -254,6 +262,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
     DaemonConfig& config = arguments.config;
     TRY(config.data_root, absolute(config.data_root));
     TRY(config.run_dir, absolute(config.run_dir));
+    TRY(config.certs_dir, absolute(config.certs_dir));
     TRY(config.gc, gc_marks(arguments));
     if (config.hosts.empty()) {
         config.hosts.push_back("unix://" + config.run_dir + "/davit.sock");

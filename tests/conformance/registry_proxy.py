@@ -100,12 +100,46 @@ class Proxy(Server):
                 handler.wfile.write(body)
 
 
-class LocalRegistry:
-    """An empty docker-registry. auth: None, "htpasswd" (USER and PASSWORD), or an auth section."""
+class Tunnels(Server):
+    """An HTTP proxy whose CONNECT leads to one address, whatever host was asked for: so a registry
+    on loopback is known by a name, and is not trusted for being on loopback. asked has the hosts."""
 
-    def __init__(self, directory, auth=None):
+    def __init__(self, upstream):
+        self.asked = []
+        proxy = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_CONNECT(self):
+                proxy.asked.append(self.path)
+                with socket.create_connection(upstream.split(":")) as other:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                    back = threading.Thread(target=copy, args=(other, self.connection), daemon=True)
+                    back.start()
+                    copy(self.connection, other)
+                    back.join()
+                self.close_connection = True
+
+        super().__init__(Handler)
+
+
+def copy(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+class LocalRegistry:
+    """An empty docker-registry. auth: None, "htpasswd" (USER and PASSWORD), or an auth section.
+    tls: its section of the configuration, for https."""
+
+    def __init__(self, directory, auth=None, tls=None):
         self.directory = pathlib.Path(directory)
         self.auth = auth
+        self.tls = tls
         self.process = None
 
     def __enter__(self):
@@ -131,6 +165,8 @@ class LocalRegistry:
         }
         if self.auth:
             config["auth"] = self.auth
+        if self.tls:
+            config["http"]["tls"] = self.tls
         path = self.directory / "config.yml"
         path.write_text(json.dumps(config))  # YAML, too.
         with open(self.directory / "log", "wb") as log:

@@ -11,77 +11,13 @@
 #include "reactor/timer.h"
 #include "tests/support/catch.h"
 #include "tests/unit/http/http_support.h"
-#include "tests/unit/http/tls_support.h"
+#include "tests/unit/http/tls_server.h"
 
 using namespace davit;
 using namespace davit::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// A CA and what it signed; made once.
-struct Authority {
-    Certificate root = certificate_make({"root", "", true, 1});
-    Certificate good = certificate_make({"good", "DNS:localhost,IP:127.0.0.1", false, 1}, &root);
-    Certificate other = certificate_make({"other", "DNS:elsewhere.example", false, 1}, &root);
-    Certificate expired =
-        certificate_make({"expired", "DNS:localhost,IP:127.0.0.1", false, -1}, &root);
-    Certificate client = certificate_make({"client", "", false, 1}, &root);
-    TempDirectory directory;
-    std::string root_file = directory.file("root.pem", root.certificate_pem);
-
-    static const Authority& get() {
-        static const Authority authority;
-        return authority;
-    }
-};
-
-/// An HTTPS server as small as can be: one answer per request, and how the connection ends.
-struct TlsServer {
-    std::shared_ptr<TlsContext> context;
-    std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret";
-    bool clean_end = true;
-    int connections = 0;
-
-    static Task<void> connection(TlsServer& server, std::unique_ptr<FdStream> stream) {
-        ++server.connections;
-        CO_TRY(auto tls, co_await TlsStream::accept(std::move(stream), server.context));
-        const bool one = server.answer.find("Content-Length") == std::string::npos;
-        for (;;) {
-            CO_TRY(const std::string head, co_await read_until(*tls, "\r\n\r\n"));
-            CO_CHECK(co_await tls->write(server.answer));
-            if (one) {
-                break;
-            }
-        }
-        if (server.clean_end) {
-            CO_CHECK(co_await tls->shutdown_write());
-            static_cast<void>(co_await read_to_end(*tls));
-        }
-        co_return ok;
-    }
-
-    static Task<void> serve(TlsServer& server, Listener& listener) {
-        TaskGroup group(GroupPolicy::independent);
-        for (;;) {
-            auto stream = co_await listener.accept();
-            if (!stream) {
-                break;
-            }
-            group.spawn(connection(server, *std::move(stream)));
-        }
-        group.cancel();
-        static_cast<void>(co_await group.join());
-        co_return ok;
-    }
-};
-
-Task<std::string> fetch(HttpClient& client, std::string url) {
-    CO_TRY(Url parsed, Url::parse(url));
-    ClientRequest request;
-    CO_TRY(ClientResponse response, co_await client.send(std::move(parsed), std::move(request)));
-    co_return co_await response.read_body_all(1'000'000);
-}
 
 /// Fetch https://host:port/ twice from a server with this certificate.
 Result<std::string> fetch_over_tls(TlsServer& server, HttpClientOptions options, std::string host) {
@@ -104,13 +40,6 @@ Result<std::string> fetch_over_tls(TlsServer& server, HttpClientOptions options,
     };
     Loop loop;
     return loop.run(body(server, std::move(options), std::move(host)));
-}
-
-TlsServer server_with(const Certificate& certificate, const std::string& client_ca = "") {
-    TlsServer server;
-    server.context =
-        *TlsContext::server(certificate.certificate_pem, certificate.key_pem, client_ca);
-    return server;
 }
 
 HttpClientOptions trusting() {
@@ -155,37 +84,6 @@ TEST_CASE("certificates that do not verify are refused", "[tls]") {
     HttpClientOptions broken = trusting();
     broken.ca_files = {"/nonexistent.pem"};
     CHECK(kind_of(authority.good, broken) == "invalid_argument");
-}
-
-TEST_CASE("certs.d adds trust and a client certificate per host", "[tls]") {
-    const Authority& authority = Authority::get();
-    auto body = [](const Authority& from, bool with_client) -> Task<std::string> {
-        TlsServer server = server_with(from.good, from.root.certificate_pem);
-        CO_TRY(Listener listener, Listener::tcp("127.0.0.1", 0));
-        const TempDirectory directory;
-        const std::string host = "127.0.0.1:" + std::to_string(listener.port());
-        directory.file(host + "/ca.crt", from.root.certificate_pem);
-        if (with_client) {
-            directory.file(host + "/client.cert", from.client.certificate_pem);
-            directory.file(host + "/client.key", from.client.key_pem);
-        }
-        TaskGroup group(GroupPolicy::independent);
-        group.spawn(TlsServer::serve(server, listener));
-        Result<std::string> result = std::string();
-        {
-            HttpClientOptions options;
-            options.certs_directory = directory.path();
-            HttpClient client(options);
-            result = co_await fetch(client, "https://" + host + "/");
-        }
-        group.cancel();
-        static_cast<void>(co_await group.join());
-        co_return result;
-    };
-    Loop loop;
-    const auto with_client = loop.run(body(authority, true));
-    CHECK((with_client && *with_client == "secret"));
-    CHECK(!loop.run(body(authority, false)));
 }
 
 TEST_CASE("a body that ends with the connection needs a clean TLS end", "[tls]") {
