@@ -67,7 +67,17 @@ Task<void> TrashBin::run() {
         // Names that are stuck must not hide the others behind the count.
         const std::size_t count_max = names_max + stuck.size();
         auto list = [dir = dir_.get(), count_max] { return directory_names(dir, ".", count_max); };
-        CO_TRY(std::vector<std::string> names, co_await offload(std::move(list)));
+        Result<std::vector<std::string>> listed = co_await offload(std::move(list));
+        if (!listed && listed.error().kind() == ErrorKind::cancelled) {
+            co_return std::move(listed).error();
+        }
+        std::vector<std::string> names;
+        if (listed) {
+            names = *std::move(listed);
+        } else {
+            // No reason to end, and the engine with it: the next entry makes it look again.
+            LOG_WARN("trash: list it: {}, ignoring", listed.error().message());
+        }
         std::erase_if(names, [&stuck](const std::string& name) { return stuck.contains(name); });
         if (names.empty() && !wanted_.is_set()) {
             idle_.set();

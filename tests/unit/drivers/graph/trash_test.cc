@@ -2,6 +2,7 @@
 // name in the trash is taken twice. Method: a real directory and the loop; waits for drained().
 #include "drivers/graph/trash.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "reactor/loop.h"
@@ -72,5 +73,24 @@ TEST_CASE("numbers that are taken are skipped", "[trash]") {
     REQUIRE(test.bin->take(test.dir.get(), "one"));
     CHECK(test.left() == std::vector<std::string>{"1", "2", "3"});
     REQUIRE(test.bin->empty_now());
+    CHECK(test.left().empty());
+}
+
+TEST_CASE("a trash that cannot be listed for a moment is looked at again", "[trash]") {
+    Loop loop;
+    Bin test;
+    test.tree("one");
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    rlimit none = limit;
+    none.rlim_cur = static_cast<rlim_t>(must(Fd::open("/", O_RDONLY)).get());  // The next number.
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    auto work = [](const Bin& there, const rlimit& enough) -> Task<void> {
+        CO_CHECK(co_await there.bin->drained());  // As far as it could be seen.
+        ::setrlimit(RLIMIT_NOFILE, &enough);
+        CO_CHECK(there.bin->take(there.dir.get(), "one"));
+        co_return co_await there.bin->drained();
+    };
+    CHECK(loop.run(beside_run(*test.bin, work(test, limit))));
     CHECK(test.left().empty());
 }
