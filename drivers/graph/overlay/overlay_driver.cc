@@ -8,6 +8,7 @@
 #include "drivers/graph/file_system.h"
 #include "drivers/graph/overlay/overlay_probe.h"
 #include "reactor/base/ids.h"
+#include "reactor/base/tree_remove.h"
 
 namespace davit {
 
@@ -54,7 +55,8 @@ Result<void> OverlayDriver::rw_create(const std::string& name) {
     for (const char* part : {"/diff", "/work"}) {
         Result<void> made = make_dir(path + part, 0755);
         if (!made) {
-            TRY_VOID(trash_->take(base_.get(), path));
+            // In place: a disk that has no room for it may have none for the trash.
+            static_cast<void>(remove_tree(base_.get(), path));
             return made;
         }
     }
