@@ -213,7 +213,10 @@ Task<GraphReport> graph_check_job(Job& job, Daemon& daemon, bool repair) {
     auto containers = [&daemon] {
         std::vector<ContainerDirectory> list;
         for (const auto& container : daemon.containers.list()) {
-            const bool is_going = container->record.state.status == ContainerState::removing;
+            // Dead: its removal has failed, and may have come past the directory.
+            const ContainerState status = container->record.state.status;
+            const bool is_going =
+                status == ContainerState::removing || status == ContainerState::dead;
             list.push_back({container->id().short_id(), container->record.rw_name, is_going});
         }
         return list;
