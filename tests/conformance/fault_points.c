@@ -1,0 +1,284 @@
+// Faults at the system calls by which a program changes the disk, for test_faults.py.
+//
+// Preloaded, this library stands between a daemon and libc. Each call that changes a file, a
+// directory or a mount is a point; points are numbered over all threads, which no tracer can do.
+// The file named by DAVIT_FAULT_CONTROL is shared with the test, which counts the points of an
+// operation by it, and says at which of them the daemon is killed or is refused the disk.
+// What goes to sockets, pipes and terminals, and what only reads, is no point.
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+// faults.py writes and reads the same.
+enum fault_kind { fault_none, fault_kill, fault_once, fault_lasting };
+
+struct control {
+    _Atomic uint64_t count;  // Points passed since the test set it to 0.
+    _Atomic uint64_t at;     // The point of the fault; the first is 1.
+    _Atomic uint32_t kind;
+    _Atomic int32_t error;  // ENOSPC refuses only what takes space.
+    char call[32];          // The call that met the fault first.
+};
+
+static struct control* control;
+static long daemon_pid;
+
+__attribute__((constructor)) static void control_map(void) {
+    const char* path = getenv("DAVIT_FAULT_CONTROL");
+    const int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return;
+    }
+    void* mapped = mmap(NULL, sizeof(struct control), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    unsetenv("DAVIT_FAULT_CONTROL");
+    unsetenv("LD_PRELOAD");  // Not for what the daemon executes.
+    if (mapped != MAP_FAILED) {
+        daemon_pid = getpid();
+        control = mapped;
+    }
+}
+
+static void* next_of(const char* name) {
+    void* found = dlsym(RTLD_NEXT, name);
+    if (found == NULL) {
+        abort();
+    }
+    return found;
+}
+
+// Pass a point. Gives: the error to answer with, 0 to go on.
+static int point(const char* call, bool takes_space) {
+    if (control == NULL) {
+        return 0;
+    }
+    const uint64_t number = ++control->count;
+    const uint32_t kind = control->kind;
+    if (kind == fault_none || number < control->at ||
+        (kind == fault_once && number > control->at)) {
+        return 0;
+    }
+    if (number == control->at) {
+        strncpy(control->call, call, sizeof(control->call) - 1);
+    }
+    if (kind == fault_kill) {
+        // The daemon, also when this is its child before exec.
+        long (*send)(long, ...) = next_of("syscall");
+        send(SYS_kill, daemon_pid, SIGKILL);
+        return EIO;
+    }
+    return control->error == ENOSPC && !takes_space ? 0 : control->error;
+}
+
+static bool is_file(int fd) {
+    struct stat found;
+    return fd > STDERR_FILENO && fstat(fd, &found) == 0 && S_ISREG(found.st_mode);
+}
+
+// A function that is a point wherever `condition` holds.
+#define POINT(type, name, parameters, arguments, takes_space, condition) \
+    type name parameters {                                               \
+        static type(*next) parameters;                                   \
+        if (next == NULL) {                                              \
+            next = (type(*) parameters)next_of(#name);                   \
+        }                                                                \
+        const int saved = errno;                                         \
+        const int error = (condition) ? point(#name, takes_space) : 0;   \
+        errno = error == 0 ? saved : error;                              \
+        return error == 0 ? next arguments : (type)-1;                   \
+    }
+
+POINT(
+    ssize_t, write, (int fd, const void* bytes, size_t size), (fd, bytes, size), true, is_file(fd))
+POINT(ssize_t,
+      pwrite,
+      (int fd, const void* bytes, size_t size, off_t at),
+      (fd, bytes, size, at),
+      true,
+      is_file(fd))
+POINT(ssize_t,
+      pwrite64,
+      (int fd, const void* bytes, size_t size, off64_t at),
+      (fd, bytes, size, at),
+      true,
+      is_file(fd))
+POINT(ssize_t,
+      writev,
+      (int fd, const struct iovec* parts, int count),
+      (fd, parts, count),
+      true,
+      is_file(fd))
+POINT(ssize_t,
+      pwritev,
+      (int fd, const struct iovec* parts, int count, off_t at),
+      (fd, parts, count, at),
+      true,
+      is_file(fd))
+POINT(ssize_t,
+      copy_file_range,
+      (int in, off64_t* from, int out, off64_t* to, size_t size, unsigned flags),
+      (in, from, out, to, size, flags),
+      true,
+      true)
+POINT(int, ftruncate, (int fd, off_t size), (fd, size), true, true)
+POINT(int, ftruncate64, (int fd, off64_t size), (fd, size), true, true)
+POINT(int, fallocate, (int fd, int mode, off_t at, off_t size), (fd, mode, at, size), true, true)
+POINT(int, fsync, (int fd), (fd), true, true)
+POINT(int, fdatasync, (int fd), (fd), true, true)
+POINT(int, syncfs, (int fd), (fd), true, true)
+POINT(int, mkdir, (const char* path, mode_t mode), (path, mode), true, true)
+POINT(int, mkdirat, (int dir, const char* path, mode_t mode), (dir, path, mode), true, true)
+POINT(int,
+      mknodat,
+      (int dir, const char* path, mode_t mode, dev_t device),
+      (dir, path, mode, device),
+      true,
+      true)
+POINT(int,
+      symlinkat,
+      (const char* target, int dir, const char* path),
+      (target, dir, path),
+      true,
+      true)
+POINT(int,
+      linkat,
+      (int from, const char* old, int to, const char* path, int flags),
+      (from, old, to, path, flags),
+      true,
+      true)
+POINT(int, rename, (const char* old, const char* path), (old, path), true, true)
+POINT(int,
+      renameat,
+      (int from, const char* old, int to, const char* path),
+      (from, old, to, path),
+      true,
+      true)
+POINT(int,
+      renameat2,
+      (int from, const char* old, int to, const char* path, unsigned flags),
+      (from, old, to, path, flags),
+      true,
+      true)
+POINT(int, unlink, (const char* path), (path), false, true)
+POINT(int, unlinkat, (int dir, const char* path, int flags), (dir, path, flags), false, true)
+POINT(int, rmdir, (const char* path), (path), false, true)
+POINT(int,
+      fsetxattr,
+      (int fd, const char* name, const void* value, size_t size, int flags),
+      (fd, name, value, size, flags),
+      true,
+      true)
+POINT(int,
+      lsetxattr,
+      (const char* path, const char* name, const void* value, size_t size, int flags),
+      (path, name, value, size, flags),
+      true,
+      true)
+POINT(int, chmod, (const char* path, mode_t mode), (path, mode), false, true)
+POINT(int, fchmod, (int fd, mode_t mode), (fd, mode), false, true)
+POINT(int,
+      fchmodat,
+      (int dir, const char* path, mode_t mode, int flags),
+      (dir, path, mode, flags),
+      false,
+      true)
+POINT(int, fchown, (int fd, uid_t user, gid_t group), (fd, user, group), false, true)
+POINT(int,
+      fchownat,
+      (int dir, const char* path, uid_t user, gid_t group, int flags),
+      (dir, path, user, group, flags),
+      false,
+      true)
+POINT(int, futimens, (int fd, const struct timespec times[2]), (fd, times), false, true)
+POINT(int,
+      utimensat,
+      (int dir, const char* path, const struct timespec times[2], int flags),
+      (dir, path, times, flags),
+      false,
+      true)
+POINT(int,
+      mount,
+      (const char* source,
+       const char* target,
+       const char* type,
+       unsigned long flags,
+       const void* data),
+      (source, target, type, flags, data),
+      false,
+      true)
+POINT(int, umount2, (const char* target, int flags), (target, flags), false, true)
+POINT(int,
+      fsmount,
+      (int fd, unsigned flags, unsigned attributes),
+      (fd, flags, attributes),
+      false,
+      true)
+POINT(int,
+      move_mount,
+      (int from, const char* old, int to, const char* path, unsigned flags),
+      (from, old, to, path, flags),
+      false,
+      true)
+
+// The mode is there only with O_CREAT; reading an argument that is not is harmless.
+#define OPEN_POINT(name, parameters, arguments)             \
+    int name parameters {                                   \
+        static int(*next) parameters;                       \
+        if (next == NULL) {                                 \
+            next = (int(*) parameters)next_of(#name);       \
+        }                                                   \
+        va_list list;                                       \
+        va_start(list, flags);                              \
+        const mode_t mode = va_arg(list, mode_t);           \
+        va_end(list);                                       \
+        const int saved = errno;                            \
+        const bool creates = (flags & O_CREAT) != 0;        \
+        const int error = creates ? point(#name, true) : 0; \
+        errno = error == 0 ? saved : error;                 \
+        return error == 0 ? next arguments : -1;            \
+    }
+
+OPEN_POINT(open, (const char* path, int flags, ...), (path, flags, mode))
+OPEN_POINT(open64, (const char* path, int flags, ...), (path, flags, mode))
+OPEN_POINT(openat, (int dir, const char* path, int flags, ...), (dir, path, flags, mode))
+OPEN_POINT(openat64, (int dir, const char* path, int flags, ...), (dir, path, flags, mode))
+
+// openat2 has no wrapper.
+long syscall(long number, ...) {
+    static long (*next)(long, ...);
+    if (next == NULL) {
+        next = (long (*)(long, ...))next_of("syscall");
+    }
+    long values[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; ++i) {
+        values[i] = va_arg(list, long);
+    }
+    va_end(list);
+    if (number == SYS_openat2) {
+        const struct open_how* how = (const struct open_how*)values[2];
+        const int error = (how->flags & O_CREAT) != 0 ? point("openat2", true) : 0;
+        if (error != 0) {
+            errno = error;
+            return -1;
+        }
+    }
+    return next(number, values[0], values[1], values[2], values[3], values[4], values[5]);
+}

@@ -1,0 +1,215 @@
+"""A daemon that meets faults at chosen system calls (fault_points.c), and what must hold afterwards."""
+
+import contextlib
+import ctypes
+import errno
+import http.client
+import json
+import mmap
+import os
+import pathlib
+import subprocess
+
+from harness import Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
+
+ANSWER_SECONDS = 30
+LIBRARY = os.environ.get("DAVIT_FAULTS_LIBRARY", "")
+
+
+class Control(ctypes.Structure):
+    """As in fault_points.c."""
+
+    _fields_ = [("count", ctypes.c_uint64), ("at", ctypes.c_uint64), ("kind", ctypes.c_uint32),
+                ("error", ctypes.c_int32), ("call", ctypes.c_char * 32)]
+
+
+# name: (kind of fault_points.c, error)
+KINDS = {
+    "killed": (1, 0),                   # At the point.
+    "failed once": (2, errno.EIO),      # That call alone.
+    "disk full": (3, errno.ENOSPC),     # From the point until the operation is over.
+    "disk broken": (3, errno.EIO),
+}
+
+
+class FaultyEngine(Engine):
+    """An engine whose points are counted, and which meets a fault where it is told to."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        if not os.access(LIBRARY, os.R_OK):
+            raise Skip("no fault library: build davit_faults and set DAVIT_FAULTS_LIBRARY")
+        path = self.directory / "control"
+        path.write_bytes(bytes(ctypes.sizeof(Control)))
+        self._file = open(path, "r+b")
+        self._map = mmap.mmap(self._file.fileno(), ctypes.sizeof(Control))
+        self.control = Control.from_buffer(self._map)
+        self.control_path = path
+
+    def command(self):
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        return ["env", f"LD_PRELOAD={LIBRARY}", f"DAVIT_FAULT_CONTROL={self.control_path}",
+                f"ASAN_OPTIONS={sanitizer}", *super().command()]
+
+    def arm(self, kind, at):
+        self.disarm()
+        self.control.count, self.control.at, self.control.call = 0, at, b""
+        self.control.kind, self.control.error = KINDS[kind] if kind else (0, 0)
+
+    def disarm(self):
+        self.control.kind = 0
+
+    def has_died(self):
+        return self.process.poll() is not None
+
+    def trash(self):
+        return os.listdir(self.data_root / "overlay" / "trash")
+
+    def end(self):
+        """Whatever state it is in, it runs no more."""
+        self.disarm()
+        if self.has_died():
+            self.process.wait()
+            self.process = None
+        else:
+            self.stop()
+
+    def names(self):
+        """Every name below the data root and the run directory but LMDB's own."""
+        found = set()
+        for top in (self.data_root, self.run_dir):
+            for folder, names, files in os.walk(top):
+                found.update(os.path.relpath(os.path.join(folder, name), self.directory)
+                             for name in names + files)
+        return {name for name in found if not name.endswith(".mdb")}
+
+    def api(self, method, path, body=None, headers=None):
+        """As Engine.api, but soon at its end: nothing here takes long, and some of it may hang."""
+        connection = UnixHttp(self.socket, timeout=ANSWER_SECONDS)
+        with contextlib.closing(connection):
+            if isinstance(body, dict):
+                body, headers = json.dumps(body), {"Content-Type": "application/json"}
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+
+    def request(self, method, path, body=None):
+        """Gives the status, 0 for a connection that ended without an answer, and the body."""
+        try:
+            answer = self.api(method, path, body)
+        except TimeoutError as problem:
+            raise Failure(f"{method} {path.partition('?')[0]} is not answered") from problem
+        except (OSError, http.client.HTTPException):
+            return 0, b""
+        return answer.status, answer.body
+
+    def agrees(self):
+        report = self.api("GET", "/davit/graph/check").json
+        equal(report["Findings"], [], "davit graph check")
+
+
+def settled(engine):
+    """The operation's work in the background is done too, or there is nobody to do it."""
+    return engine.has_died() or not (engine.trash() or unsynced(engine))
+
+
+def unsynced(engine):
+    return engine.records().get("graph/layers_unsynced", 0)
+
+
+class Empty:
+    """What an installation without images and containers has."""
+
+    def __init__(self, engine):
+        self.names, self.records = engine.names(), engine.records()
+        # The next directory's number, from the first layer on.
+        self.records["graph/meta"] = 2
+
+    def differences(self, engine):
+        names, records = engine.names(), engine.records()
+        found = [f"file more: {name}" for name in sorted(names - self.names)]
+        found += [f"file less: {name}" for name in sorted(self.names - names)]
+        for table in sorted(set(records) | set(self.records)):
+            if (now := records.get(table, 0)) != (then := self.records.get(table, 0)):
+                found.append(f"{table}: {now} records, not {then}")
+        return found[:8]
+
+
+def clear(engine):
+    """Remove all, as a user would."""
+    for container in engine.api("GET", "/containers/json?all=1").json:
+        answer = engine.api("DELETE", f"/containers/{container['Id']}?force=1")
+        equal(answer.status, 204, f"remove a container: {answer.body}")
+    answer = engine.api("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D")
+    equal(answer.status, 200, f"prune: {answer.body}")
+    equal(engine.api("GET", "/images/json?all=1").json, [], "images after prune")
+
+
+class Trial:
+    """One operation and one fault at one point, from an empty installation to an empty one."""
+
+    def __init__(self, engine, operation, empty):
+        self.engine, self.operation, self.empty = engine, operation, empty
+
+    def count(self):
+        """Run it without a fault. Gives the points that it passes."""
+        self.operation.prepare(self.engine)
+        self.engine.arm(None, 0)
+        check(self.operation.act(self.engine), "it succeeds without a fault")
+        eventually(lambda: settled(self.engine), "its work in the background ends")
+        points = self.engine.control.count
+        self.operation.verify(self.engine, True)
+        self._back_to_empty()
+        return points
+
+    def run(self, kind, at):
+        engine, operation = self.engine, self.operation
+        operation.prepare(engine)
+        engine.arm(kind, at)
+        try:
+            succeeded = operation.act(engine)
+            # After the answer comes what is done in the background; it may be what meets the fault.
+            eventually(lambda: engine.control.count >= at or settled(engine), "an end")
+            if kind == "killed" and engine.control.count >= at:
+                engine.process.wait(30)
+            engine.disarm()
+            if kind == "failed once":
+                engine.agrees()  # What the others leave may have to wait for the next start.
+            engine.end()
+            engine.start()
+            engine.agrees()
+            operation.verify(engine, succeeded)
+            check(operation.again(engine), "the same operation succeeds now")
+            operation.verify(engine, True)
+            engine.agrees()
+            self._back_to_empty()
+        except (Failure, OSError, ValueError, KeyError, http.client.HTTPException,
+                subprocess.TimeoutExpired) as problem:
+            call = engine.control.call.decode()
+            raise Failure(f"{operation.name}, {kind} at {at} ({call}): {problem}") from problem
+        finally:
+            engine.disarm()
+
+    def _back_to_empty(self):
+        clear(self.engine)
+        with contextlib.suppress(Failure):
+            eventually(lambda: not self.empty.differences(self.engine), "the trash is emptied")
+        equal(self.empty.differences(self.engine), [], "beside an empty installation")
+
+
+def points_of(total, chosen):
+    """Of 1..total as many as chosen, evenly spaced, the first and the last among them."""
+    if chosen is None or total <= chosen:
+        return list(range(1, total + 1))
+    return sorted({1 + round(index * (total - 1) / (chosen - 1)) for index in range(chosen)})
+
+
+@contextlib.contextmanager
+def faulty_engine(directory):
+    engine = FaultyEngine(pathlib.Path(directory))
+    try:
+        yield engine.start()
+    finally:
+        engine.disarm()
+        if engine.process is not None:
+            engine.end()

@@ -1,0 +1,266 @@
+"""Faults at every step of what changes the disk: pull, load, commit, rmi, prune, create, start, rm.
+
+Goal: after kill -9, a full or a broken disk at any point the next daemon starts; what it shows is
+whole, byte for byte; what was answered with success is there; the operation succeeds when repeated;
+and once everything is removed, disk and tables hold what an empty installation holds.
+Method: fault_points.c numbers the calls of the daemon that change files, directories and mounts. Each
+operation is run once to count them, then with one fault at some point. Threads may reach a point in
+another order in each run: nothing rests on which call it is.
+
+Environment:
+  DAVIT_FAULT_POINTS  points per operation and kind of fault: a number (default 6) or `all`
+  DAVIT_FAULT_FIRST   begin at this point
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+
+from faults import KINDS, Empty, Trial, clear, faulty_engine, points_of, settled
+from lying_registry import Blob, LyingRegistry, tar_of
+from oci import busybox_program
+
+from harness import case, check, eventually, equal, main, query
+
+POINTS = os.environ.get("DAVIT_FAULT_POINTS", "6")
+FIRST = int(os.environ.get("DAVIT_FAULT_FIRST", "1"))
+
+
+def noise(seed, size):
+    return hashlib.shake_128(seed.encode()).digest(size)
+
+
+with open(busybox_program(), "rb") as program:
+    LAYERS = [
+        tar_of(("bin/", tarfile.DIRTYPE, ""), ("bin/busybox", tarfile.REGTYPE, program.read()),
+               ("bin/sh", tarfile.SYMTYPE, "busybox"), ("gone", tarfile.REGTYPE, b"x")),
+        tar_of(("etc/", tarfile.DIRTYPE, ""), ("etc/one", tarfile.REGTYPE, noise("one", 5000)),
+               ("etc/two", tarfile.LNKTYPE, "etc/one"), (".wh.gone", tarfile.REGTYPE, b"")),
+        tar_of(("deep/", tarfile.DIRTYPE, ""), ("deep/er/", tarfile.DIRTYPE, ""),
+               ("deep/er/file", tarfile.REGTYPE, noise("file", 200_000)),
+               ("etc/", tarfile.DIRTYPE, ""), ("etc/three", tarfile.REGTYPE, noise("three", 70))),
+    ]
+
+
+def layers_saved(engine, name):
+    """The layers of an image as docker save gives them, the lowest first."""
+    answer = engine.api("GET", f"/images/{name}/get")
+    equal(answer.status, 200, f"save {name}: {answer.body[:200]}")
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
+        manifest = json.load(archive.extractfile("manifest.json"))
+        return [archive.extractfile(layer).read() for layer in manifest[0]["Layers"]]
+
+
+def image_is_whole(engine, name):
+    """True: byte for byte. False: there is none."""
+    if engine.api("GET", f"/images/{name}/json").status == 404:
+        return False
+    equal(layers_saved(engine, name) == LAYERS, True, "the image's layers are what they were")
+    return True
+
+
+def load(engine, archive):
+    status, body = engine.request("POST", "/images/load?quiet=1", archive)
+    return status == 200 and b'"error"' not in body
+
+
+class Operation:
+    """What is tried. act: gives whether it was answered with success; verify: what must hold after
+    it, whether it succeeded or not; again: repeat it from wherever the fault has left it."""
+
+    def __init__(self, registry, reference, archive):
+        self.registry, self.reference, self.archive = registry, reference, archive
+        self.name = type(self).__name__.lower()
+
+    def prepare(self, engine):
+        pass
+
+    def again(self, engine):
+        return self.act(engine)
+
+    def verify(self, engine, succeeded):
+        whole = image_is_whole(engine, self.reference)
+        check(whole or not succeeded, "what was answered with success is there")
+
+
+class Pull(Operation):
+    def act(self, engine):
+        status, body = engine.request("POST", "/images/create?" + query(fromImage=self.reference))
+        return status == 200 and b'"error"' not in body and b"Status: Downloaded" in body
+
+    def again(self, engine):
+        status, body = engine.request("POST", "/images/create?" + query(fromImage=self.reference))
+        return status == 200 and b'"error"' not in body
+
+
+class Load(Operation):
+    def act(self, engine):
+        return load(engine, self.archive)
+
+
+class Loaded(Operation):
+    """With the image there before."""
+
+    def prepare(self, engine):
+        check(load(engine, self.archive), "load")
+
+
+class Rmi(Loaded):
+    def act(self, engine):
+        return engine.request("DELETE", f"/images/{self.reference}")[0] == 200
+
+    def again(self, engine):
+        return engine.request("DELETE", f"/images/{self.reference}")[0] in (200, 404)
+
+    def verify(self, engine, succeeded):
+        whole = image_is_whole(engine, self.reference)
+        check(not (whole and succeeded), "what was removed is gone")
+
+
+class Prune(Rmi):
+    """All images, and the layers of a pull that ended in the middle."""
+
+    def prepare(self, engine):
+        super().prepare(engine)
+        broken = self.registry.image("broken", [Blob(LAYERS[1]), Blob(noise("broken", 100), status=404)])
+        engine.request("POST", "/images/create?" + query(fromImage=broken))
+
+    def act(self, engine):
+        status, _ = engine.request("POST", "/images/prune?" + query(filters={"dangling": ["false"]}))
+        return status == 200
+
+    again = act
+
+
+class Contained(Loaded):
+    """With a container that has run once and has files of its own."""
+
+    def prepare(self, engine):
+        super().prepare(engine)
+        check(self.create(engine), "create")
+        check(self.run(engine), "run")
+
+    def create(self, engine):
+        status, _ = engine.request("POST", "/containers/create?name=one", {
+            "Image": self.reference, "HostConfig": {"NetworkMode": "none"},
+            "Cmd": ["/bin/busybox", "sh", "-c",
+                    "[ -f /own ] || /bin/busybox cp /etc/one /own; echo more >>/more"]})
+        return status == 201
+
+    def run(self, engine):
+        """Start it and wait for its end."""
+        if engine.request("POST", "/containers/one/start")[0] not in (204, 304):
+            return False
+        status, body = engine.request("POST", "/containers/one/wait")
+        return status == 200 and json.loads(body)["StatusCode"] == 0
+
+    def container_is_whole(self, engine):
+        state = engine.api("GET", "/containers/one/json")
+        if state.status == 404:
+            return False
+        check(not state.json["State"]["Running"], f"it does not run: {state.json['State']}")
+        answer = engine.api("GET", "/containers/one/export")
+        equal(answer.status, 200, "export")
+        with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
+            files = {member.name: archive.extractfile(member).read() for member in archive
+                     if member.isreg() and not member.name.startswith(("dev/", "proc/", "sys/"))}
+        for name, expected in (("deep/er/file", noise("file", 200_000)), ("own", noise("one", 5000))):
+            equal(files.get(name) == expected, True, f"its file {name}")
+        equal(files["more"].replace(b"more\n", b""), b"", "its file more")
+        check("gone" not in files, "what the image deletes")
+        return True
+
+
+class Commit(Contained):
+    def act(self, engine):
+        return engine.request("POST", "/commit?container=one&repo=committed&pause=0", {})[0] == 201
+
+    def verify(self, engine, succeeded):
+        check(self.container_is_whole(engine), "the container is as it was")
+        there = engine.api("GET", "/images/committed/json").status == 200
+        check(there or not succeeded, "what was answered with success is there")
+        if there:
+            layers = layers_saved(engine, "committed")
+            equal(layers[:-1] == LAYERS, True, "the layers below")
+            with tarfile.open(fileobj=io.BytesIO(layers[-1])) as layer:
+                equal(layer.extractfile("own").read() == noise("one", 5000), True, "a new file")
+                equal(layer.extractfile("more").read(), b"more\n", "another")
+
+
+class Create(Contained):
+    def prepare(self, engine):
+        Loaded.prepare(self, engine)
+
+    def act(self, engine):
+        return self.create(engine)
+
+    def again(self, engine):
+        return engine.request("GET", "/containers/one/json")[0] == 200 or self.create(engine)
+
+    def verify(self, engine, succeeded):
+        there = engine.request("GET", "/containers/one/json")[0] == 200
+        check(there or not succeeded, "what was answered with success is there")
+
+
+class Start(Contained):
+    def act(self, engine):
+        return self.run(engine)
+
+    def verify(self, engine, succeeded):
+        check(self.container_is_whole(engine), "the container is there")
+
+
+class Rm(Contained):
+    def act(self, engine):
+        return engine.request("DELETE", "/containers/one")[0] == 204
+
+    def again(self, engine):
+        return engine.request("DELETE", "/containers/one")[0] in (204, 404)
+
+    def verify(self, engine, succeeded):
+        check(not (self.container_is_whole(engine) and succeeded), "what was removed is gone")
+
+
+def archive_of(engine, registry):
+    """The image as docker save writes it; it is removed again."""
+    reference = registry.image("image", [Blob(layer) for layer in LAYERS])
+    pull = Pull(registry, reference, b"")
+    check(pull.act(engine), "pull")
+    archive = engine.api("GET", f"/images/{reference}/get").body
+    clear(engine)
+    eventually(lambda: settled(engine), "the trash is emptied")
+    return reference, archive
+
+
+def try_all(directory, kind_of_operation):
+    chosen = None if POINTS == "all" else int(POINTS)
+    failures = []
+    with LyingRegistry() as registry, faulty_engine(directory / kind_of_operation.__name__) as engine:
+        empty = Empty(engine)
+        reference, archive = archive_of(engine, registry)
+        trial = Trial(engine, kind_of_operation(registry, reference, archive), empty)
+        total = trial.count()
+        tried = 0
+        for kind in KINDS:
+            for at in points_of(total, chosen):
+                if at < FIRST:
+                    continue
+                trial.run(kind, at)
+                tried += 1
+    check(total > 0, "it changes something")
+    print(f"{kind_of_operation.__name__.lower()}: {total} points, {tried} faults", flush=True)
+
+
+def cases():
+    for kind in (Pull, Load, Commit, Rmi, Prune, Create, Start, Rm):
+        def one(directory, kind=kind):
+            try_all(directory, kind)
+        one.__name__ = kind.__name__.lower()
+        case("davit")(one)
+
+
+if __name__ == "__main__":
+    cases()
+    main(engine_own=True)
