@@ -13,6 +13,7 @@ import subprocess
 from harness import Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
 
 ANSWER_SECONDS = 30
+DRIVER = os.environ.get("DAVIT_FAULT_DRIVER", "overlay")
 LIBRARY = os.environ.get("DAVIT_FAULTS_LIBRARY", "")
 
 
@@ -37,6 +38,8 @@ class FaultyEngine(Engine):
 
     def __init__(self, directory):
         super().__init__(directory)
+        if DRIVER != "overlay":
+            self.state_root = self.data_root / DRIVER
         if not os.access(LIBRARY, os.R_OK):
             raise Skip("no fault library: build davit_faults and set DAVIT_FAULTS_LIBRARY")
         path = self.directory / "control"
@@ -49,7 +52,7 @@ class FaultyEngine(Engine):
     def command(self):
         sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         return ["env", f"LD_PRELOAD={LIBRARY}", f"DAVIT_FAULT_CONTROL={self.control_path}",
-                f"ASAN_OPTIONS={sanitizer}", *super().command()]
+                f"ASAN_OPTIONS={sanitizer}", *super().command(), "--storage-driver", DRIVER]
 
     def arm(self, kind, at):
         self.disarm()
@@ -63,7 +66,7 @@ class FaultyEngine(Engine):
         return self.process.poll() is not None
 
     def trash(self):
-        return os.listdir(self.data_root / "overlay" / "trash")
+        return os.listdir(self.data_root / DRIVER / "trash")
 
     def end(self):
         """Whatever state it is in, it runs no more."""
@@ -73,6 +76,10 @@ class FaultyEngine(Engine):
             self.process = None
         else:
             self.stop()
+
+    def kill_if_alive(self):
+        if self.process is not None:
+            self.kill()
 
     def names(self):
         """Every name below the data root and the run directory but LMDB's own."""
@@ -163,6 +170,7 @@ class Trial:
         return points
 
     def run(self, kind, at):
+        """Gives whether the fault was met: another order of the threads may have fewer points."""
         engine, operation = self.engine, self.operation
         operation.prepare(engine)
         engine.arm(kind, at)
@@ -173,7 +181,8 @@ class Trial:
             if kind == "killed" and engine.control.count >= at:
                 engine.process.wait(30)
             engine.disarm()
-            if kind == "failed once":
+            met = engine.control.count >= at
+            if kind == "failed once" and not engine.has_died():
                 engine.agrees()  # What the others leave may have to wait for the next start.
             engine.end()
             engine.start()
@@ -183,6 +192,7 @@ class Trial:
             operation.verify(engine, True)
             engine.agrees()
             self._back_to_empty()
+            return met
         except (Failure, OSError, ValueError, KeyError, http.client.HTTPException,
                 subprocess.TimeoutExpired) as problem:
             call = engine.control.call.decode()

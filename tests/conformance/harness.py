@@ -143,6 +143,7 @@ class Engine:
         self.directory = pathlib.Path(directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         self.data_root = pathlib.Path(data_root or self.directory / "data")
+        self.state_root = self.data_root  # Drivers other than overlay have one of their own.
         self.run_dir = self.directory / "run"
         self.socket = str(self.directory / "sock")
         self.log = self.directory / "log"
@@ -309,7 +310,7 @@ class Engine:
         counts = {}
         if not shutil.which("mdb_stat"):
             return counts
-        for folder in (self.data_root / "graph", self.run_dir / "db"):
+        for folder in (self.state_root / "graph", self.run_dir / "db"):
             if not (folder / "data.mdb").exists():
                 continue
             text = subprocess.run(["mdb_stat", "-a", str(folder)], capture_output=True,

@@ -1,4 +1,5 @@
-"""Faults at every step of what changes the disk: pull, load, commit, rmi, prune, create, start, rm.
+"""Faults at every step of what changes the disk: pull, load, commit, rmi, prune, create, start, rm,
+a run with --rm, and the start of a daemon after a crash.
 
 Goal: after kill -9, a full or a broken disk at any point the next daemon starts; what it shows is
 whole, byte for byte; what was answered with success is there; the operation succeeds when repeated;
@@ -8,23 +9,25 @@ operation is run once to count them, then with one fault at some point. Threads 
 another order in each run: nothing rests on which call it is.
 
 Environment:
-  DAVIT_FAULT_POINTS  points per operation and kind of fault: a number (default 6) or `all`
-  DAVIT_FAULT_FIRST   begin at this point
+  DAVIT_FAULT_POINTS  points per operation and kind of fault: a number (default 5) or `all`
+  DAVIT_FAULT_DRIVER  storage driver (default overlay)
+  DAVIT_FAULT_FIRST   skip the points before this one of those chosen
 """
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import tarfile
 
-from faults import KINDS, Empty, Trial, clear, faulty_engine, points_of, settled
+from faults import DRIVER, KINDS, Empty, Trial, clear, faulty_engine, points_of, settled
 from lying_registry import Blob, LyingRegistry, tar_of
 from oci import busybox_program
 
-from harness import case, check, eventually, equal, main, query
+from harness import Failure, case, check, eventually, equal, main, query
 
-POINTS = os.environ.get("DAVIT_FAULT_POINTS", "6")
+POINTS = os.environ.get("DAVIT_FAULT_POINTS", "5")
 FIRST = int(os.environ.get("DAVIT_FAULT_FIRST", "1"))
 
 
@@ -223,6 +226,63 @@ class Rm(Contained):
         check(not (self.container_is_whole(engine) and succeeded), "what was removed is gone")
 
 
+class Run(Contained):
+    """A container of one run, which removes itself."""
+
+    def prepare(self, engine):
+        Loaded.prepare(self, engine)
+
+    def act(self, engine):
+        status, _ = engine.request("POST", "/containers/create?name=once", {
+            "Image": self.reference, "HostConfig": {"NetworkMode": "none", "AutoRemove": True},
+            "Cmd": ["/bin/busybox", "true"]})
+        if status != 201 or engine.request("POST", "/containers/once/start")[0] != 204:
+            return False
+        # It may be gone already.
+        return engine.request("POST", "/containers/once/wait?condition=removed")[0] in (200, 404)
+
+    def again(self, engine):
+        check(engine.api("GET", "/containers/once/json").status == 404, "nothing is left of it")
+        return self.act(engine)
+
+    def verify(self, engine, succeeded):
+        check(image_is_whole(engine, self.reference), "its image is there")
+
+
+class Restart(Contained):
+    """The start of a daemon whose predecessor was killed during a pull and a run."""
+
+    def prepare(self, engine):
+        super().prepare(engine)
+        half = self.registry.image("half", [Blob(LAYERS[0]), Blob(noise("half", 100), status=404)])
+        engine.request("POST", "/images/create?" + query(fromImage=half))
+        body = {"Image": self.reference, "Cmd": ["/bin/busybox", "sleep", "1000"],
+                "HostConfig": {"NetworkMode": "none", "AutoRemove": True}}
+        for name in ("once", "twice"):
+            equal(engine.request("POST", f"/containers/create?name={name}", body)[0], 201, name)
+        equal(engine.request("POST", "/containers/once/start")[0], 204, "start")
+        for folder in ("staging", "trash", "layers", "rw"):
+            (engine.data_root / DRIVER / folder / "stranger" / "diff").mkdir(parents=True)
+        engine.kill()
+
+    def act(self, engine):
+        """The daemon may refuse to start."""
+        try:
+            engine.start()
+        except Failure:
+            return False
+        return True
+
+    def again(self, engine):
+        check(not engine.has_died(), "it runs")
+        return True
+
+    def verify(self, engine, succeeded):
+        check(image_is_whole(engine, self.reference), "the image is there")
+        check(self.container_is_whole(engine), "the container is there")
+        equal(engine.api("GET", "/containers/once/json").status, 404, "what ran with --rm is gone")
+
+
 def archive_of(engine, registry):
     """The image as docker save writes it; it is removed again."""
     reference = registry.image("image", [Blob(layer) for layer in LAYERS])
@@ -234,27 +294,39 @@ def archive_of(engine, registry):
     return reference, archive
 
 
+def begin(directory, registry, kind_of_operation, stack):
+    """A trial in an engine of its own."""
+    engine = stack.enter_context(faulty_engine(directory))
+    empty = Empty(engine)
+    reference, archive = archive_of(engine, registry)
+    return Trial(engine, kind_of_operation(registry, reference, archive), empty)
+
+
 def try_all(directory, kind_of_operation):
+    """Every failure is told; what comes after one is tried in another engine."""
+    name = kind_of_operation.__name__.lower()
     chosen = None if POINTS == "all" else int(POINTS)
-    failures = []
-    with LyingRegistry() as registry, faulty_engine(directory / kind_of_operation.__name__) as engine:
-        empty = Empty(engine)
-        reference, archive = archive_of(engine, registry)
-        trial = Trial(engine, kind_of_operation(registry, reference, archive), empty)
+    failures, tried, met = [], 0, 0
+    with LyingRegistry() as registry, contextlib.ExitStack() as stack:
+        trial = begin(directory / name, registry, kind_of_operation, stack)
         total = trial.count()
-        tried = 0
+        check(total > 0, "it changes something")
         for kind in KINDS:
-            for at in points_of(total, chosen):
-                if at < FIRST:
-                    continue
-                trial.run(kind, at)
+            for at in points_of(total, chosen)[FIRST - 1:]:
                 tried += 1
-    check(total > 0, "it changes something")
-    print(f"{kind_of_operation.__name__.lower()}: {total} points, {tried} faults", flush=True)
+                try:
+                    met += trial.run(kind, at)
+                except Failure as failure:
+                    print(f"  {failure}", flush=True)
+                    failures.append(failure)
+                    trial.engine.kill_if_alive()
+                    trial = begin(directory / f"{name}-{tried}", registry, kind_of_operation, stack)
+    print(f"{name}: {total} points, {tried} faults, {met} met, {len(failures)} failures", flush=True)
+    equal(len(failures), 0, "failures")
 
 
 def cases():
-    for kind in (Pull, Load, Commit, Rmi, Prune, Create, Start, Rm):
+    for kind in (Pull, Load, Commit, Rmi, Prune, Create, Start, Rm, Run, Restart):
         def one(directory, kind=kind):
             try_all(directory, kind)
         one.__name__ = kind.__name__.lower()
