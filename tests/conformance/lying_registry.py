@@ -55,6 +55,7 @@ class LyingRegistry:
         self.blobs = {}
         self.tag_pages = {}  # Of a repository: function of the query, gives (tags, Link).
         self.requests = []
+        self.deviations = {}  # Of a path: "dies" (no answer), "stalls" (halfway) or "wrong bytes".
         self.stalled = threading.Event()
         self.release = threading.Event()
         self.gone = threading.Event()
@@ -107,6 +108,9 @@ class LyingRegistry:
     def answer(self, handler):
         path = handler.path.split("?")[0]
         self.requests.append(path)
+        if self.deviations.get(path) == "dies":
+            handler.close_connection = True
+            return None
         if path == "/v2/":
             return self.send(handler, Blob(b"{}"), "application/json")
         listing = re.fullmatch(r"/v2/(.+)/tags/list", path)
@@ -124,6 +128,11 @@ class LyingRegistry:
         return self.send(handler, Blob(missing, status=404), "application/json")
 
     def send(self, handler, blob, kind, headers=None):
+        deviation = self.deviations.get(handler.path.split("?")[0])
+        if deviation == "stalls":
+            blob = Blob(blob.served, stall=len(blob.served) // 2, status=blob.status)
+        elif deviation == "wrong bytes":
+            blob = Blob(blob.served, served=b"\0" + blob.served[1:], status=blob.status)
         handler.send_response(blob.status)
         handler.send_header("Content-Type", kind)
         handler.send_header("Content-Length", str(blob.declared))

@@ -5,6 +5,7 @@ Method: each case starts its own engines below one directory.
 """
 
 import contextlib
+import gzip
 import os
 import pathlib
 import random
@@ -224,6 +225,13 @@ def a_full_disk(directory):
             equal(images(engine), ["bb"], "no image")
             eventually(lambda: used_bytes(disk) < before + (1 << 20),
                        f"the space is given back: {before} -> {used_bytes(disk)}")
+            bomb = tar_of(("bomb", tarfile.REGTYPE, bytes(200 << 20)))
+            packed = Blob(gzip.compress(bomb))
+            check(len(packed.data) < 1 << 20, "it comes as next to nothing")
+            name = registry.image("bomb", [packed], "+gzip", [bomb])
+            done = engine.docker("pull", name, status=None)
+            contains(done.stderr, "no space left on device", "a bomb ends with the disk")
+            eventually(lambda: used_bytes(disk) < before + (1 << 20), "and gives it back")
             fits = registry.image("small", [Blob(small)])
             engine.docker("pull", fits)
             engine.docker("rmi", fits)

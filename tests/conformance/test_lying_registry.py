@@ -217,6 +217,58 @@ def stalled_and_the_client_gives_up(engine, liar):
     equal(json.loads(engine.api("GET", "/containers/json").body), [], "and answers")
 
 
+def steps_of_a_pull(engine, liar):
+    """An image, and what a pull of it asks for."""
+    tars = [tar_of((f"step{number}", tarfile.REGTYPE, NOISE[number:][:50_000])) for number in range(2)]
+    reference = liar.image("steps", [Blob(gzip.compress(tar, mtime=0)) for tar in tars], "+gzip", tars)
+    liar.requests.clear()
+    engine.docker("pull", reference)
+    steps = sorted({path for path in liar.requests if "/manifests/" in path or "/blobs/" in path})
+    check(len(steps) >= 4, f"manifest, config and layers: {steps}")
+    engine.docker("rmi", reference)
+    return reference, steps
+
+
+@case("davit")
+def dies_or_sends_wrong_bytes_at_any_step(engine, liar):
+    reference, steps = steps_of_a_pull(engine, liar)
+    for deviation in ("wrong bytes", "dies"):
+        for step in steps:
+            liar.deviations = {step: deviation}
+            refused(engine, liar, reference)
+    liar.deviations = {}
+    engine.docker("pull", reference)
+    engine.docker("rmi", reference)
+
+
+@case("davit")
+def stalls_at_any_step(engine, liar):
+    """Others are served meanwhile, and the pull that was given up leaves nothing."""
+    reference, steps = steps_of_a_pull(engine, liar)
+    before = names_below(engine)
+    for step in steps:
+        liar.deviations = {step: "stalls"}
+        liar.stalled.clear()
+        liar.gone.clear()
+        process = engine.spawn("pull", reference)
+        check(liar.stalled.wait(30), f"the pull has come to {step}")
+        equal(engine.api("GET", "/_ping").status, 200, "others are served meanwhile")
+        process.kill()
+        process.communicate()
+        check(liar.gone.wait(30), "the engine hangs up")
+        eventually(lambda: b"image_pull" not in running(engine), "the pull has ended")
+        engine.docker("image", "prune", "-f")
+        eventually(lambda: names_below(engine) <= before, f"no file stays of {step}")
+    liar.deviations = {}
+    engine.docker("pull", reference)
+    engine.docker("rmi", reference)
+
+
+def running(engine):
+    jobs = json.loads(engine.api("GET", "/davit/jobs").body)
+    return json.dumps([job for job in jobs if job["Status"] == "running"]).encode()
+
+
 @case("davit")
 def lists_of_tags(engine, liar):
     """docker pull -a: lists that never end, or hold what no list of tags does."""
