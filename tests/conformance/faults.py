@@ -10,11 +10,12 @@ import os
 import pathlib
 import subprocess
 
-from harness import Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
+from harness import ROOT, Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
 
 ANSWER_SECONDS = 30
 DRIVER = os.environ.get("DAVIT_FAULT_DRIVER", "overlay")
-LIBRARY = os.environ.get("DAVIT_FAULTS_LIBRARY", "")
+LIBRARY = os.environ.get("DAVIT_FAULTS_LIBRARY",
+                         str(ROOT / "build/release/tests/conformance/libdavit_faults.so"))
 
 
 class Control(ctypes.Structure):
