@@ -246,6 +246,7 @@ def stalls_at_any_step(engine, liar):
     """Others are served meanwhile, and the pull that was given up leaves nothing."""
     reference, steps = steps_of_a_pull(engine, liar)
     before = names_below(engine)
+    liar.release.clear()  # Another case may have set it.
     for step in steps:
         liar.deviations = {step: "stalls"}
         liar.stalled.clear()
