@@ -4,10 +4,10 @@
 ///
 /// LAYER is a layer's archive, plain or compressed. Everything is read from the page cache and
 /// written to a fresh ext4 (support/loop_fs.h), one contender after the other, round after round;
-/// what was written is removed and synced between two. "davit, whole" is jobs/image/layer_pipeline.h
-/// into the overlay driver, as in a pull: both digests and the recipe included. Below it is each of
-/// its stages alone: the slowest of them is the least that a pipeline can take. MB/s counts
-/// uncompressed bytes. `scripts/bench extract` makes the layers.
+/// what was written is removed and synced between two. "davit, whole" is
+/// jobs/image/layer_pipeline.h into the overlay driver, as in a pull: both digests and the recipe
+/// included. Below it is each of its stages alone: the slowest of them is the least that a pipeline
+/// can take. MB/s counts uncompressed bytes. `scripts/bench extract` makes the layers.
 #include <fcntl.h>
 #include <getopt.h>
 #include <sys/stat.h>
@@ -126,6 +126,7 @@ Result<Layer> layer_make(const Workspace& workspace, const std::string& path) {
         }
         return ok;
     }));
+
     struct stat status {};
 
     if (::stat(path.c_str(), &status) != 0) {
@@ -241,8 +242,7 @@ void print(const Layer& layer, const std::vector<Contender>& contenders, Table& 
                    number_text(p50 / 1e3),
                    number_text(layer.megabytes / p50 * 1e3),
                    number_text(p50 / whole)});
-        if (one.stage &&
-            (slowest == nullptr || p50 > slowest->samples.percentile_ms(0.5))) {
+        if (one.stage && (slowest == nullptr || p50 > slowest->samples.percentile_ms(0.5))) {
             slowest = &one;
         }
     }

@@ -80,8 +80,7 @@ TEST_CASE("certs.d is read whenever a connection is made", "[tls]") {
         CO_TRY(const std::string replaced, co_await answer(client, host));
         CHECK(replaced.empty());
         // One file may hold several.
-        directory.file(host + "/ca.crt",
-                       stranger.certificate_pem + authority.root.certificate_pem);
+        directory.file(host + "/ca.crt", stranger.certificate_pem + authority.root.certificate_pem);
         CO_TRY(const std::string together, co_await answer(client, host));
         CHECK(together == "secret");
         co_return ok;
@@ -148,7 +147,7 @@ TEST_CASE("certs.d: what cannot be used is an error that names the files", "[tls
         };
         directory.file(host + "/me.cert", certificate);
         CO_CHECK(co_await fails("missing key " + folder + "/me.key for client certificate " +
-                                 folder + "/me.cert"));
+                                folder + "/me.cert"));
         {
             // An insecure host's are not read.
             options.insecure_hosts = {"127.0.0.1"};
@@ -162,7 +161,7 @@ TEST_CASE("certs.d: what cannot be used is an error that names the files", "[tls
         CO_CHECK(co_await fails("read client key " + folder + "/me.key"));
         std::filesystem::remove(folder + "/me.cert");
         CO_CHECK(co_await fails("missing client certificate " + folder + "/me.cert for key " +
-                                 folder + "/me.key"));
+                                folder + "/me.key"));
         std::filesystem::remove(folder + "/me.key");
         directory.file(host + "/ca.crt", "no certificate");
         CO_CHECK(co_await fails("read CA certificates " + folder + "/ca.crt"));
@@ -190,8 +189,7 @@ TEST_CASE("a server that misses a client certificate is understood", "[tls]") {
         const TlsServer server = server_with(authority.good, authority.root.certificate_pem);
         auto accept = [](std::unique_ptr<ByteStream> stream,
                          std::shared_ptr<TlsContext> context) -> Task<void> {
-            const auto accepted =
-                co_await TlsStream::accept(std::move(stream), std::move(context));
+            const auto accepted = co_await TlsStream::accept(std::move(stream), std::move(context));
             CHECK(!accepted);
             co_return ok;
         };
@@ -203,8 +201,9 @@ TEST_CASE("a server that misses a client certificate is understood", "[tls]") {
         const auto got = co_await client->read(buffer);
         REQUIRE(!got);
         INFO(got.error().message());
-        CHECK(got.error().message().ends_with("no client certificate (*.cert, *.key) in "
-                                              "/certs.d/here"));
+        CHECK(
+            got.error().message().ends_with("no client certificate (*.cert, *.key) in "
+                                            "/certs.d/here"));
         co_return co_await group.join();
     };
     Loop loop;
