@@ -19,18 +19,6 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-std::string read_to_end(int fd) {
-    std::string text;
-    char buffer[4096];
-    for (;;) {
-        const ssize_t got = ::read(fd, buffer, sizeof(buffer));
-        if (got <= 0) {
-            return text;
-        }
-        text.append(buffer, static_cast<std::size_t>(got));
-    }
-}
-
 const Fd& init_binary() {
     static const Fd init = [] {
         auto opened = init_binary_open();

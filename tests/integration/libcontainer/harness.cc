@@ -19,6 +19,8 @@ void must(const Result<void>& result) {
     }
 }
 
+}  // namespace
+
 std::string read_to_end(int fd) {
     std::string text;
     char buffer[4096];
@@ -30,8 +32,6 @@ std::string read_to_end(int fd) {
         text.append(buffer, static_cast<std::size_t>(got));
     }
 }
-
-}  // namespace
 
 void require_root() {
     if (::geteuid() != 0) {

@@ -45,6 +45,9 @@ struct Outcome {
     Fd console;
 };
 
+/// What a descriptor gives until its end, or an error.
+std::string read_to_end(int fd);
+
 /// A spec with Docker's defaults and this command.
 ContainerSpec spec_for(std::vector<std::string> arguments);
 ContainerSpec spec_for_shell(const std::string& script);
