@@ -13,6 +13,7 @@ Task<void> end_run(Daemon& daemon, std::shared_ptr<Container> container) {
     const std::shared_ptr<ContainerRun> run = container->run;
     static_cast<void>(run->init.signal(SIGKILL));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
+    container_wake(daemon, *container);
     while (container->run == run) {
         CO_CHECK(co_await container->wait_changed());
     }
@@ -35,10 +36,11 @@ Task<void> remove_steps(Job& job, Daemon& daemon, Container& container) {
 }
 
 Error still_running(const Container& container) {
+    const bool paused = container.record.state.status == ContainerState::paused;
     return Error(ErrorKind::conflict,
-                 "cannot remove container \"" + container.record.name +
-                     "\": container is running: stop the container before removing or force "
-                     "remove");
+                 "cannot remove container \"" + container.record.name + "\": container is " +
+                     (paused ? "paused and must be unpaused first"
+                             : "running: stop the container before removing or force remove"));
 }
 
 /// The caller has set `removing`, so nothing starts it any more.
@@ -49,6 +51,7 @@ Task<void> remove_carried_through(Job& job,
     if (container->run && request.force) {
         // Before taking the turn: who holds it may be waiting for this very end.
         static_cast<void>(container->run->init.signal(SIGKILL));
+        container_wake(daemon, *container);
     }
     CO_TRY(const auto permit, co_await container->operations.lock());
     if (container->run) {

@@ -16,6 +16,7 @@
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
 #include "jobs/exec_table.h"
+#include "jobs/stats_sampler.h"
 #include "jobs/system_info.h"
 #include "libcontainer/cgroup.h"
 
@@ -34,8 +35,9 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Background work: emptying the trash, writing down when images were used, forgetting execs,
-    /// collecting images if the configuration says so. Runs until cancelled.
+    /// Background work: emptying the trash, sampling what containers use, writing down when images
+    /// were used, forgetting execs, collecting images if the configuration says so. Runs until
+    /// cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
@@ -50,6 +52,9 @@ class Daemon {
 
     /// Store it as it will be in another state, which nobody may see before it is stored.
     Task<void> container_save(const Container& container, const ContainerStateRecord& state);
+
+    /// Store a container's record under the name that it has now. Errors: conflict (it is taken).
+    Task<void> container_rename(const Container& container);
 
     /// Remove a container's record, and its layers if only it needed them. Missing is fine.
     Task<void> container_erase(const Container& container);
@@ -82,6 +87,7 @@ class Daemon {
     EventBus events;
     ContainerTable containers;
     ExecTable execs;
+    StatsSampler stats;
     CgroupLayout cgroups;
     HostLimits host_limits;
     std::unique_ptr<GraphDb> graph;
@@ -90,6 +96,8 @@ class Daemon {
     std::unique_ptr<GraphDriver> graph_driver;
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
+    /// One prune of containers at a time.
+    bool containers_prune_runs = false;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 

@@ -26,8 +26,22 @@ Task<void> container_start(ApiContext& context);
 Task<void> container_stop(ApiContext& context);
 Task<void> container_restart(ApiContext& context);
 Task<void> container_kill(ApiContext& context);
+Task<void> container_rename(ApiContext& context);
+Task<void> container_pause(ApiContext& context);
+Task<void> container_unpause(ApiContext& context);
 Task<void> container_wait(ApiContext& context);
 Task<void> container_remove(ApiContext& context);
+
+// container_details.cc
+Task<void> container_top(ApiContext& context);
+Task<void> container_changes(ApiContext& context);
+Task<void> container_update(ApiContext& context);
+
+// stats.cc
+Task<void> container_stats(ApiContext& context);
+
+// container_prune.cc
+Task<void> containers_prune(ApiContext& context);
 
 // container_archive.cc
 Task<void> container_export(ApiContext& context);

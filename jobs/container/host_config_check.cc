@@ -44,14 +44,15 @@ bool is_address(const std::string& text) {
            ::inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
 }
 
-Result<void> check_memory(const HostConfig& config) {
+/// is_update: what is not given stays as it is.
+Result<void> check_memory(const HostConfig& config, bool is_update) {
     if (config.memory != 0 && config.memory < memory_bytes_min) {
         return bad("Minimum memory limit allowed is 6MB");
     }
     if (config.memory > 0 && config.memory_swap > 0 && config.memory_swap < config.memory) {
         return bad("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
-    if (config.memory == 0 && config.memory_swap > 0) {
+    if (config.memory == 0 && config.memory_swap > 0 && !is_update) {
         return bad("You should always set the Memory limit when using Memoryswap limit, see usage");
     }
     if (config.memory_swap < -1) {
@@ -384,6 +385,14 @@ Result<void> check_log(const LogConfig& log) {
     return ok;
 }
 
+Result<void> check_known(const HostConfig& config) {
+    if (config.unsupported.empty()) {
+        return ok;
+    }
+    const UnsupportedOption& option = config.unsupported.front();
+    return not_yet(option.key, option.value, "leave the option out");
+}
+
 Result<void> check_policies(const HostConfig& config) {
     TRY_VOID(check_restart(config));
     TRY_VOID(check_log(config.log_config));
@@ -415,13 +424,17 @@ Result<void> network_check(const HostConfig& config) {
     return ok;
 }
 
+Result<void> host_config_update_check(const HostConfig& update, int cpu_count) {
+    TRY_VOID(check_known(update));
+    TRY_VOID(check_memory(update, true));
+    TRY_VOID(check_cpu(update, cpu_count));
+    return check_restart(update);
+}
+
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count) {
     std::vector<std::string> warnings;
-    if (!config.unsupported.empty()) {
-        const UnsupportedOption& option = config.unsupported.front();
-        return not_yet(option.key, option.value, "leave the option out");
-    }
-    TRY_VOID(check_memory(config));
+    TRY_VOID(check_known(config));
+    TRY_VOID(check_memory(config, false));
     TRY_VOID(check_cpu(config, cpu_count));
     TRY_VOID(check_network(config, warnings));
     TRY_VOID(check_namespaces(config));
