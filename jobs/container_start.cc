@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container/log_config.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/container/spec_build.h"
 #include "jobs/container/state.h"
@@ -125,7 +126,17 @@ class Starter {
         if (container_.record.log_path.empty()) {
             return ok;
         }
-        JsonFileWriter log = JsonFileWriter::make(container_.record.log_path);
+        JsonFileWriter log =
+            JsonFileWriter::make(container_.record.log_path,
+                                 log_rotation_of(container_.record.host_config.log_config),
+                                 log_attributes_of(container_.record));
+        if (log_has_service(container_.record.host_config.log_config)) {
+            auto sink = log_service_open(container_.record, daemon_.system.host_name);
+            if (!sink) {
+                return std::move(sink).error().context("failed to initialize logging driver");
+            }
+            log.also_to(*std::move(sink));
+        }
         if (!container_.record.host_config.auto_remove) {
             TRY_VOID(log.create());
         }

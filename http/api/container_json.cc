@@ -146,7 +146,10 @@ void write_paths(JsonWriter& json, const ContainerRecord& record) {
     };
     json.key("ResolvConfPath").string(file("resolv.conf"));
     json.key("HostnamePath").string(file("hostname")).key("HostsPath").string(file("hosts"));
-    json.key("LogPath").string(record.log_path);
+    // How other drivers keep what is read of them is nobody's business.
+    const std::string& driver = record.host_config.log_config.type;
+    const bool shown = driver.empty() || driver == "json-file";
+    json.key("LogPath").string(shown ? record.log_path : "");
 }
 
 }  // namespace

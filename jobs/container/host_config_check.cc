@@ -7,6 +7,7 @@
 
 #include "jobs/container/cpu_list.h"
 #include "jobs/container/host_config.h"
+#include "jobs/container/log_config.h"
 #include "libcontainer/capabilities.h"
 #include "libcontainer/spec.h"
 
@@ -337,54 +338,6 @@ Result<void> check_restart(const HostConfig& config) {
     return ok;
 }
 
-/// Names and options that are none of Docker's are refused with its words.
-Result<void> check_log(const LogConfig& log) {
-    static constexpr auto later = std::to_array<std::string_view>({
-        "local",
-        "journald",
-        "syslog",
-        "gelf",
-        "fluentd",
-        "awslogs",
-        "splunk",
-        "gcplogs",
-        "logentries",
-    });
-    static constexpr auto options = std::to_array<std::string_view>({
-        "max-file",
-        "max-size",
-        "compress",
-        "labels",
-        "labels-regex",
-        "env",
-        "env-regex",
-        "tag",
-        "mode",
-        "max-buffer-size",
-        "cache-disabled",
-        "cache-max-file",
-        "cache-max-size",
-        "cache-compress",
-    });
-    if (is_one_of(log.type, later)) {
-        return not_yet("LogConfig.Type", log.type, "use json-file or none");
-    }
-    if (log.type == "none") {
-        return ok;  // Whatever its options.
-    }
-    if (!log.type.empty() && log.type != "json-file") {
-        return bad("error looking up logging plugin " + log.type + ": plugin \"" + log.type +
-                   "\" not found");
-    }
-    for (const auto& [name, value] : log.config) {
-        if (!is_one_of(name, options)) {
-            return bad("unknown log opt '" + name + "' for json-file log driver");
-        }
-        return not_yet("LogConfig.Config", name + "=" + value, "leave --log-opt out");
-    }
-    return ok;
-}
-
 Result<void> check_known(const HostConfig& config) {
     if (config.unsupported.empty()) {
         return ok;
@@ -395,7 +348,7 @@ Result<void> check_known(const HostConfig& config) {
 
 Result<void> check_policies(const HostConfig& config) {
     TRY_VOID(check_restart(config));
-    TRY_VOID(check_log(config.log_config));
+    TRY_VOID(log_config_check(config.log_config));
     if (config.init.value_or(false)) {
         return not_yet("Init", "true", "leave --init out, or use an init of the image's");
     }

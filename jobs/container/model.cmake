@@ -7,6 +7,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/host_config_check.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config_update.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_limits.cc
+    ${CMAKE_CURRENT_LIST_DIR}/log_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/merge.cc
     ${CMAKE_CURRENT_LIST_DIR}/mount_points.cc
     ${CMAKE_CURRENT_LIST_DIR}/name_generator.cc
@@ -18,4 +19,4 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/state.cc
     ${CMAKE_CURRENT_LIST_DIR}/stats.cc
     ${CMAKE_CURRENT_LIST_DIR}/tree_size.cc)
-target_link_libraries(davit_container_model PUBLIC davit_graph davit_json davit_libcontainer)
+target_link_libraries(davit_container_model PUBLIC davit_graph davit_json davit_libcontainer davit_log_drivers)
