@@ -10,7 +10,7 @@ import re
 import socket
 import time
 
-from harness import ENGINE, case, check, contains, equal, eventually, main
+from harness import ENGINE, Failure, case, check, contains, equal, eventually, main
 
 DEFAULT_BYTES_MAX = 100_000_000
 
@@ -31,6 +31,16 @@ def numbers(text):
     return [int(line.split()[1]) for line in text.splitlines()]
 
 
+def check_run(read, first, last, what=""):
+    """Every number from first to before last, once, in order. Says no more of them than it must."""
+    expected = list(range(first, last))
+    if read != expected:
+        place = next((i for i, pair in enumerate(zip(read, expected)) if pair[0] != pair[1]),
+                     min(len(read), len(expected)))
+        raise Failure(f"{what}: {len(read)} lines, expected {len(expected)}; they differ from"
+                      f" number {place} on: {read[place:place + 3]}")
+
+
 def files(engine, identity):
     path = pathlib.Path(engine.inspect(identity)["LogPath"])
     return {found.name[len(path.name):]: found.stat().st_size
@@ -44,10 +54,10 @@ def rotated(engine):
     equal(sorted(sizes), ["", ".1", ".2"])
     check(all(0 < size < 11000 for size in sizes.values()), f"{sizes}")
     read = numbers(engine.docker("logs", identity).stdout)
-    equal(read, list(range(2000 - len(read), 2000)), "the end of it, without a gap")
+    check_run(read, 2000 - len(read), 2000, "the end of it, without a gap")
     check(len(read) > 200, f"most of what is kept: {len(read)}")
-    equal(numbers(engine.docker("logs", "--tail", "250", identity).stdout),
-          list(range(1750, 2000)), "a tail over files")
+    check_run(numbers(engine.docker("logs", "--tail", "250", identity).stdout), 1750, 2000,
+              "a tail over files")
     path = pathlib.Path(engine.inspect(identity)["LogPath"])
     for suffix in sizes:
         for line in pathlib.Path(str(path) + suffix).read_text().splitlines():
@@ -59,13 +69,13 @@ def rotated(engine):
     check(not path.parent.exists(), "removed with the container")
 
 
-@case()
+@case("davit")  # Docker 20 leaves a second one for a while.
 def one_file(engine):
     identity = finished(engine, "--log-opt", "max-size=5k", lines=1000)
     equal(list(files(engine, identity)), [""])
     check(files(engine, identity)[""] < 6000, f"{files(engine, identity)}")
     read = numbers(engine.docker("logs", identity).stdout)
-    equal(read, list(range(1000 - len(read), 1000)))
+    check_run(read, 1000 - len(read), 1000)
 
 
 @case("davit")
@@ -86,17 +96,17 @@ def bounded_by_default(engine):
 def rotation_off(engine):
     identity = finished(engine, "--log-opt", "max-size=-1", lines=3000)
     equal(list(files(engine, identity)), [""])
-    equal(numbers(engine.docker("logs", identity).stdout), list(range(3000)))
+    check_run(numbers(engine.docker("logs", identity).stdout), 0, 3000)
 
 
-@case()
+@case("davit")  # Docker 20 gives lines twice.
 def followed_across_rotations(engine):
     script = ("i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1));"
               " [ $((i % 100)) = 0 ] && sleep 0.05; done")
     identity = engine.out("run", "-d", "--network", "none", "--log-opt", "max-size=20k",
                           "--log-opt", "max-file=4", "bb", "sh", "-c", script)
     done = engine.docker("logs", "-f", identity)
-    equal(numbers(done.stdout), list(range(3000)))
+    check_run(numbers(done.stdout), 0, 3000)
     check(len(files(engine, identity)) == 4, f"it was rotated: {files(engine, identity)}")
 
 
@@ -135,7 +145,7 @@ def local(engine):
     equal((info["LogPath"], info["HostConfig"]["LogConfig"]["Type"]), ("", "local"))
     read = numbers(engine.docker("logs", identity).stdout)
     check(50 < len(read) < 2000, f"{len(read)} lines are kept")
-    equal(read, list(range(2000 - len(read), 2000)))
+    check_run(read, 2000 - len(read), 2000)
     equal(engine.docker("logs", "--tail", "3", identity).stdout, "line 1997\nline 1998\nline 1999\n")
     stamped = engine.docker("logs", "-t", "--tail", "1", identity).stdout
     check(re.match(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z line 1999\n$", stamped), stamped)
@@ -154,10 +164,10 @@ def syslog(engine):
                              "-c", "echo one; echo two >&2")
         equal((done.stdout, done.stderr), ("one\n", "two\n"))
         got = sorted(service.recv(65536).decode() for _ in range(2))
+        logs = engine.docker("logs", "loud")
     for line, number, text in zip(got, (139, 142), ("two", "one")):
         check(re.match(rf"^<{number}>\w{{3}} [ \d]\d [\d:]{{8}} loud\[\d+\]: {text}\n?$", line),
               f"{got}")
-    logs = engine.docker("logs", "loud")
     equal((logs.stdout, logs.stderr), ("one\n", "two\n"), "it can be read all the same")
     equal(engine.inspect("loud")["LogPath"], "")
     path.unlink()
