@@ -42,7 +42,9 @@ void write_plugins(JsonWriter& json) {
     json.key("Volume").strings(std::array<std::string_view, 1>{"local"});
     json.key("Network").strings(std::array<std::string_view, 2>{"host", "null"});
     json.key("Authorization").null();
-    json.key("Log").strings(std::array<std::string_view, 1>{"json-file"});
+    static constexpr std::array<std::string_view, 4> logs{
+        "journald", "json-file", "local", "syslog"};
+    json.key("Log").strings(logs);
     json.end_object();
 }
 

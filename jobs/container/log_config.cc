@@ -399,6 +399,9 @@ LogRotation log_rotation_of(const LogConfig& config) {
 
 LogAttributes log_attributes_of(const ContainerRecord& record) {
     const LogConfig& config = record.host_config.log_config;
+    if (config.config.empty()) {
+        return {};  // As a rule: a start has better things to do.
+    }
     std::map<std::string, std::string> environment;
     for (const std::string& variable : record.config.env) {
         const std::size_t sign = variable.find('=');
