@@ -30,6 +30,9 @@ Task<void> container_wait(ApiContext& context);
 Task<void> container_remove(ApiContext& context);
 
 // container_archive.cc
+Task<void> container_archive_stat(ApiContext& context);
+Task<void> container_archive_get(ApiContext& context);
+Task<void> container_archive_put(ApiContext& context);
 Task<void> container_export(ApiContext& context);
 Task<void> container_commit(ApiContext& context);
 

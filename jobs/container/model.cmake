@@ -10,6 +10,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/mount_points.cc
     ${CMAKE_CURRENT_LIST_DIR}/name_generator.cc
     ${CMAKE_CURRENT_LIST_DIR}/path_clean.cc
+    ${CMAKE_CURRENT_LIST_DIR}/path_stat.cc
     ${CMAKE_CURRENT_LIST_DIR}/record.cc
     ${CMAKE_CURRENT_LIST_DIR}/sandbox_files.cc
     ${CMAKE_CURRENT_LIST_DIR}/spec_build.cc

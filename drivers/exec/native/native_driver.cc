@@ -148,6 +148,39 @@ Task<void> fork_finish(Launched& launched, ExecProcess& process, Result<void> fo
     co_return followed;
 }
 
+/// Follow init's reports up to its gate.
+Task<void> gate_wait(int channel) {
+    CO_TRY(Poller poller, Poller::make(channel));
+    for (;;) {
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        if (!event) {
+            CO_CHECK(co_await poller.readable());
+            continue;
+        }
+        switch (event->kind) {
+            case InitEvent::Kind::ready:
+                co_return ok;
+            case InitEvent::Kind::failed:
+                co_return *std::move(event->error);
+            case InitEvent::Kind::closed:
+                co_return Error(ErrorKind::unavailable, "davit-init was killed");
+            case InitEvent::Kind::warning:
+            case InitEvent::Kind::console:
+            case InitEvent::Kind::process:
+                break;
+        }
+    }
+}
+
+/// What a process that has not been reaped, so that its number is its own, has mounted.
+Result<MountedTree> mounts_of(pid_t pid) {
+    const std::string process = "/proc/" + std::to_string(pid);
+    MountedTree tree;
+    TRY(tree.mount_namespace, Fd::open(process + "/ns/mnt", O_RDONLY));
+    TRY(tree.root, Fd::open(process + "/root", O_RDONLY | O_DIRECTORY));
+    return tree;
+}
+
 class NativeDriver final : public ExecDriver {
   public:
     explicit NativeDriver(Fd init) : init_(std::move(init)) {}
@@ -156,20 +189,7 @@ class NativeDriver final : public ExecDriver {
 
     Task<ExecProcess> start(ExecRequest request) override {
         CO_TRY(Stdio stdio, stdio_make(request));
-        CO_TRY(const Fd plan, plan_memory_file(request.plan));
-        std::vector<int> registers;
-        for (const Fd& fd : request.registers) {
-            registers.push_back(fd.get());
-        }
-        LaunchRequest launch_request;
-        launch_request.init_fd = init_.get();
-        launch_request.plan_fd = plan.get();
-        launch_request.clone_flags = request.plan.clone_flags;
-        launch_request.registers = registers;
-        launch_request.stdio = {
-            stdio.theirs[0].get(), stdio.theirs[1].get(), stdio.theirs[2].get()};
-        launch_request.cgroup_fd = request.cgroup_fd;
-        CO_TRY(Launched launched, launch(launch_request));
+        CO_TRY(Launched launched, init_launch(request, stdio));
         stdio.theirs = {};
         request.registers.clear();
 
@@ -191,7 +211,39 @@ class NativeDriver final : public ExecDriver {
         co_return std::move(process);
     }
 
+    Task<MountedTree> mount_tree(ExecRequest request) override {
+        const Stdio nothing;
+        CO_TRY(Launched launched, init_launch(request, nothing));
+        request.registers.clear();
+        Result<void> ready = co_await gate_wait(launched.channel.get());
+        Result<MountedTree> tree = MountedTree{};
+        if (ready) {
+            tree = mounts_of(launched.init.pid());
+        } else {
+            tree = std::move(ready).error();
+        }
+        co_await shielded(process_end(std::move(launched.init)));
+        co_return std::move(tree);
+    }
+
   private:
+    Result<Launched> init_launch(const ExecRequest& request, const Stdio& stdio) const {
+        TRY(const Fd plan, plan_memory_file(request.plan));
+        std::vector<int> registers;
+        for (const Fd& fd : request.registers) {
+            registers.push_back(fd.get());
+        }
+        LaunchRequest launch_request;
+        launch_request.init_fd = init_.get();
+        launch_request.plan_fd = plan.get();
+        launch_request.clone_flags = request.plan.clone_flags;
+        launch_request.registers = registers;
+        launch_request.stdio = {
+            stdio.theirs[0].get(), stdio.theirs[1].get(), stdio.theirs[2].get()};
+        launch_request.cgroup_fd = request.cgroup_fd;
+        return launch(launch_request);
+    }
+
     Fd init_;
 };
 
