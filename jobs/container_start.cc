@@ -187,6 +187,9 @@ Task<void> announce(Job& job,
     state.status = ContainerState::running;
     state.pid = container->run->init.pid();
     state.started_at = wall_now();
+    if (HealthPlan::make(container->record.config)) {
+        state.health.emplace();
+    }
     container->record.manually_stopped = false;
     phases_keep(container->record, job.phases(), first_phase);
     const Result<void> saved = co_await daemon.container_save(*container);

@@ -32,6 +32,7 @@ std::span<const JobEntry> job_table() {
         {"graph_check", "compare what is recorded with what is on disk"},
         {"graph_repair", "compare what is recorded with what is on disk, and mend it"},
         {"graph_show", "tell of which layers an image is made, and who shares them"},
+        {"health_probe", "run a container's health check once"},
         {"image_gc", "remove the images that were not used for longest, if the disk is full"},
         {"image_history", "tell how an image was made"},
         {"image_inspect", "tell everything of an image"},

@@ -7,6 +7,7 @@ answers with Docker's statuses and words.
 
 import base64
 import contextlib
+import gzip
 import hashlib
 import io
 import json
@@ -132,15 +133,18 @@ def what_an_archive_holds(engine):
         equal((answer.status, answer.headers["Content-Type"]), (200, "application/x-tar"), "GET")
         found = members(answer.body)
         equal(set(found), {"dir", "dir/deep", "dir/deep/three", "dir/fifo", "dir/hard", "dir/two"}, "names")
-        equal((found["dir"].uid, found["dir"].gid, found["dir"].mode), (5, 6, 0o700), "directory")
+        equal((found["dir"].uid, found["dir"].gid, found["dir"].mode & 0o7777), (5, 6, 0o700), "directory")
         equal(int(found["dir/two"].mtime), 981173106, "mtime")
         equal({found["dir/two"].linkname, found["dir/hard"].linkname}, {"", "dir/hard"}, "hard link")
         equal(set(members(archive(engine, "box", "/t/dir/.").body)),
               {".", "./deep", "./deep/three", "./fifo", "./hard", "./two"}, "its contents")
         alone = members(archive(engine, "box", "/t/file").body)
-        equal([(m.name, m.uid, m.gid, m.mode) for m in alone.values()], [("file", 12, 34, 0o4751)], "a file")
+        equal([(m.name, m.uid, m.gid, m.mode & 0o7777) for m in alone.values()], [("file", 12, 34, 0o4751)], "a file")
         equal(members(archive(engine, "box", "/t/link").body)["link"].linkname, "file", "a link stays one")
         contains(members(archive(engine, "box", "/t/dirlink/").body), "dirlink/two", "by another name")
+        packed_up = engine.api("GET", "/containers/box/archive?path=/t/dir", headers={"Accept-Encoding": "br, gzip;q=0.5"})
+        equal(packed_up.headers["Content-Encoding"], "gzip", "compressed for who takes that")
+        equal(set(members(gzip.decompress(packed_up.body))), set(found), "the same")
         contains({name.strip("/") for name in members(archive(engine, "box", "/").body)}, "t/file", "all of it")
     engine.docker("rm", "-f", "box")
 
@@ -154,7 +158,8 @@ def errors_of_the_api(engine):
         equal(engine.api(method, "/containers/box/archive?path=/no/such").status, 404, "no such path")
     contains(archive(engine, "box", "/no/such").message, "Could not find the file /no/such in container ", "message")
     refused = put(engine, "box", "/t/file", packed(x=b""))
-    equal((refused.status, refused.message), (400, "extraction point is not a directory"), "no directory")
+    equal(refused.message, "extraction point is not a directory", "no directory")
+    equal(refused.status, 400 if ENGINE == "davit" else 500, "status")
     check(put(engine, "box", "/t", b"no archive" * 200).status >= 400, "garbage is refused")
     kept = put(engine, "box", "/t", packed(dir=b"file"), noOverwriteDirNonDir="true")
     equal(kept.status, 500 if ENGINE == "davit" else kept.status, "a directory stays")
@@ -176,7 +181,7 @@ def archives_into_containers(engine):
         # Parents that no entry speaks of, and a link of the container's on the way.
         engine.docker("cp", "-", "box:/new", stdin=packed(a__b__c=b"deep"))
         equal(inside(engine, "box", "cat", "/new/a/b/c"), "deep", state)
-        for program in ("gzip", "bzip2", "xz", "zstd"):
+        for program in ("gzip", "bzip2", "xz", *(("zstd",) if ENGINE == "davit" else ())):
             if shutil.which(program):
                 data = subprocess.run([program, "-c"], input=packed(**{program: b"z"}), check=True,
                                       capture_output=True).stdout
@@ -336,8 +341,10 @@ def whose_it_becomes(engine):
         os.chown(work / "file", 77, 88)
         container(engine, "running", "--user", "1000:2000", script="true")
         engine.docker("cp", work / "file", "box:/tmp/plain")
-        engine.docker("cp", "-a", work / "file", "box:/tmp/archive")
         equal(engine.out("exec", "box", "stat", "-c", "%u:%g", "/tmp/plain"), "77:88", "as it was")
+        if ENGINE != "davit":
+            return  # Docker 20 takes no numbers here.
+        engine.docker("cp", "-a", work / "file", "box:/tmp/archive")
         equal(engine.out("exec", "box", "stat", "-c", "%u:%g", "/tmp/archive"), "1000:2000", "-a: the container's user's")
         engine.docker("rm", "-f", "box")
 
@@ -412,11 +419,12 @@ def large_and_sparse_files(engine):
             sparse.truncate(64 << 20)
             sparse.seek(32 << 20)
             sparse.write(b"middle")
+        if ENGINE != "davit":
+            return  # Docker 20 does not unpack it.
         tar = subprocess.run(["tar", "-C", str(work), "-cS", "sparse"], check=True, capture_output=True).stdout
         equal(put(engine, "box", "/", tar).status, 200, "a sparse archive")
         equal(engine.out("exec", "box", "stat", "-c", "%s", "/sparse"), str(64 << 20), "its size")
-        if ENGINE == "davit":
-            check(int(engine.out("exec", "box", "stat", "-c", "%b", "/sparse")) < 1000, "its holes stay holes")
+        check(int(engine.out("exec", "box", "stat", "-c", "%b", "/sparse")) < 1000, "its holes stay holes")
         engine.docker("rm", "-f", "box")
 
 

@@ -1,4 +1,6 @@
 // Starts containers with libcontainer's launch() and davit-init, waiting on the loop.
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -50,8 +52,18 @@ Result<void> streams_take(ExecProcess& process, Stdio& stdio) {
     return take(process.error, stdio.ours[2]);
 }
 
-/// One descriptor for both directions: a terminal's master is written and read independently.
+/// One descriptor for both directions: a terminal's master is written and read independently. It is
+/// looked at first: who has taken over what was to become an exec could send anything, and reading
+/// some files blocks.
 Result<void> console_take(ExecProcess& process, Fd console) {
+    struct stat info {};
+
+    constexpr unsigned terminal_major = 5;
+    constexpr unsigned ptmx_minor = 2;
+    if (::fstat(console.get(), &info) != 0 || !S_ISCHR(info.st_mode) ||
+        info.st_rdev != ::makedev(terminal_major, ptmx_minor)) {
+        return Error(ErrorKind::corrupt, "davit-init sent no terminal");
+    }
     TRY(Fd copy, Fd::duplicate(console.get()));
     TRY(process.input, FdStream::make(std::move(copy)));
     TRY(process.output, FdStream::make(std::move(console)));
@@ -59,12 +71,14 @@ Result<void> console_take(ExecProcess& process, Fd console) {
 }
 
 /// Follow init's reports until the program runs, or has failed to. A process that init forked off
-/// is in process.init then, in either case.
-Task<void> init_follow(int channel, ExecProcess& process) {
+/// is in process.init then, in either case. Nobody else is listened to, and only init itself tells
+/// of a process: what it forks off is in the container, where others may lay hands on it.
+Task<void> init_follow(int channel, pid_t init, ExecProcess& process) {
     CO_TRY(Poller poller, Poller::make(channel));
     std::optional<Error> failure;
     for (;;) {
-        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        const std::array<pid_t, 2> senders{init, process.init ? process.init.pid() : init};
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel, senders));
         if (!event) {
             CO_CHECK(co_await poller.readable());
             continue;
@@ -77,14 +91,14 @@ Task<void> init_follow(int channel, ExecProcess& process) {
                 process.warnings.push_back(event->text);
                 break;
             case InitEvent::Kind::console:
-                CO_CHECK(console_take(process, std::move(event->console)));
+                if (!process.output) {
+                    CO_CHECK(console_take(process, std::move(event->console)));
+                }
                 break;
             case InitEvent::Kind::process:
-                if (process.init) {
-                    // Somebody else holds the channel's other end.
-                    co_return Error(ErrorKind::corrupt, "davit-init told of two processes");
+                if (event->sender == init && !process.init) {
+                    process.init = std::move(event->process);
                 }
-                process.init = std::move(event->process);
                 break;
             case InitEvent::Kind::failed:
                 failure = std::move(event->error);
@@ -107,10 +121,11 @@ Task<void> process_end(PidRef process) {
 }
 
 /// Listen to the channel's end for a process that init forked off; what else it says is known.
-Task<void> process_take(int channel, ExecProcess& process) {
+Task<void> process_take(int channel, pid_t init, ExecProcess& process) {
     CO_TRY(Poller poller, Poller::make(channel));
+    const std::array<pid_t, 1> senders{init};
     for (;;) {
-        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel, senders));
         if (!event) {
             CO_CHECK(co_await poller.readable());
         } else if (event->kind == InitEvent::Kind::process) {
@@ -136,7 +151,7 @@ Task<void> fork_finish(Launched& launched, ExecProcess& process, Result<void> fo
         static_cast<void>(launched.init.signal(SIGKILL));
     }
     if (!process.init) {
-        CO_CHECK(co_await process_take(launched.channel.get(), process));
+        CO_CHECK(co_await process_take(launched.channel.get(), launched.init.pid(), process));
     }
     static_cast<void>(co_await child_wait(launched.init));
     if (!process.init) {
@@ -194,10 +209,11 @@ class NativeDriver final : public ExecDriver {
         request.registers.clear();
 
         ExecProcess process;
+        const pid_t init = launched.init.pid();
         if (!request.plan.forks) {
             process.init = std::move(launched.init);
         }
-        Result<void> followed = co_await init_follow(launched.channel.get(), process);
+        Result<void> followed = co_await init_follow(launched.channel.get(), init, process);
         if (followed) {
             followed = streams_take(process, stdio);
         }
