@@ -6,9 +6,12 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <optional>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "graph/layer_extract_files.h"
@@ -60,7 +63,7 @@ struct Place {
 
 struct LayerExtract::State {
     State(ExtractTree opened, LayerExtractOptions wanted)
-        : options(wanted), reader(wanted.entries_max), tree(std::move(opened)) {}
+        : options(std::move(wanted)), reader(options.entries_max), tree(std::move(opened)) {}
 
     LayerExtractOptions options;
     TarReader reader;
@@ -78,6 +81,9 @@ struct LayerExtract::State {
     Result<void> event_record(std::span<const std::uint8_t> used, const TarEvent& event);
     Result<void> event_apply(const TarEvent& event);
     Result<void> entry_apply(const TarEntry& entry);
+    Result<std::string> name_clean(const std::string& name) const;
+    Result<void> entry_place(const TarEntry& entry, const std::string& path);
+    Result<void> kind_check(const TarEntry& entry, const Place& place) const;
     Result<bool> whiteout_apply(const std::string& path);
     Result<void> removal_make(const std::string& target);
     Result<Place> place_find(const std::string& path);
@@ -86,7 +92,7 @@ struct LayerExtract::State {
     Result<void> hardlink_make(const TarEntry& entry, const Place& place);
     Result<void> symlink_make(const TarEntry& entry, const Place& place);
     Result<void> node_make(const TarEntry& entry, const Place& place);
-    Result<void> attributes_set(const TarEntry& entry, const Place& place, bool with_mode);
+    Result<void> node_attributes_set(const TarEntry& entry, const Place& place);
     Error fail(Error error);
 
     template <typename Make>
@@ -185,9 +191,17 @@ Result<bool> LayerExtract::State::whiteout_apply(const std::string& path) {
     return true;
 }
 
+Result<std::string> LayerExtract::State::name_clean(const std::string& name) const {
+    if (!options.into || options.into->first_name.empty()) {
+        return tar_path_clean(name);
+    }
+    const std::size_t end = std::min(name.find('/'), name.size());
+    return tar_path_clean(options.into->first_name + name.substr(end));
+}
+
 Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
     file_open = false;
-    TRY(const std::string path, tar_path_clean(entry.path));
+    TRY(const std::string path, name_clean(entry.path));
     TRY(const bool whiteout, whiteout_apply(path));
     ++result.entries;
     if (result.entries + tree.parents_made() > options.entries_max) {
@@ -196,10 +210,44 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
     if (whiteout) {
         return ok;
     }
+    if (options.into && options.into->owner) {
+        TarEntry owned = entry;
+        std::tie(owned.uid, owned.gid) = *options.into->owner;
+        return entry_place(owned, path);
+    }
+    return entry_place(entry, path);
+}
+
+/// Follows: moby pkg/archive Unpack(), in whose words it complains.
+Result<void> LayerExtract::State::kind_check(const TarEntry& entry, const Place& place) const {
+    struct stat info {};
+
+    if (!options.into || !options.into->directories_stay ||
+        ::fstatat(place.dir->fd.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return ok;
+    }
+    const bool is_directory = S_ISDIR(info.st_mode);
+    if (is_directory == (entry.type == TarType::directory)) {
+        return ok;
+    }
+    const std::string& top = options.into->path;
+    const std::string whole = (top == "/" ? "" : top) + "/" + place.path;
+    const std::string_view there = is_directory ? "directory" : "non-directory";
+    const std::string_view comes = is_directory ? "non-directory" : "directory";
+    return Error(ErrorKind::internal,
+                 std::string("cannot overwrite ")
+                     .append(there)
+                     .append(" \"" + whole + "\" with ")
+                     .append(comes)
+                     .append(" \"" + top + "\""));
+}
+
+Result<void> LayerExtract::State::entry_place(const TarEntry& entry, const std::string& path) {
     if (entry.type == TarType::directory) {
         return directory_apply(entry, path);
     }
     TRY(Place place, place_find(path));
+    TRY_VOID(kind_check(entry, place));
     switch (entry.type) {
         case TarType::file:
             return file_begin(entry, std::move(place));
@@ -218,8 +266,12 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
 }
 
 Result<void> LayerExtract::State::directory_apply(const TarEntry& entry, const std::string& path) {
+    if (path.empty() && options.into) {
+        return ok;
+    }
     if (!path.empty()) {
-        TRY_VOID(place_find(path));  // Waits for a file of that name.
+        TRY(const Place place, place_find(path));  // Waits for a file of that name.
+        TRY_VOID(kind_check(entry, place));
     }
     return tree.directory(path, meta_of(entry));
 }
@@ -244,7 +296,7 @@ Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place)
 
 /// The target is named from the layer's root, whatever directory the link is in.
 Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Place& place) {
-    TRY(const std::string target, tar_path_clean(entry.linkpath));
+    TRY(const std::string target, name_clean(entry.linkpath));
     const std::string name(tar_path_name(target));
     const auto refused = [&](std::string_view why) {
         return Error(ErrorKind::corrupt,
@@ -287,7 +339,18 @@ Result<void> LayerExtract::State::symlink_make(const TarEntry& entry, const Plac
         return ::symlinkat(entry.linkpath.c_str(), place.dir->fd.get(), place.name.c_str());
     }));
     tree.made(*place.dir, place.name);
-    return attributes_set(entry, place, false);
+    const int dir = place.dir->fd.get();
+    const char* name = place.name.c_str();
+    if (tree.chown_needed(*place.dir, entry.uid, entry.gid) &&
+        ::fchownat(dir, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        return Error::from_errno(errno, "fchownat", place.path);
+    }
+    tree.xattrs_dropped_add(entry.xattrs.size());
+    const ExtractTimes times(entry.mtime);
+    if (::utimensat(dir, name, times.values, AT_SYMLINK_NOFOLLOW) != 0) {
+        return Error::from_errno(errno, "utimensat", place.path);
+    }
+    return ok;
 }
 
 Result<void> LayerExtract::State::node_make(const TarEntry& entry, const Place& place) {
@@ -300,28 +363,36 @@ Result<void> LayerExtract::State::node_make(const TarEntry& entry, const Place& 
     TRY_VOID(make("mknod", place, [&] {
         return ::mknodat(place.dir->fd.get(), place.name.c_str(), mode, device);
     }));
-    return attributes_set(entry, place, true);
+    return node_attributes_set(entry, place);
 }
 
-/// For what cannot be opened without side effects. Links have no mode of their own; xattrs on
-/// such files are of no use to an image.
-Result<void> LayerExtract::State::attributes_set(const TarEntry& entry,
-                                                 const Place& place,
-                                                 bool with_mode) {
-    const int dir = place.dir->fd.get();
-    const char* name = place.name.c_str();
+/// By a descriptor that does nothing: opening a node may have effects, and chmod(2) of a name would
+/// follow a link that somebody else in the tree has put in its place. Xattrs on such files are of
+/// no use.
+Result<void> LayerExtract::State::node_attributes_set(const TarEntry& entry, const Place& place) {
+    constexpr int flags = O_PATH | O_NOFOLLOW;
+    TRY(const Fd node, Fd::openat(place.dir->fd.get(), place.name, flags));
+
+    struct stat info {};
+
+    if (::fstat(node.get(), &info) != 0) {
+        return Error::from_errno(errno, "fstat", place.path);
+    }
+    if ((info.st_mode & S_IFMT) != node_type(entry.type)) {
+        return Error::from_errno(ESTALE, "mknod", place.path);
+    }
     const bool chown = tree.chown_needed(*place.dir, entry.uid, entry.gid);
-    if (chown && ::fchownat(dir, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (chown && ::fchownat(node.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH) != 0) {
         return Error::from_errno(errno, "fchownat", place.path);
     }
-    // The node was made by the line above: there is no link to follow.
-    if (with_mode && (chown || tree.chmod_needed(entry.mode) || (entry.mode & ~0777U) != 0) &&
-        ::fchmodat(dir, name, entry.mode, 0) != 0) {
-        return Error::from_errno(errno, "fchmodat", place.path);
+    const std::string link = "/proc/self/fd/" + std::to_string(node.get());
+    if ((chown || tree.chmod_needed(entry.mode) || (entry.mode & ~0777U) != 0) &&
+        ::chmod(link.c_str(), entry.mode) != 0) {
+        return Error::from_errno(errno, "chmod", place.path);
     }
     tree.xattrs_dropped_add(entry.xattrs.size());
     const ExtractTimes times(entry.mtime);
-    if (::utimensat(dir, name, times.values, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (::utimensat(AT_FDCWD, link.c_str(), times.values, 0) != 0) {
         return Error::from_errno(errno, "utimensat", place.path);
     }
     return ok;
@@ -416,9 +487,11 @@ LayerExtract& LayerExtract::operator=(LayerExtract&&) noexcept = default;
 LayerExtract::~LayerExtract() = default;
 
 Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
-    TRY(ExtractTree tree, ExtractTree::open(std::move(root)));
-    auto state = std::make_unique<State>(std::move(tree), options);
-    TRY_VOID(backend_open(state->tree, options.backend, state->files, state->backend));
+    assert(!options.into || (options.whiteouts == WhiteoutForm::literal &&
+                             options.backend != ExtractBackend::uring));
+    TRY(ExtractTree tree, ExtractTree::open(std::move(root), options.into.get()));
+    auto state = std::make_unique<State>(std::move(tree), std::move(options));
+    TRY_VOID(backend_open(state->tree, state->options.backend, state->files, state->backend));
     // The state lives as long as the tree in it.
     state->tree.drain_with([files = state->files.get()] { return files->drain(); });
     return LayerExtract(std::move(state));

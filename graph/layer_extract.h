@@ -15,8 +15,12 @@
 /// may also drive it: feed_some() when ring_fd() is readable.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <utility>
 
+#include "graph/layer_extract_tree.h"
 #include "graph/layer_recipe.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/limits.h"
@@ -43,11 +47,26 @@ enum class WhiteoutForm : std::uint8_t {
     literal,  ///< Files like any other (docker cp).
 };
 
+/// Into a directory of a tree that lives, instead of a layer's own (docker cp): the names that its
+/// links mean are the tree's, mounts are crossed, and what is mounted is not replaced. Whoever else
+/// is in the tree may change it meanwhile: nothing is ever touched outside of it.
+struct ExtractInto : ExtractSurroundings {
+    /// Refuse to put a file where a directory is, or a directory where something else is.
+    bool directories_stay = false;
+    /// Stands in the place of each name's first component, if set: "b/x" for "a/x", "./x", "/x".
+    std::string first_name;
+    /// Whose everything becomes, whatever the archive says: user and group.
+    std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;
+};
+
 struct LayerExtractOptions {
     ExtractBackend backend = ExtractBackend::automatic;
     WhiteoutForm whiteouts = WhiteoutForm::overlay;
     std::uint64_t entries_max = limits::layer_entries_max;
     std::uint64_t bytes_max = limits::layer_bytes_max;
+    /// Null: a layer. Else with whiteouts literal and the sync backend; what the archive says of
+    /// the directory itself is left alone.
+    std::shared_ptr<const ExtractInto> into;
 };
 
 struct LayerExtractResult {

@@ -46,9 +46,17 @@ struct ExtractMeta {
     std::vector<TarXattr> xattrs;
 };
 
+/// A tree that lives, and has processes of its own (docker cp into a container): names that lead
+/// out of the directory extracted into lead elsewhere in the whole tree, across its mounts.
+struct ExtractSurroundings {
+    Fd root;           ///< The whole tree's.
+    std::string path;  ///< From there to the directory extracted into.
+};
+
 class ExtractTree {
   public:
-    static Result<ExtractTree> open(Fd root);
+    /// around: null for a tree that is nobody's yet; else it outlives the tree.
+    static Result<ExtractTree> open(Fd root, const ExtractSurroundings* around = nullptr);
 
     /// The directory of that clean path ("" is the root), made with its parents where missing.
     Result<ExtractDirRef> dir_make(const std::string& path);
@@ -104,6 +112,9 @@ class ExtractTree {
 
     void xattrs_dropped_add(std::uint64_t count) { xattrs_dropped_ += count; }
 
+    /// Nobody else is in the tree, so what was made is what a name still means.
+    bool is_lonely() const { return around_ == nullptr; }
+
     /// What newly made files belong to, as seen on the first one.
     void owner_seen(uid_t uid, gid_t gid) {
         uid_ = uid;
@@ -124,6 +135,7 @@ class ExtractTree {
 
     ExtractTree() = default;
 
+    Result<Fd> open_below(const std::string& path, int flags) const;
     ExtractDirRef cache_find(const std::string& path);
     void cache_add(const std::string& path, ExtractDirRef dir);
     void cache_clear();
@@ -141,6 +153,7 @@ class ExtractTree {
     void deferred_forget(const std::string& path);
 
     ExtractDirRef root_;
+    const ExtractSurroundings* around_ = nullptr;
     std::unordered_map<std::string, Cached> cache_;
     std::list<const std::string*> cache_order_;  ///< Most recently used first.
     std::map<std::string, Deferred, std::less<>> deferred_;

@@ -108,6 +108,10 @@ Task<void> container_remove(Job& job,
 /// What its root file system is made of. Errors: not_found (its layers are gone).
 Result<RootfsSpec> container_rootfs_spec(const Daemon& daemon, const ContainerRecord& record);
 
+/// Make the missing sources of bind mounts given by -v, as Docker does.
+/// Errors: invalid_argument (one given by --mount is missing).
+Result<void> container_bind_sources_make(const ContainerRecord& record);
+
 /// How large a container's file system is: its own layer is walked on the worker pool.
 /// Errors: not_found (removed meanwhile); resource_exhausted; what the disk says.
 Task<ContainerSize> container_size(Daemon& daemon, std::shared_ptr<Container> container);

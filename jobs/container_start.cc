@@ -27,23 +27,6 @@ SandboxFilesRequest sandbox_files_request(const ContainerRecord& record) {
     return request;
 }
 
-/// Missing sources of bind mounts given by -v are made, as Docker does.
-Result<void> bind_sources_make(const ContainerRecord& record) {
-    for (const MountPoint& mount : record.mounts) {
-        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
-            continue;
-        }
-        if (!mount.create_source) {
-            return Error(ErrorKind::invalid_argument,
-                         "invalid mount config for type \"bind\": bind source path does not "
-                         "exist: " +
-                             mount.source);
-        }
-        TRY_VOID(make_directories(mount.source));
-    }
-    return ok;
-}
-
 /// libcontainer tells of the command without an errno; its other steps name their system call.
 bool is_about_command(const Error& error) {
     return error.errno_value() == 0 &&
@@ -61,7 +44,7 @@ class Starter {
         const std::string& files = container_.record.files_directory;
         CO_CHECK(make_directories(files, 0711));
         CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record)));
-        CO_CHECK(bind_sources_make(container_.record));
+        CO_CHECK(container_bind_sources_make(container_.record));
         CO_CHECK(log_open());
 
         phases_.begin("rootfs");
@@ -215,6 +198,9 @@ Task<void> announce(Job& job,
     state.status = ContainerState::running;
     state.pid = container->run->init.pid();
     state.started_at = wall_now();
+    if (HealthPlan::make(container->record.config)) {
+        state.health.emplace();
+    }
     container->record.manually_stopped = false;
     phases_keep(container->record, job.phases(), first_phase);
     const Result<void> saved = co_await daemon.container_save(*container);
@@ -278,6 +264,22 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
 }
 
 }  // namespace
+
+Result<void> container_bind_sources_make(const ContainerRecord& record) {
+    for (const MountPoint& mount : record.mounts) {
+        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
+            continue;
+        }
+        if (!mount.create_source) {
+            return Error(ErrorKind::invalid_argument,
+                         "invalid mount config for type \"bind\": bind source path does not "
+                         "exist: " +
+                             mount.source);
+        }
+        TRY_VOID(make_directories(mount.source));
+    }
+    return ok;
+}
 
 Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
     Result<void> started = ok;

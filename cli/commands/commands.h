@@ -8,6 +8,7 @@ extern const Command attach_command;
 extern const Command commit_command;
 extern const Command container_inspect_command;
 extern const Command container_prune_command;
+extern const Command cp_command;
 extern const Command create_command;
 extern const Command daemon_command;
 extern const Command diff_command;

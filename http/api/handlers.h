@@ -44,6 +44,9 @@ Task<void> container_stats(ApiContext& context);
 Task<void> containers_prune(ApiContext& context);
 
 // container_archive.cc
+Task<void> container_archive_stat(ApiContext& context);
+Task<void> container_archive_get(ApiContext& context);
+Task<void> container_archive_put(ApiContext& context);
 Task<void> container_export(ApiContext& context);
 Task<void> container_commit(ApiContext& context);
 

@@ -36,6 +36,9 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/containers/{id}/stats", "container_stats", container_stats},
         {"GET", "/containers/{id}/changes", "container_changes", container_changes},
         {"POST", "/containers/{id}/resize", "container_resize", container_resize},
+        {"HEAD", "/containers/{id}/archive", "container_path_stat", container_archive_stat},
+        {"GET", "/containers/{id}/archive", "container_copy_out", container_archive_get},
+        {"PUT", "/containers/{id}/archive", "container_copy_in", container_archive_put},
         {"GET", "/containers/{id}/export", "container_export", container_export},
         {"POST", "/commit", "container_commit", container_commit},
 

@@ -117,10 +117,6 @@ void warn_unserved(const ContainerRecord& record, std::vector<std::string>& warn
                                " stays in the container's own layer");
         }
     }
-    const auto& health = record.config.healthcheck;
-    if (health && !health->test.empty() && health->test.front() != "NONE") {
-        warnings.emplace_back("health checks are not run by davit yet");
-    }
 }
 
 }  // namespace
