@@ -18,6 +18,8 @@ constexpr const Command* table[] = {
     &image_pin_command,   &image_unpin_command, &gc_command,
     &graph_check_command, &graph_show_command,  &jobs_command,
     &trace_command,       &info_command,        &version_command,
+    &volume_create_command, &volume_inspect_command, &volume_ls_command,
+    &volume_prune_command, &volume_rm_command,
 #ifdef DAVIT_HAS_DAEMON
     &daemon_command,
 #endif

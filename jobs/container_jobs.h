@@ -67,6 +67,8 @@ Task<void> container_kill(Job& job,
 struct ContainerRemoveRequest {
     /// Kill it if it runs.
     bool force = false;
+    /// Its anonymous volumes go, too; with --rm they always do.
+    bool volumes = false;
 };
 
 /// DELETE /containers/{id}. Errors: conflict (running, or being removed already).

@@ -43,6 +43,11 @@ extern const Command stop_command;
 extern const Command tag_command;
 extern const Command trace_command;
 extern const Command version_command;
+extern const Command volume_create_command;
+extern const Command volume_inspect_command;
+extern const Command volume_ls_command;
+extern const Command volume_prune_command;
+extern const Command volume_rm_command;
 extern const Command wait_command;
 
 }  // namespace davit::cli
