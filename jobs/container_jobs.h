@@ -97,6 +97,8 @@ Task<std::vector<std::string>> container_update(Job& job,
 struct ContainerRemoveRequest {
     /// Kill it if it runs.
     bool force = false;
+    /// Its anonymous volumes go, too; with --rm they always do.
+    bool volumes = false;
 };
 
 /// DELETE /containers/{id}. Errors: conflict (running, or being removed already).

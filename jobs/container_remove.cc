@@ -1,6 +1,7 @@
 #include <csignal>
 
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
@@ -31,6 +32,9 @@ Task<void> remove_steps(Job& job, Daemon& daemon, Container& container) {
     job.phases().begin("files");
     CO_CHECK(remove_tree(AT_FDCWD, daemon.files_directory(container.id())));
     CO_CHECK(remove_tree(AT_FDCWD, daemon.log_directory(container.id())));
+    job.phases().begin("volumes");
+    CO_CHECK(co_await container_volumes_release(
+        daemon, container.record, container.record.removes_volumes));
     job.phases().begin("record");
     co_return co_await daemon.container_erase(container);
 }
@@ -62,6 +66,8 @@ Task<void> remove_carried_through(Job& job,
         CO_CHECK(co_await end_run(daemon, container));
     }
     container->record.state.status = ContainerState::removing;
+    container->record.removes_volumes =
+        request.volumes || container->record.host_config.auto_remove;
     if (!container->record.host_config.auto_remove) {
         // The intent: a start of the daemon finishes what is begun.
         CO_CHECK(co_await daemon.container_save(*container));

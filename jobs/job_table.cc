@@ -65,6 +65,11 @@ std::span<const JobEntry> job_table() {
         {"registry_login", "ask a registry whether it takes a user's credentials"},
         {"system_df", "tell how much of the disk is used"},
         {"version", "tell what the daemon is"},
+        {"volume_create", "make a volume"},
+        {"volume_inspect", "tell everything of a volume"},
+        {"volume_list", "tell which volumes there are"},
+        {"volume_prune", "remove the volumes that nobody uses"},
+        {"volume_remove", "remove a volume and what is in it"},
     });
     return table;
 }

@@ -53,6 +53,11 @@ extern const Command trace_command;
 extern const Command unpause_command;
 extern const Command update_command;
 extern const Command version_command;
+extern const Command volume_create_command;
+extern const Command volume_inspect_command;
+extern const Command volume_ls_command;
+extern const Command volume_prune_command;
+extern const Command volume_rm_command;
 extern const Command wait_command;
 
 }  // namespace davit::cli

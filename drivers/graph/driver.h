@@ -180,6 +180,15 @@ class GraphDriver {
     /// Blocks: a few system calls; a driver of whole trees fills it in prepare().
     virtual Result<void> rw_create(const std::string& name) = 0;
 
+    /// Bound what a container may write, by the file system's quotas. For a directory in which
+    /// nothing was written yet, after prepare().
+    /// Errors: internal, in Docker's words, where the file system has no quotas for that.
+    virtual Task<void> rw_limit([[maybe_unused]] std::string name,
+                                [[maybe_unused]] std::uint64_t bytes_max) {
+        co_return Error(ErrorKind::internal,
+                        "--storage-opt is not supported for " + std::string(this->name()));
+    }
+
     /// As layer_remove(). A root file system mounted from it keeps working until it is unmounted.
     virtual Result<void> rw_remove(const std::string& name) = 0;
 

@@ -93,6 +93,13 @@ Task<void> image_gc(ApiContext& context);
 Task<void> image_pin(ApiContext& context);
 Task<void> image_unpin(ApiContext& context);
 
+// volumes.cc
+Task<void> volume_list(ApiContext& context);
+Task<void> volume_create(ApiContext& context);
+Task<void> volume_inspect(ApiContext& context);
+Task<void> volume_remove(ApiContext& context);
+Task<void> volumes_prune(ApiContext& context);
+
 // system_df.cc
 Task<void> system_df(ApiContext& context);
 

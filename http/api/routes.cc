@@ -60,6 +60,13 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/images/{name...}/tag", "image_tag", image_tag},
         {"DELETE", "/images/{name...}", "image_remove", image_remove},
 
+        {"GET", "/volumes", "volume_list", volume_list},
+        {"POST", "/volumes/create", "volume_create", volume_create},
+        {"POST", "/volumes/prune", "volume_prune", volumes_prune},
+        {"GET", "/volumes/{name}", "volume_inspect", volume_inspect},
+        {"PUT", "/volumes/{name}", "not_a_swarm", not_a_swarm},
+        {"DELETE", "/volumes/{name}", "volume_remove", volume_remove},
+
         {"GET", "/distribution/{name...}/json", "distribution_inspect", distribution_inspect},
 
         {"GET", "/plugins", "plugins_list", plugins_list},

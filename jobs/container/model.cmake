@@ -10,7 +10,9 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/host_limits.cc
     ${CMAKE_CURRENT_LIST_DIR}/log_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/merge.cc
+    ${CMAKE_CURRENT_LIST_DIR}/mount_parse.cc
     ${CMAKE_CURRENT_LIST_DIR}/mount_points.cc
+    ${CMAKE_CURRENT_LIST_DIR}/mount_propagation.cc
     ${CMAKE_CURRENT_LIST_DIR}/name_generator.cc
     ${CMAKE_CURRENT_LIST_DIR}/path_clean.cc
     ${CMAKE_CURRENT_LIST_DIR}/process_list.cc

@@ -69,7 +69,8 @@ class FaultyEngine(Engine):
         return self.process.poll() is not None
 
     def trash(self):
-        return os.listdir(self.data_root / DRIVER / "trash")
+        return (os.listdir(self.data_root / DRIVER / "trash") +
+                os.listdir(self.state_root / "volumes/.trash"))
 
     def end(self):
         """Whatever state it is in, it runs no more."""
@@ -150,6 +151,8 @@ def clear(engine):
     for container in engine.api("GET", "/containers/json?all=1").json:
         answer = engine.api("DELETE", f"/containers/{container['Id']}?force=1")
         equal(answer.status, 204, f"remove a container: {answer.body}")
+    answer = engine.api("POST", "/volumes/prune?filters=%7B%22all%22%3A%5B%22true%22%5D%7D")
+    equal(answer.status, 200, f"prune volumes: {answer.body}")
     answer = engine.api("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D")
     equal(answer.status, 200, f"prune: {answer.body}")
     equal(engine.api("GET", "/images/json?all=1").json, [], "images after prune")

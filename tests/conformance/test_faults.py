@@ -1,5 +1,5 @@
 """Faults at every step of what changes the disk: pull, load, commit, rmi, prune, create, start, rm,
-a run with --rm, and the start of a daemon after a crash.
+a run with --rm, volumes, and the start of a daemon after a crash.
 
 Goal: after kill -9, a full or a broken disk at any point the next daemon starts; what it shows is
 whole, byte for byte; what was answered with success is there; the operation succeeds when repeated;
@@ -257,6 +257,68 @@ class Run(Contained):
         check(image_is_whole(engine, self.reference), "its image is there")
 
 
+class Volume(Operation):
+    """One without a container."""
+
+    def act(self, engine):
+        return engine.request("POST", "/volumes/create", {"Name": "vol", "Labels": {"l": "1"}})[0] == 201
+
+    def verify(self, engine, succeeded):
+        answer = engine.api("GET", "/volumes/vol")
+        check(answer.status == 200 or not succeeded, "what was answered with success is there")
+        if answer.status == 200:
+            equal(answer.json["Labels"], {"l": "1"}, "and what was said of it")
+            check(os.path.isdir(answer.json["Mountpoint"]), "and its directory")
+
+
+class VolumeRm(Volume):
+    def prepare(self, engine):
+        check(Volume.act(self, engine), "create")
+        path = engine.api("GET", "/volumes/vol").json["Mountpoint"]
+        with open(os.path.join(path, "file"), "wb") as file:
+            file.write(noise("file", 5000))
+
+    def act(self, engine):
+        return engine.request("DELETE", "/volumes/vol")[0] == 204
+
+    def again(self, engine):
+        return engine.request("DELETE", "/volumes/vol")[0] in (204, 404)
+
+    def verify(self, engine, succeeded):
+        answer = engine.api("GET", "/volumes/vol")
+        check(not (answer.status == 200 and succeeded), "what was removed is gone")
+        if answer.status == 200:
+            with open(os.path.join(answer.json["Mountpoint"], "file"), "rb") as file:
+                equal(file.read() == noise("file", 5000), True, "what is there is whole")
+
+
+class VolumeFill(Create):
+    """A container with a named and an anonymous volume, both filled from the image."""
+
+    def create(self, engine):
+        return engine.request("POST", "/containers/create?name=one", {
+            "Image": self.reference, "Cmd": ["/bin/busybox", "true"], "Volumes": {"/etc": {}},
+            "HostConfig": {"NetworkMode": "none", "Binds": ["vol:/deep"]}})[0] == 201
+
+    def verify(self, engine, succeeded):
+        super().verify(engine, succeeded)
+        volumes = {volume["Name"]: volume["Mountpoint"]
+                   for volume in engine.api("GET", "/volumes").json["Volumes"]}
+        container = engine.api("GET", "/containers/one/json")
+        if container.status == 200:
+            for mount in container.json["Mounts"]:
+                equal(volumes.get(mount["Name"]), mount["Source"], "its volumes are there")
+            equal(len(volumes), 2, "and no others")
+        for path in volumes.values():
+            files = sorted(os.listdir(path))
+            check(files in ([], ["er"], ["one", "three", "two"]), f"all of it or nothing: {files}")
+            if container.status == 200:
+                check(files, "a container's volumes are filled")
+            if files == ["er"]:
+                with open(os.path.join(path, "er/file"), "rb") as file:
+                    equal(file.read() == noise("file", 200_000), True, "a file")
+
+
 class Restart(Contained):
     """The start of a daemon whose predecessor was killed during a pull and a run."""
 
@@ -336,7 +398,8 @@ def try_all(directory, kind_of_operation):
 
 
 def cases():
-    for kind in (Pull, Load, Commit, Rmi, Prune, Create, Start, Rm, Run, Restart):
+    for kind in (Pull, Load, Commit, Rmi, Prune, Create, Start, Rm, Run, Volume, VolumeRm, VolumeFill,
+                 Restart):
         def one(directory, kind=kind):
             try_all(directory, kind)
         one.__name__ = kind.__name__.lower()
