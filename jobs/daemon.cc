@@ -77,6 +77,7 @@ RegistryOptions registry_options(const DaemonConfig& config) {
     options.config.insecure_hosts = config.insecure_registries;
     options.config.mirrors = config.registry_mirrors_other;
     options.http.certs_directory = config.certs_dir;
+    options.http.stall_timeout = config.registry_stall_timeout;
     if (!config.registry_mirrors.empty()) {
         options.config.mirrors["docker.io"] = config.registry_mirrors;
     }
@@ -164,6 +165,7 @@ Task<void> Daemon::run_background() {
         work.spawn(image_gc_auto(*this, *config.gc));
     }
     work.spawn(execs_expire(*this));
+    work.spawn(container_removals_retry(*this));
     co_return co_await work.join();
 }
 

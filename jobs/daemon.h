@@ -18,6 +18,7 @@
 #include "jobs/exec_table.h"
 #include "jobs/system_info.h"
 #include "libcontainer/cgroup.h"
+#include "reactor/async_event.h"
 
 namespace davit {
 
@@ -35,7 +36,8 @@ class Daemon {
     Daemon& operator=(const Daemon&) = delete;
 
     /// Background work: emptying the trash, writing down when images were used, forgetting execs,
-    /// collecting images if the configuration says so. Runs until cancelled.
+    /// removing what should have removed itself, collecting images if the configuration says so.
+    /// Runs until cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
@@ -90,6 +92,8 @@ class Daemon {
     std::unique_ptr<GraphDriver> graph_driver;
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
+    /// The removal of a container with --rm has failed: it is tried again (container_jobs.h).
+    AsyncEvent removal_owed;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 
