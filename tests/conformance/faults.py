@@ -122,7 +122,10 @@ class FaultyEngine(Engine):
 
 def settled(engine):
     """The operation's work in the background is done too, or there is nobody to do it."""
-    return engine.has_died() or not (engine.trash() or unsynced(engine))
+    try:
+        return engine.has_died() or not (engine.trash() or unsynced(engine))
+    except (OSError, http.client.HTTPException):
+        return False  # It is being killed.
 
 
 def unsynced(engine):
