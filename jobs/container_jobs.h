@@ -107,6 +107,10 @@ Task<void> container_remove(Job& job,
                             std::shared_ptr<Container> container,
                             ContainerRemoveRequest request);
 
+/// Whenever the removal of a container with --rm has failed, try again: after a second, then at
+/// intervals that double up to a minute, until none is left. Runs until cancelled.
+Task<void> container_removals_retry(Daemon& daemon);
+
 /// What its root file system is made of. Errors: not_found (its layers are gone).
 Result<RootfsSpec> container_rootfs_spec(const Daemon& daemon, const ContainerRecord& record);
 

@@ -79,6 +79,7 @@ RegistryOptions registry_options(const DaemonConfig& config) {
     options.config.insecure_hosts = config.insecure_registries;
     options.config.mirrors = config.registry_mirrors_other;
     options.http.certs_directory = config.certs_dir;
+    options.http.stall_timeout = config.registry_stall_timeout;
     if (!config.registry_mirrors.empty()) {
         options.config.mirrors["docker.io"] = config.registry_mirrors;
     }
@@ -171,6 +172,7 @@ Task<void> Daemon::run_background() {
     }
     work.spawn(execs_expire(*this));
     work.spawn(stats.run());
+    work.spawn(container_removals_retry(*this));
     co_return co_await work.join();
 }
 

@@ -20,6 +20,7 @@
 #include "jobs/system_info.h"
 #include "jobs/volume/volume_service.h"
 #include "libcontainer/cgroup.h"
+#include "reactor/async_event.h"
 
 namespace davit {
 
@@ -37,8 +38,8 @@ class Daemon {
     Daemon& operator=(const Daemon&) = delete;
 
     /// Background work: emptying the trash, sampling what containers use, writing down when images
-    /// were used, forgetting execs, collecting images if the configuration says so. Runs until
-    /// cancelled.
+    /// were used, forgetting execs, removing what should have removed itself, collecting images if
+    /// the configuration says so. Runs until cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
@@ -102,6 +103,8 @@ class Daemon {
     /// One prune of containers at a time.
     bool containers_prune_runs = false;
     std::unique_ptr<VolumeService> volumes;
+    /// The removal of a container with --rm has failed: it is tried again (container_jobs.h).
+    AsyncEvent removal_owed;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 

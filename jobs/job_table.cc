@@ -58,6 +58,7 @@ std::span<const JobEntry> job_table() {
         {"info", "tell what the host and the daemon are"},
         {"job_cancel", "ask a job to stop"},
         {"jobs_list", "tell which jobs run and ran"},
+        {"loop_reset", "measure anew how long the loop is busy at a time"},
         {"loop_stats", "tell how long the loop was busy at a time"},
         {"not_a_swarm", "refuse what needs a swarm"},
         {"ping", "answer"},

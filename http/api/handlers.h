@@ -11,6 +11,7 @@ Task<void> version(ApiContext& context);
 Task<void> info(ApiContext& context);
 Task<void> jobs_list(ApiContext& context);
 Task<void> loop_stats(ApiContext& context);
+Task<void> loop_reset(ApiContext& context);
 Task<void> job_cancel(ApiContext& context);
 Task<void> not_a_swarm(ApiContext& context);
 Task<void> plugins_list(ApiContext& context);

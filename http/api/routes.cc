@@ -78,6 +78,7 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/configs", "not_a_swarm", not_a_swarm},
 
         {"GET", "/davit/loop", "loop_stats", loop_stats},
+        {"POST", "/davit/loop/reset", "loop_reset", loop_reset},
         {"GET", "/davit/jobs", "jobs_list", jobs_list},
         {"POST", "/davit/jobs/{id}/cancel", "job_cancel", job_cancel},
         {"POST", "/davit/gc", "image_gc", image_gc},
