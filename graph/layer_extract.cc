@@ -1,6 +1,5 @@
 #include "graph/layer_extract.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -25,22 +24,6 @@ namespace {
 constexpr std::uint32_t dev_major_max = 0xfff;
 constexpr std::uint32_t dev_minor_max = 0xfffff;
 
-Result<bool> is_empty(int dir) {
-    TRY(Fd fd, Fd::openat(dir, ".", O_RDONLY | O_DIRECTORY));
-    DIR* stream = ::fdopendir(fd.get());
-    if (stream == nullptr) {
-        return Error::from_errno(errno, "fdopendir");
-    }
-    static_cast<void>(fd.release());  // fdopendir took it.
-    std::size_t entries = 0;
-    while (::readdir(stream) != nullptr) {
-        ++entries;
-    }
-    ::closedir(stream);
-    constexpr std::size_t dots = 2;
-    return entries <= dots;
-}
-
 ExtractMeta meta_of(const TarEntry& entry) {
     return {entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs};
 }
@@ -60,28 +43,29 @@ struct Place {
 
 struct LayerExtract::State {
     State(ExtractTree opened, LayerExtractOptions wanted)
-        : options(wanted), reader(wanted.entries_max), tree(std::move(opened)) {}
+        : options(wanted),
+          reader(wanted.entries_max),
+          tree(std::move(opened)),
+          files(tree, wanted.helpers.value_or(extract_helpers())) {}
 
     LayerExtractOptions options;
     TarReader reader;
     ExtractTree tree;
-    std::unique_ptr<ExtractFiles> files;
-    ExtractBackend backend = ExtractBackend::sync;
+    ExtractFiles files;
     LayerExtractResult result;
     bool file_open = false;  ///< The entry's data goes to a file; else nowhere.
     std::unique_ptr<LayerRecipeWriter> recipe;
     bool file_recorded = false;  ///< The recipe refers to the file for the entry's data.
     std::optional<Error> failed;
 
-    Result<std::size_t> feed(std::span<const std::uint8_t> bytes, bool may_wait);
-    Result<bool> events_apply(std::span<const std::uint8_t>& bytes, bool may_wait);
+    Result<void> feed(std::span<const std::uint8_t> bytes);
+    Result<void> events_apply(std::span<const std::uint8_t> bytes);
     Result<void> event_record(std::span<const std::uint8_t> used, const TarEvent& event);
     Result<void> event_apply(const TarEvent& event);
     Result<void> entry_apply(const TarEntry& entry);
     Result<bool> whiteout_apply(const std::string& path);
     Result<void> removal_make(const std::string& target);
     Result<Place> place_find(const std::string& path);
-    Result<void> directory_apply(const TarEntry& entry, const std::string& path);
     Result<void> file_begin(const TarEntry& entry, Place place);
     Result<void> hardlink_make(const TarEntry& entry, const Place& place);
     Result<void> symlink_make(const TarEntry& entry, const Place& place);
@@ -92,28 +76,6 @@ struct LayerExtract::State {
     template <typename Make>
     Result<void> make(const char* what, const Place& place, Make&& call);
 };
-
-namespace {
-
-Result<void> backend_open(ExtractTree& tree,
-                          ExtractBackend wanted,
-                          std::unique_ptr<ExtractFiles>& files,
-                          ExtractBackend& backend) {
-    backend = ExtractBackend::sync;
-    if (wanted == ExtractBackend::uring) {
-        // Files in flight rely on knowing which directories and links there are.
-        TRY(const bool empty, is_empty(tree.root_fd()));
-        if (empty) {
-            backend = ExtractBackend::uring;
-            TRY(files, extract_files_uring(tree));
-            return ok;
-        }
-    }
-    files = extract_files_sync(tree);
-    return ok;
-}
-
-}  // namespace
 
 /// What is made by one call that says EEXIST: whatever stands there has to go.
 template <typename Make>
@@ -139,7 +101,6 @@ Result<Place> LayerExtract::State::place_find(const std::string& path) {
     TRY(place.dir, tree.dir_make(std::string(tar_path_parent(path))));
     place.name = tar_path_name(path);
     place.path = path;
-    TRY_VOID(files->settle(*place.dir, place.name));
     return place;
 }
 
@@ -197,7 +158,7 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
         return ok;
     }
     if (entry.type == TarType::directory) {
-        return directory_apply(entry, path);
+        return tree.directory(path, meta_of(entry));
     }
     TRY(Place place, place_find(path));
     switch (entry.type) {
@@ -217,13 +178,6 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
     return ok;
 }
 
-Result<void> LayerExtract::State::directory_apply(const TarEntry& entry, const std::string& path) {
-    if (!path.empty()) {
-        TRY_VOID(place_find(path));  // Waits for a file of that name.
-    }
-    return tree.directory(path, meta_of(entry));
-}
-
 Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place) {
     ExtractFile file;
     file.dir = std::move(place.dir);
@@ -233,7 +187,7 @@ Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place)
     file.size = entry.size;
     file.sparse = entry.sparse;
     const std::string real = recipe ? extract_path(*file.dir, file.name) : std::string();
-    TRY_VOID(files->begin(std::move(file)));
+    TRY_VOID(files.begin(std::move(file)));
     file_open = true;
     file_recorded = layer_recipe_names(real);
     if (file_recorded) {
@@ -254,7 +208,6 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     if (!dir || name.empty()) {
         return refused("no such file in this layer");
     }
-    TRY_VOID(files->settle(**dir, name));
     if ((*dir)->inode == place.dir->inode && name == place.name) {
         return refused("it is the link itself");
     }
@@ -271,9 +224,7 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     TRY_VOID(make("link", place, [&] {
         return ::linkat((*dir)->fd.get(), name.c_str(), place.dir->fd.get(), place.name.c_str(), 0);
     }));
-    if (S_ISLNK(info.st_mode)) {
-        tree.made(*place.dir, place.name);
-    } else if (recipe) {
+    if (recipe && !S_ISLNK(info.st_mode)) {
         recipe->link_made(extract_path(*place.dir, place.name));
     }
     return ok;
@@ -286,7 +237,6 @@ Result<void> LayerExtract::State::symlink_make(const TarEntry& entry, const Plac
     TRY_VOID(make("symlink", place, [&] {
         return ::symlinkat(entry.linkpath.c_str(), place.dir->fd.get(), place.name.c_str());
     }));
-    tree.made(*place.dir, place.name);
     return attributes_set(entry, place, false);
 }
 
@@ -339,9 +289,9 @@ Result<void> LayerExtract::State::event_apply(const TarEvent& event) {
             if (result.bytes > options.bytes_max) {
                 return Error(ErrorKind::resource_exhausted, "the layer is too large");
             }
-            return files->data(event.offset, event.data);
+            return files.data(event.offset, event.data);
         case TarEvent::Kind::entry_end:
-            return std::exchange(file_open, false) ? files->end() : Result<void>(ok);
+            return std::exchange(file_open, false) ? files.end() : Result<void>(ok);
         case TarEvent::Kind::need_input:
         case TarEvent::Kind::archive_end:
             break;
@@ -365,17 +315,15 @@ Error LayerExtract::State::fail(Error error) {
     return error;
 }
 
-/// Apply events while no file has to be waited for. Gives: whether the bytes are used up.
-Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& bytes,
-                                               bool may_wait) {
-    while (may_wait || files->ready()) {
+Result<void> LayerExtract::State::events_apply(std::span<const std::uint8_t> bytes) {
+    for (;;) {
         const auto before = bytes;
         TRY(const TarEvent event, reader.next(bytes));
         if (recipe) {
             TRY_VOID(event_record(before.first(before.size() - bytes.size()), event));
         }
         if (event.kind == TarEvent::Kind::need_input) {
-            return true;
+            return ok;
         }
         if (auto applied = event_apply(event); !applied) {
             constexpr std::size_t shown_bytes_max = 256;
@@ -383,30 +331,18 @@ Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& by
                 "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max));
         }
     }
-    return false;
 }
 
-Result<std::size_t> LayerExtract::State::feed(std::span<const std::uint8_t> bytes, bool may_wait) {
+Result<void> LayerExtract::State::feed(std::span<const std::uint8_t> bytes) {
     if (failed) {
         return Error(*failed);
     }
-    auto rest = bytes;
-    // pump() before the look at ready(), each time: if it took in all that was in flight, the ring
-    // would never become readable for whoever polls it before calling with the rest.
-    for (bool used_up = false;;) {
-        if (auto pumped = files->pump(); !pumped) {
-            return fail(std::move(pumped).error().context("extract"));
-        }
-        if (used_up || (!may_wait && !files->ready())) {
-            break;
-        }
-        auto applied = events_apply(rest, may_wait);
-        if (!applied) {
-            return fail(std::move(applied).error());
-        }
-        used_up = *applied;
+    auto applied = events_apply(bytes);
+    // The bytes are the caller's again. A file that failed comes before what failed here.
+    if (auto settled = files.settle(); !settled) {
+        return fail(std::move(settled).error());
     }
-    return bytes.size() - rest.size();
+    return applied ? applied : fail(std::move(applied).error());
 }
 
 LayerExtract::LayerExtract(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -417,29 +353,21 @@ LayerExtract::~LayerExtract() = default;
 
 Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
     TRY(ExtractTree tree, ExtractTree::open(std::move(root)));
-    auto state = std::make_unique<State>(std::move(tree), options);
-    TRY_VOID(backend_open(state->tree, options.backend, state->files, state->backend));
-    // The state lives as long as the tree in it.
-    state->tree.drain_with([files = state->files.get()] { return files->drain(); });
-    return LayerExtract(std::move(state));
+    return LayerExtract(std::make_unique<State>(std::move(tree), options));
 }
 
 void LayerExtract::record(std::unique_ptr<LayerRecipeWriter> recipe) {
-    assert(state_->backend == ExtractBackend::sync);
     state_->recipe = std::move(recipe);
     state_->tree.replaced_with(
-        [writer = state_->recipe.get()](int dir, const std::string& name, const std::string& path) {
-            return writer->replaced(dir, name, path);
+        [state = state_.get()](
+            int dir, const std::string& name, const std::string& path) -> Result<void> {
+            TRY_VOID(state->files.settle());  // It reads the file.
+            return state->recipe->replaced(dir, name, path);
         });
 }
 
 Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes) {
-    TRY([[maybe_unused]] const std::size_t taken, state_->feed(bytes, true));
-    return ok;
-}
-
-Result<std::size_t> LayerExtract::feed_some(std::span<const std::uint8_t> bytes) {
-    return state_->feed(bytes, false);
+    return state_->feed(bytes);
 }
 
 Result<LayerExtractResult> LayerExtract::finish() {
@@ -449,9 +377,6 @@ Result<LayerExtractResult> LayerExtract::finish() {
     }
     if (auto whole = state.reader.finish(); !whole) {
         return state.fail(std::move(whole).error());
-    }
-    if (auto drained = state.files->drain(); !drained) {
-        return state.fail(std::move(drained).error().context("extract"));
     }
     if (auto finished = state.tree.finish(); !finished) {
         return state.fail(std::move(finished).error().context("extract"));
@@ -466,12 +391,8 @@ Result<LayerExtractResult> LayerExtract::finish() {
     return state.result;
 }
 
-ExtractBackend LayerExtract::backend() const {
-    return state_->backend;
-}
-
-int LayerExtract::ring_fd() const {
-    return state_->files->ring_fd();
+unsigned LayerExtract::helpers_started() const {
+    return state_->files.helpers_started();
 }
 
 }  // namespace davit
