@@ -58,7 +58,7 @@ struct LayerExtract::State {
     bool file_recorded = false;  ///< The recipe refers to the file for the entry's data.
     std::optional<Error> failed;
 
-    Result<void> feed(std::span<const std::uint8_t> bytes);
+    Result<void> feed(std::span<const std::uint8_t> bytes, const std::function<void()>& beside);
     Result<void> events_apply(std::span<const std::uint8_t> bytes);
     Result<void> event_record(std::span<const std::uint8_t> used, const TarEvent& event);
     Result<void> event_apply(const TarEvent& event);
@@ -333,11 +333,12 @@ Result<void> LayerExtract::State::events_apply(std::span<const std::uint8_t> byt
     }
 }
 
-Result<void> LayerExtract::State::feed(std::span<const std::uint8_t> bytes) {
-    if (failed) {
-        return Error(*failed);
+Result<void> LayerExtract::State::feed(std::span<const std::uint8_t> bytes,
+                                       const std::function<void()>& beside) {
+    if (beside) {
+        files.beside(beside);
     }
-    auto applied = events_apply(bytes);
+    auto applied = failed ? Result<void>(Error(*failed)) : events_apply(bytes);
     // The bytes are the caller's again. A file that failed comes before what failed here.
     if (auto settled = files.settle(); !settled) {
         return fail(std::move(settled).error());
@@ -358,16 +359,17 @@ Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
 
 void LayerExtract::record(std::unique_ptr<LayerRecipeWriter> recipe) {
     state_->recipe = std::move(recipe);
-    state_->tree.replaced_with(
-        [state = state_.get()](
-            int dir, const std::string& name, const std::string& path) -> Result<void> {
-            TRY_VOID(state->files.settle());  // It reads the file.
-            return state->recipe->replaced(dir, name, path);
-        });
+    state_->tree.replaced_with([state = state_.get()](int dir,
+                                                      const std::string& name,
+                                                      const std::string& path) -> Result<void> {
+        TRY_VOID(state->files.settle());  // It reads the file.
+        return state->recipe->replaced(dir, name, path);
+    });
 }
 
-Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes) {
-    return state_->feed(bytes);
+Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes,
+                                const std::function<void()>& beside) {
+    return state_->feed(bytes, beside);
 }
 
 Result<LayerExtractResult> LayerExtract::finish() {

@@ -14,6 +14,7 @@
 /// No object of the engine is touched, so calls may run on a worker thread, one at a time. Threads
 /// of its own help with the files; outside of a call none of them has anything to do.
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -64,8 +65,11 @@ class LayerExtract {
     /// Errors: corrupt (malformed, climbs out, a hard link without target, a file as a parent);
     ///         resource_exhausted (disk, quota or a limit); whatever the system calls say; each
     ///         names the entry. An error is final.
+    /// Takes:  beside: work that a helper does meanwhile, or who is free first. It has run when
+    ///         the call returns, also with an error.
     /// Blocks: for the disk. Call through offload().
-    Result<void> feed(std::span<const std::uint8_t> bytes);
+    Result<void> feed(std::span<const std::uint8_t> bytes,
+                      const std::function<void()>& beside = {});
 
     /// There are no more bytes: finishes the directories.
     Result<LayerExtractResult> finish();

@@ -18,8 +18,8 @@ namespace {
 
 /// Files are handed to the helpers by so many, or so many bytes: to wake a thread up costs about
 /// as much as a small file does.
-constexpr std::size_t publish_files = 16;
-constexpr std::size_t publish_bytes = 96 * 1024;
+constexpr std::size_t publish_files = 24;
+constexpr std::size_t publish_bytes = 160 * 1024;
 
 /// More do not help: names are made by one thread, and that is half of the work.
 constexpr unsigned helpers_max = 3;
@@ -169,7 +169,7 @@ ExtractFiles::Open& ExtractFiles::slot_take() {
     Lock lock(mutex_);
     while (free_.empty()) {
         if (!waiting_.empty()) {
-            waiting_run(lock);
+            work_run(lock);
         } else if (!ended_.empty()) {
             lock.unlock();
             publish();
@@ -194,17 +194,46 @@ void ExtractFiles::publish() {
     ended_.clear();
     ended_bytes_ = 0;
     work_.notify_one();
-    if (behind && helpers_.size() < helpers_max_) {
-        try {
-            helpers_.emplace_back([this] { help(); });
-        } catch (const std::system_error&) {
-            // No thread to be had: those there are do it, if only the caller's.
-        }
+    if (behind) {
+        helper_start();
     }
 }
 
-/// Complete the file that has waited longest. After a failure the others are only given up.
-void ExtractFiles::waiting_run(Lock& lock) {
+void ExtractFiles::helper_start() {
+    if (helpers_.size() == helpers_max_) {
+        return;
+    }
+    try {
+        helpers_.emplace_back([this] { help(); });
+    } catch (const std::system_error&) {
+        // No thread to be had: those there are do it, if only the caller's.
+    }
+}
+
+void ExtractFiles::beside(const std::function<void()>& work) {
+    {
+        const Lock lock(mutex_);
+        beside_ = &work;
+    }
+    work_.notify_one();
+    if (helpers_.empty()) {
+        helper_start();
+    }
+}
+
+/// Complete the file that has waited longest, or do what is beside. After a failure the other files
+/// are only given up.
+void ExtractFiles::work_run(Lock& lock) {
+    if (beside_ != nullptr) {
+        const std::function<void()>& work = *std::exchange(beside_, nullptr);
+        ++running_;
+        lock.unlock();
+        work();
+        lock.lock();
+        --running_;
+        done_.notify_one();
+        return;
+    }
     Open& open = *waiting_.front();
     waiting_.pop_front();
     ++running_;
@@ -234,11 +263,11 @@ void ExtractFiles::failure_keep(const Open& open, Error error) {
 void ExtractFiles::help() {
     Lock lock(mutex_);
     for (;;) {
-        work_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
+        work_.wait(lock, [this] { return stop_ || has_work(); });
         if (stop_) {
             return;
         }
-        waiting_run(lock);
+        work_run(lock);
     }
 }
 
@@ -252,8 +281,8 @@ Result<void> ExtractFiles::settle() {
     waiting_.insert(waiting_.end(), ended_.begin(), ended_.end());
     ended_.clear();
     ended_bytes_ = 0;
-    while (!waiting_.empty()) {
-        waiting_run(lock);
+    while (has_work()) {
+        work_run(lock);
     }
     done_.wait(lock, [this] { return running_ == 0; });
     tree_.xattrs_dropped_add(std::exchange(xattrs_dropped_, 0));

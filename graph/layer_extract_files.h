@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -49,6 +50,9 @@ class ExtractFiles {
     Result<void> data(std::uint64_t offset, std::span<const std::uint8_t> bytes);
     Result<void> end();
 
+    /// Work of another kind, to be done before the next settle() returns. Lives until then.
+    void beside(const std::function<void()>& work);
+
     /// Waits until all bytes given so far are written and all files that have ended are complete.
     /// Errors: that of the file that failed, the first in the archive's order. It is final.
     Result<void> settle();
@@ -84,7 +88,11 @@ class ExtractFiles {
     static Result<void> pieces_write(Open& open);
     static Result<void> complete(Open& open, std::uint64_t& xattrs_dropped);
     void publish();
-    void waiting_run(Lock& lock);
+    void helper_start();
+
+    bool has_work() const { return beside_ != nullptr || !waiting_.empty(); }
+
+    void work_run(Lock& lock);
     void failure_keep(const Open& open, Error error);
     void help();
 
@@ -92,7 +100,7 @@ class ExtractFiles {
     bool owner_checked_ = false;
     std::uint64_t number_ = 0;
     std::vector<Open> slots_;
-    Open* current_ = nullptr;  ///< Between begin() and end().
+    Open* current_ = nullptr;   ///< Between begin() and end().
     std::vector<Open*> ended_;  ///< Not handed out yet.
     std::size_t ended_bytes_ = 0;
     const unsigned helpers_max_;
@@ -103,6 +111,7 @@ class ExtractFiles {
     std::condition_variable done_;  ///< The caller waits for a file that is being written.
     std::vector<Open*> free_;
     std::deque<Open*> waiting_;
+    const std::function<void()>* beside_ = nullptr;
     std::size_t running_ = 0;
     std::uint64_t xattrs_dropped_ = 0;
     std::optional<Failure> failed_;

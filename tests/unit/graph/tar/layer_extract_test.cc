@@ -363,8 +363,7 @@ TEST_CASE("extract: of several files that cannot be written the first in the arc
         for (const unsigned helpers : helper_counts) {
             for (int round = 0; round < 20; ++round) {
                 const LayerDir layer;
-                const Extraction done =
-                    extract(layer.root_fd(), archive.build(), with(helpers));
+                const Extraction done = extract(layer.root_fd(), archive.build(), with(helpers));
                 right = right && done.error && done.error->errno_value() == EFBIG &&
                         done.error_text().starts_with("extract f30: ");
             }
