@@ -97,6 +97,8 @@ Task<std::vector<std::string>> container_update(Job& job,
 struct ContainerRemoveRequest {
     /// Kill it if it runs.
     bool force = false;
+    /// Its anonymous volumes go, too; with --rm they always do.
+    bool volumes = false;
 };
 
 /// DELETE /containers/{id}. Errors: conflict (running, or being removed already).
@@ -105,8 +107,16 @@ Task<void> container_remove(Job& job,
                             std::shared_ptr<Container> container,
                             ContainerRemoveRequest request);
 
+/// Whenever the removal of a container with --rm has failed, try again: after a second, then at
+/// intervals that double up to a minute, until none is left. Runs until cancelled.
+Task<void> container_removals_retry(Daemon& daemon);
+
 /// What its root file system is made of. Errors: not_found (its layers are gone).
 Result<RootfsSpec> container_rootfs_spec(const Daemon& daemon, const ContainerRecord& record);
+
+/// Make the missing sources of bind mounts given by -v, as Docker does.
+/// Errors: invalid_argument (one given by --mount is missing).
+Result<void> container_bind_sources_make(const ContainerRecord& record);
 
 /// How large a container's file system is: its own layer is walked on the worker pool.
 /// Errors: not_found (removed meanwhile); resource_exhausted; what the disk says.

@@ -271,6 +271,34 @@ int Cgroup::unified_fd() const {
     return -1;
 }
 
+std::string unified_path_parse(std::string_view proc_cgroup) {
+    while (!proc_cgroup.empty()) {
+        const std::string_view line = proc_cgroup.substr(0, proc_cgroup.find('\n'));
+        proc_cgroup.remove_prefix(std::min(line.size() + 1, proc_cgroup.size()));
+        if (line.starts_with("0::/")) {
+            return std::string(line.substr(3));
+        }
+    }
+    return "";
+}
+
+Result<Fd> Cgroup::leaf_of(pid_t pid) const {
+    TRY(const std::string text, file_read("/proc/" + std::to_string(pid) + "/cgroup"));
+    const std::string path = unified_path_parse(text);
+    const int own = unified_fd();
+    if (own < 0 || (path != path_ && !path.starts_with(path_ + "/"))) {
+        return Error(ErrorKind::conflict,
+                     "process " + std::to_string(pid) + " is not in cgroup " + path_);
+    }
+    if (path == path_) {
+        return Fd::openat(own, ".", O_RDONLY | O_DIRECTORY);
+    }
+    return Fd::openat2(own,
+                       path.substr(path_.size() + 1),
+                       O_RDONLY | O_DIRECTORY,
+                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+}
+
 int Cgroup::controller_fd(std::string_view controller) const {
     for (const Directory& directory : directories_) {
         if (has(*directory.hierarchy, controller)) {

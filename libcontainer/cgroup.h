@@ -111,6 +111,12 @@ class Cgroup {
     Result<void> thaw();
     Result<bool> frozen() const;
 
+    /// The v2 directory that a process inside is in, which may be one that the container made.
+    /// Where the container uses controllers in its own directory, only such ones can take a process
+    /// (cgroup-v2.rst "No Internal Process Constraint"): clone3(2) into unified_fd() says EBUSY.
+    /// Errors: not_found (it has ended); conflict (it is not inside).
+    Result<Fd> leaf_of(pid_t pid) const;
+
     /// The pids inside, children included, as this process sees them.
     Result<std::vector<pid_t>> pids() const;
 
@@ -159,6 +165,9 @@ class Cgroup {
     /// Where limit_write() notes what it overwrites; null: nowhere.
     LimitsBefore* before_ = nullptr;
 };
+
+/// The path in the v2 hierarchy, from the text of /proc/PID/cgroup; "" if there is none.
+std::string unified_path_parse(std::string_view proc_cgroup);
 
 /// v1 cpu.shares (2 to 262144) to v2 cpu.weight (1 to 10000), as runc converts.
 std::uint64_t cpu_weight_from_shares(std::uint64_t shares);

@@ -8,6 +8,7 @@ extern const Command attach_command;
 extern const Command commit_command;
 extern const Command container_inspect_command;
 extern const Command container_prune_command;
+extern const Command cp_command;
 extern const Command create_command;
 extern const Command daemon_command;
 extern const Command diff_command;
@@ -52,6 +53,11 @@ extern const Command trace_command;
 extern const Command unpause_command;
 extern const Command update_command;
 extern const Command version_command;
+extern const Command volume_create_command;
+extern const Command volume_inspect_command;
+extern const Command volume_ls_command;
+extern const Command volume_prune_command;
+extern const Command volume_rm_command;
 extern const Command wait_command;
 
 }  // namespace davit::cli

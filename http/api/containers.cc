@@ -261,7 +261,8 @@ Task<void> container_remove(ApiContext& context) {
     if (context.query.boolean("link")) {
         co_return Error(ErrorKind::unsupported, "remove: links are not supported");
     }
-    const ContainerRemoveRequest request{.force = context.query.boolean("force")};
+    const ContainerRemoveRequest request{.force = context.query.boolean("force"),
+                                         .volumes = context.query.boolean("v")};
     CO_CHECK(co_await davit::container_remove(context.job, context.daemon, container, request));
     co_return co_await context.send_empty(204);
 }

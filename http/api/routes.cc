@@ -36,6 +36,9 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/containers/{id}/stats", "container_stats", container_stats},
         {"GET", "/containers/{id}/changes", "container_changes", container_changes},
         {"POST", "/containers/{id}/resize", "container_resize", container_resize},
+        {"HEAD", "/containers/{id}/archive", "container_path_stat", container_archive_stat},
+        {"GET", "/containers/{id}/archive", "container_copy_out", container_archive_get},
+        {"PUT", "/containers/{id}/archive", "container_copy_in", container_archive_put},
         {"GET", "/containers/{id}/export", "container_export", container_export},
         {"POST", "/commit", "container_commit", container_commit},
 
@@ -57,6 +60,13 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/images/{name...}/tag", "image_tag", image_tag},
         {"DELETE", "/images/{name...}", "image_remove", image_remove},
 
+        {"GET", "/volumes", "volume_list", volume_list},
+        {"POST", "/volumes/create", "volume_create", volume_create},
+        {"POST", "/volumes/prune", "volume_prune", volumes_prune},
+        {"GET", "/volumes/{name}", "volume_inspect", volume_inspect},
+        {"PUT", "/volumes/{name}", "not_a_swarm", not_a_swarm},
+        {"DELETE", "/volumes/{name}", "volume_remove", volume_remove},
+
         {"GET", "/distribution/{name...}/json", "distribution_inspect", distribution_inspect},
 
         {"GET", "/plugins", "plugins_list", plugins_list},
@@ -68,6 +78,7 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/configs", "not_a_swarm", not_a_swarm},
 
         {"GET", "/davit/loop", "loop_stats", loop_stats},
+        {"POST", "/davit/loop/reset", "loop_reset", loop_reset},
         {"GET", "/davit/jobs", "jobs_list", jobs_list},
         {"POST", "/davit/jobs/{id}/cancel", "job_cancel", job_cancel},
         {"POST", "/davit/gc", "image_gc", image_gc},

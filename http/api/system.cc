@@ -198,6 +198,12 @@ Task<void> loop_stats(ApiContext& context) {
     co_return co_await context.send_json(200, std::move(body));
 }
 
+/// What is told from now on is about the turns from now on.
+Task<void> loop_reset(ApiContext& context) {
+    Loop::current().stalls() = StallDetector();
+    co_return co_await context.send_empty(204);
+}
+
 Task<void> job_cancel(ApiContext& context) {
     const std::string& text = context.params.get("id");
     std::uint64_t id = 0;

@@ -28,21 +28,43 @@ struct BindOptions {
 struct TmpfsOptions {
     std::int64_t size_bytes = 0;  // 0: unlimited.
     std::uint32_t mode = 0;       // 0: 01777.
+    std::vector<std::vector<std::string>> options;  // {"exec"}, {"noexec"}.
 
     bool operator==(const TmpfsOptions&) const = default;
 };
 
+struct VolumeDriverConfig {
+    std::string name;
+    std::map<std::string, std::string> options;
+
+    bool operator==(const VolumeDriverConfig&) const = default;
+};
+
+struct VolumeOptions {
+    bool no_copy = false;
+    std::map<std::string, std::string> labels;
+    std::optional<VolumeDriverConfig> driver_config;
+    std::string subpath;
+
+    bool operator==(const VolumeOptions&) const = default;
+};
+
+struct ImageOptions {
+    std::string subpath;
+
+    bool operator==(const ImageOptions&) const = default;
+};
+
 struct MountRequest {
-    std::string type;  // "bind", "tmpfs"; others are refused by mount_points_resolve().
+    std::string type;  // "bind", "volume", "tmpfs", "image"; mount_points_resolve() refuses others.
     std::string source;
     std::string target;
     bool read_only = false;
     std::string consistency;  // Means nothing on Linux.
     std::optional<BindOptions> bind_options;
+    std::optional<VolumeOptions> volume_options;
+    std::optional<ImageOptions> image_options;
     std::optional<TmpfsOptions> tmpfs_options;
-    /// Options of another type were given too; never stored, since that is an error.
-    bool has_volume_options = false;
-    bool has_image_options = false;
 
     bool operator==(const MountRequest&) const = default;
 };

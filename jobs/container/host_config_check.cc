@@ -10,6 +10,7 @@
 #include "jobs/container/log_config.h"
 #include "libcontainer/capabilities.h"
 #include "libcontainer/spec.h"
+#include "reactor/base/byte_size.h"
 
 namespace davit {
 
@@ -290,15 +291,11 @@ Result<void> check_sysctls(const HostConfig& config) {
 }
 
 Result<void> check_storage(const HostConfig& config) {
-    if (!config.volumes_from.empty()) {
-        return not_yet("VolumesFrom", config.volumes_from.front(), "mount the directories with -v");
-    }
-    if (!config.volume_driver.empty() && config.volume_driver != "local") {
-        return not_yet("VolumeDriver", config.volume_driver, "leave it out");
-    }
-    if (!config.storage_opt.empty()) {
-        const auto& [name, value] = *config.storage_opt.begin();
-        return not_yet("StorageOpt", name + "=" + value, "leave --storage-opt out");
+    for (const auto& [name, value] : config.storage_opt) {
+        if (name != "size") {
+            return bad("Unknown option " + name);
+        }
+        TRY([[maybe_unused]] const std::int64_t bytes, byte_size_parse(value));
     }
     if (config.shm_size < 0) {
         return bad("SHM size can not be less than 0");

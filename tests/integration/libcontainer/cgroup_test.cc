@@ -1,6 +1,7 @@
 /// Goal: a container's cgroups limit it, count it, freeze it, kill it, and go away. Method: below a
 /// parent of this test's own, on whatever layout the host has.
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -171,6 +172,37 @@ TEST_CASE("everything inside is listed, frozen, and killed") {
     CHECK(status.signaled);
     CHECK(status.value == SIGKILL);
     CHECK(fixture.cgroup->pids()->empty());
+}
+
+TEST_CASE("a process is found in the cgroup that the container made for it") {
+    const Rootfs rootfs;
+    Fixture fixture;
+    if (fixture.cgroup->unified_fd() < 0) {
+        WARN("skipped: no v2 hierarchy here");
+        return;
+    }
+    const Sleeper process = sleeper(fixture, rootfs, "sleep 1000");
+    const pid_t pid = process.launched.init.pid();
+    const auto inode = [](int fd) {
+        struct stat info {};
+
+        REQUIRE(::fstat(fd, &info) == 0);
+        return info.st_ino;
+    };
+    auto leaf = fixture.cgroup->leaf_of(pid);
+    REQUIRE(leaf);
+    CHECK(inode(leaf->get()) == inode(fixture.cgroup->unified_fd()));
+    const std::string inner = fixture.layout.unified()->mount_point + fixture.parent + "/one/inner";
+    REQUIRE(::mkdir(inner.c_str(), 0755) == 0);
+    REQUIRE(file_write_existing(AT_FDCWD, inner + "/cgroup.procs", std::to_string(pid)));
+    leaf = fixture.cgroup->leaf_of(pid);
+    REQUIRE(leaf);
+    CHECK(inode(leaf->get()) != inode(fixture.cgroup->unified_fd()));
+    const auto outside = fixture.cgroup->leaf_of(::getpid());
+    REQUIRE_FALSE(outside);
+    CHECK(outside.error().kind() == ErrorKind::conflict);
+    REQUIRE(fixture.cgroup->kill());
+    static_cast<void>(reap(process.launched.init));
 }
 
 TEST_CASE("a cgroup that exists is not taken over") {
