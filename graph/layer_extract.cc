@@ -1,6 +1,5 @@
 #include "graph/layer_extract.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -28,22 +27,6 @@ namespace {
 constexpr std::uint32_t dev_major_max = 0xfff;
 constexpr std::uint32_t dev_minor_max = 0xfffff;
 
-Result<bool> is_empty(int dir) {
-    TRY(Fd fd, Fd::openat(dir, ".", O_RDONLY | O_DIRECTORY));
-    DIR* stream = ::fdopendir(fd.get());
-    if (stream == nullptr) {
-        return Error::from_errno(errno, "fdopendir");
-    }
-    static_cast<void>(fd.release());  // fdopendir took it.
-    std::size_t entries = 0;
-    while (::readdir(stream) != nullptr) {
-        ++entries;
-    }
-    ::closedir(stream);
-    constexpr std::size_t dots = 2;
-    return entries <= dots;
-}
-
 ExtractMeta meta_of(const TarEntry& entry) {
     return {entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs};
 }
@@ -63,21 +46,23 @@ struct Place {
 
 struct LayerExtract::State {
     State(ExtractTree opened, LayerExtractOptions wanted)
-        : options(std::move(wanted)), reader(options.entries_max), tree(std::move(opened)) {}
+        : options(std::move(wanted)),
+          reader(options.entries_max),
+          tree(std::move(opened)),
+          files(tree, options.helpers.value_or(extract_helpers())) {}
 
     LayerExtractOptions options;
     TarReader reader;
     ExtractTree tree;
-    std::unique_ptr<ExtractFiles> files;
-    ExtractBackend backend = ExtractBackend::sync;
+    ExtractFiles files;
     LayerExtractResult result;
     bool file_open = false;  ///< The entry's data goes to a file; else nowhere.
     std::unique_ptr<LayerRecipeWriter> recipe;
     bool file_recorded = false;  ///< The recipe refers to the file for the entry's data.
     std::optional<Error> failed;
 
-    Result<std::size_t> feed(std::span<const std::uint8_t> bytes, bool may_wait);
-    Result<bool> events_apply(std::span<const std::uint8_t>& bytes, bool may_wait);
+    Result<void> feed(std::span<const std::uint8_t> bytes, const std::function<void()>& beside);
+    Result<void> events_apply(std::span<const std::uint8_t> bytes);
     Result<void> event_record(std::span<const std::uint8_t> used, const TarEvent& event);
     Result<void> event_apply(const TarEvent& event);
     Result<void> entry_apply(const TarEntry& entry);
@@ -98,28 +83,6 @@ struct LayerExtract::State {
     template <typename Make>
     Result<void> make(const char* what, const Place& place, Make&& call);
 };
-
-namespace {
-
-Result<void> backend_open(ExtractTree& tree,
-                          ExtractBackend wanted,
-                          std::unique_ptr<ExtractFiles>& files,
-                          ExtractBackend& backend) {
-    backend = ExtractBackend::sync;
-    if (wanted == ExtractBackend::uring) {
-        // Files in flight rely on knowing which directories and links there are.
-        TRY(const bool empty, is_empty(tree.root_fd()));
-        if (empty) {
-            backend = ExtractBackend::uring;
-            TRY(files, extract_files_uring(tree));
-            return ok;
-        }
-    }
-    files = extract_files_sync(tree);
-    return ok;
-}
-
-}  // namespace
 
 /// What is made by one call that says EEXIST: whatever stands there has to go.
 template <typename Make>
@@ -145,7 +108,6 @@ Result<Place> LayerExtract::State::place_find(const std::string& path) {
     TRY(place.dir, tree.dir_make(std::string(tar_path_parent(path))));
     place.name = tar_path_name(path);
     place.path = path;
-    TRY_VOID(files->settle(*place.dir, place.name));
     return place;
 }
 
@@ -270,7 +232,7 @@ Result<void> LayerExtract::State::directory_apply(const TarEntry& entry, const s
         return ok;
     }
     if (!path.empty()) {
-        TRY(const Place place, place_find(path));  // Waits for a file of that name.
+        TRY(const Place place, place_find(path));
         TRY_VOID(kind_check(entry, place));
     }
     return tree.directory(path, meta_of(entry));
@@ -285,7 +247,7 @@ Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place)
     file.size = entry.size;
     file.sparse = entry.sparse;
     const std::string real = recipe ? extract_path(*file.dir, file.name) : std::string();
-    TRY_VOID(files->begin(std::move(file)));
+    TRY_VOID(files.begin(std::move(file)));
     file_open = true;
     file_recorded = layer_recipe_names(real);
     if (file_recorded) {
@@ -306,7 +268,6 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     if (!dir || name.empty()) {
         return refused("no such file in this layer");
     }
-    TRY_VOID(files->settle(**dir, name));
     if ((*dir)->inode == place.dir->inode && name == place.name) {
         return refused("it is the link itself");
     }
@@ -323,9 +284,7 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     TRY_VOID(make("link", place, [&] {
         return ::linkat((*dir)->fd.get(), name.c_str(), place.dir->fd.get(), place.name.c_str(), 0);
     }));
-    if (S_ISLNK(info.st_mode)) {
-        tree.made(*place.dir, place.name);
-    } else if (recipe) {
+    if (recipe && !S_ISLNK(info.st_mode)) {
         recipe->link_made(extract_path(*place.dir, place.name));
     }
     return ok;
@@ -338,7 +297,6 @@ Result<void> LayerExtract::State::symlink_make(const TarEntry& entry, const Plac
     TRY_VOID(make("symlink", place, [&] {
         return ::symlinkat(entry.linkpath.c_str(), place.dir->fd.get(), place.name.c_str());
     }));
-    tree.made(*place.dir, place.name);
     const int dir = place.dir->fd.get();
     const char* name = place.name.c_str();
     if (tree.chown_needed(*place.dir, entry.uid, entry.gid) &&
@@ -410,9 +368,9 @@ Result<void> LayerExtract::State::event_apply(const TarEvent& event) {
             if (result.bytes > options.bytes_max) {
                 return Error(ErrorKind::resource_exhausted, "the layer is too large");
             }
-            return files->data(event.offset, event.data);
+            return files.data(event.offset, event.data);
         case TarEvent::Kind::entry_end:
-            return std::exchange(file_open, false) ? files->end() : Result<void>(ok);
+            return std::exchange(file_open, false) ? files.end() : Result<void>(ok);
         case TarEvent::Kind::need_input:
         case TarEvent::Kind::archive_end:
             break;
@@ -436,17 +394,15 @@ Error LayerExtract::State::fail(Error error) {
     return error;
 }
 
-/// Apply events while no file has to be waited for. Gives: whether the bytes are used up.
-Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& bytes,
-                                               bool may_wait) {
-    while (may_wait || files->ready()) {
+Result<void> LayerExtract::State::events_apply(std::span<const std::uint8_t> bytes) {
+    for (;;) {
         const auto before = bytes;
         TRY(const TarEvent event, reader.next(bytes));
         if (recipe) {
             TRY_VOID(event_record(before.first(before.size() - bytes.size()), event));
         }
         if (event.kind == TarEvent::Kind::need_input) {
-            return true;
+            return ok;
         }
         if (auto applied = event_apply(event); !applied) {
             constexpr std::size_t shown_bytes_max = 256;
@@ -454,30 +410,19 @@ Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& by
                 "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max));
         }
     }
-    return false;
 }
 
-Result<std::size_t> LayerExtract::State::feed(std::span<const std::uint8_t> bytes, bool may_wait) {
-    if (failed) {
-        return Error(*failed);
+Result<void> LayerExtract::State::feed(std::span<const std::uint8_t> bytes,
+                                       const std::function<void()>& beside) {
+    if (beside) {
+        files.beside(beside);
     }
-    auto rest = bytes;
-    // pump() before the look at ready(), each time: if it took in all that was in flight, the ring
-    // would never become readable for whoever polls it before calling with the rest.
-    for (bool used_up = false;;) {
-        if (auto pumped = files->pump(); !pumped) {
-            return fail(std::move(pumped).error().context("extract"));
-        }
-        if (used_up || (!may_wait && !files->ready())) {
-            break;
-        }
-        auto applied = events_apply(rest, may_wait);
-        if (!applied) {
-            return fail(std::move(applied).error());
-        }
-        used_up = *applied;
+    auto applied = failed ? Result<void>(Error(*failed)) : events_apply(bytes);
+    // The bytes are the caller's again. A file that failed comes before what failed here.
+    if (auto settled = files.settle(); !settled) {
+        return fail(std::move(settled).error());
     }
-    return bytes.size() - rest.size();
+    return applied ? applied : fail(std::move(applied).error());
 }
 
 LayerExtract::LayerExtract(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -487,32 +432,24 @@ LayerExtract& LayerExtract::operator=(LayerExtract&&) noexcept = default;
 LayerExtract::~LayerExtract() = default;
 
 Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
-    assert(!options.into || (options.whiteouts == WhiteoutForm::literal &&
-                             options.backend != ExtractBackend::uring));
+    assert(!options.into || options.whiteouts == WhiteoutForm::literal);
     TRY(ExtractTree tree, ExtractTree::open(std::move(root), options.into.get()));
-    auto state = std::make_unique<State>(std::move(tree), std::move(options));
-    TRY_VOID(backend_open(state->tree, state->options.backend, state->files, state->backend));
-    // The state lives as long as the tree in it.
-    state->tree.drain_with([files = state->files.get()] { return files->drain(); });
-    return LayerExtract(std::move(state));
+    return LayerExtract(std::make_unique<State>(std::move(tree), std::move(options)));
 }
 
 void LayerExtract::record(std::unique_ptr<LayerRecipeWriter> recipe) {
-    assert(state_->backend == ExtractBackend::sync);
     state_->recipe = std::move(recipe);
-    state_->tree.replaced_with(
-        [writer = state_->recipe.get()](int dir, const std::string& name, const std::string& path) {
-            return writer->replaced(dir, name, path);
-        });
+    state_->tree.replaced_with([state = state_.get()](int dir,
+                                                      const std::string& name,
+                                                      const std::string& path) -> Result<void> {
+        TRY_VOID(state->files.settle());  // It reads the file.
+        return state->recipe->replaced(dir, name, path);
+    });
 }
 
-Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes) {
-    TRY([[maybe_unused]] const std::size_t taken, state_->feed(bytes, true));
-    return ok;
-}
-
-Result<std::size_t> LayerExtract::feed_some(std::span<const std::uint8_t> bytes) {
-    return state_->feed(bytes, false);
+Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes,
+                                const std::function<void()>& beside) {
+    return state_->feed(bytes, beside);
 }
 
 Result<LayerExtractResult> LayerExtract::finish() {
@@ -522,9 +459,6 @@ Result<LayerExtractResult> LayerExtract::finish() {
     }
     if (auto whole = state.reader.finish(); !whole) {
         return state.fail(std::move(whole).error());
-    }
-    if (auto drained = state.files->drain(); !drained) {
-        return state.fail(std::move(drained).error().context("extract"));
     }
     if (auto finished = state.tree.finish(); !finished) {
         return state.fail(std::move(finished).error().context("extract"));
@@ -539,12 +473,8 @@ Result<LayerExtractResult> LayerExtract::finish() {
     return state.result;
 }
 
-ExtractBackend LayerExtract::backend() const {
-    return state_->backend;
-}
-
-int LayerExtract::ring_fd() const {
-    return state_->files->ring_fd();
+unsigned LayerExtract::helpers_started() const {
+    return state_->files.helpers_started();
 }
 
 }  // namespace davit

@@ -199,11 +199,6 @@ Result<ExtractDirRef> ExtractTree::dir_find(const std::string& path) {
         return dir;
     }
     auto dir = dir_open(path);
-    if (!dir) {
-        // It may be a file whose creation is still in flight.
-        TRY_VOID(drain_());
-        dir = dir_open(path);
-    }
     if (dir) {
         cache_add(path, *dir);
     }
@@ -285,7 +280,6 @@ Result<bool> ExtractTree::directory_make(const ExtractDir& dir,
                                          const std::string& name,
                                          const std::string& path) {
     if (::mkdirat(dir.fd.get(), name.c_str(), directory_mode) == 0) {
-        made(dir, name);
         return true;
     }
     if (errno != EEXIST) {
@@ -302,7 +296,6 @@ Result<bool> ExtractTree::directory_make(const ExtractDir& dir,
     if (::mkdirat(dir.fd.get(), name.c_str(), directory_mode) != 0) {
         return Error::from_errno(errno, "mkdir", path);
     }
-    made(dir, name);
     if (whiteout) {
         // The layer removes what the layers below have here, and has a directory of its own.
         TRY_VOID(opaque_set(path));
@@ -355,7 +348,6 @@ Result<bool> ExtractTree::make_room(const ExtractDir& dir,
         }
         return is_whiteout(info);
     }
-    TRY_VOID(drain_());  // Files may be on their way into it.
     cache_clear();
     deferred_forget(path);
     if (replaced_) {

@@ -87,22 +87,12 @@ class ExtractTree {
         return (mode & umask_) != 0 || (mode & 06000) != 0;
     }
 
-    /// Called before anything is done that depends on files still in flight.
-    void drain_with(std::function<Result<void>()> drain) { drain_ = std::move(drain); }
-
-    /// Called for each directory and symbolic link made.
-    void made_with(std::function<void(const ExtractDir&, std::string_view)> made) {
-        made_ = std::move(made);
-    }
-
     /// Called for each regular file that is about to be removed, with the directory it is in, its
     /// name there, and its path from the root.
     using Replaced =
         std::function<Result<void>(int dir, const std::string& name, const std::string& path)>;
 
     void replaced_with(Replaced replaced) { replaced_ = std::move(replaced); }
-
-    void made(const ExtractDir& dir, std::string_view name) const { made_(dir, name); }
 
     int root_fd() const { return root_->fd.get(); }
 
@@ -158,9 +148,6 @@ class ExtractTree {
     std::list<const std::string*> cache_order_;  ///< Most recently used first.
     std::map<std::string, Deferred, std::less<>> deferred_;
     std::size_t deferred_bytes_ = 0;
-    std::function<Result<void>()> drain_ = [] { return Result<void>(ok); };
-    std::function<void(const ExtractDir&, std::string_view)> made_ = [](const ExtractDir&,
-                                                                        std::string_view) {};
     Replaced replaced_;
     uid_t uid_ = 0;
     gid_t gid_ = 0;

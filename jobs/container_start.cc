@@ -1,13 +1,24 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <iterator>
+
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container/log_config.h"
+#include "jobs/container/mount_propagation.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/container/spec_build.h"
 #include "jobs/container/state.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "libcontainer/user.h"
 #include "reactor/base/log.h"
+#include "reactor/offload.h"
 #include "reactor/undo.h"
 
 namespace davit {
@@ -44,7 +55,9 @@ class Starter {
         CO_CHECK(make_directories(files, 0711));
         CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record)));
         CO_CHECK(container_bind_sources_make(container_.record));
+        CO_CHECK(co_await propagation_check(container_.record));
         CO_CHECK(log_open());
+        CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
 
         phases_.begin("rootfs");
         CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
@@ -67,6 +80,7 @@ class Starter {
         ExecRequest request;
         CO_TRY(request.plan, plan_compile(spec));
         request.registers.push_back(std::move(rootfs));
+        std::ranges::move(mounts, std::back_inserter(request.registers));
         request.cgroup_fd = cgroup_->unified_fd();
         request.open_stdin = container_.record.config.open_stdin;
         request.terminal = container_.record.config.tty;
@@ -88,6 +102,18 @@ class Starter {
     bool command_failed() const { return command_failed_; }
 
   private:
+    /// Gives: the mounts that are passed to the launch.
+    Task<std::vector<Fd>> volumes_mount() {
+        if (!container_has_volumes(container_.record)) {
+            co_return std::vector<Fd>();
+        }
+        phases_.begin("volumes");
+        undo_.add("volumes", [this]() -> Task<void> {
+            return container_volumes_unmount(daemon_, container_.record);
+        });
+        co_return co_await container_volumes_mount(daemon_, container_.record);
+    }
+
     Result<void> cgroup_make() {
         std::vector<std::string> warnings;
         TRY(Cgroup cgroup,
@@ -108,7 +134,17 @@ class Starter {
         if (container_.record.log_path.empty()) {
             return ok;
         }
-        JsonFileWriter log = JsonFileWriter::make(container_.record.log_path);
+        JsonFileWriter log =
+            JsonFileWriter::make(container_.record.log_path,
+                                 log_rotation_of(container_.record.host_config.log_config),
+                                 log_attributes_of(container_.record));
+        if (log_has_service(container_.record.host_config.log_config)) {
+            auto sink = log_service_open(container_.record, daemon_.system.host_name);
+            if (!sink) {
+                return std::move(sink).error().context("failed to initialize logging driver");
+            }
+            log.also_to(*std::move(sink));
+        }
         if (!container_.record.host_config.auto_remove) {
             TRY_VOID(log.create());
         }

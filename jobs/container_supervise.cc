@@ -3,6 +3,7 @@
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container_health.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
@@ -108,6 +109,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     container_event(daemon, *container, "die", die_attributes(*container));
     container->changed();
+    static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
     // The usual case is free at once; the other one must not hold up who waits for the removal.
     const bool cgroup_left = !run->cgroup->remove();
     if (container->record.host_config.auto_remove && !container->restarting) {

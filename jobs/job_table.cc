@@ -7,6 +7,7 @@ namespace davit {
 std::span<const JobEntry> job_table() {
     static constexpr auto table = std::to_array<JobEntry>({
         {"container_attach", "carry a container's streams to and from a client"},
+        {"container_changes", "tell what a container changed in its files"},
         {"container_commit", "make an image of what a container changed"},
         {"container_copy_in", "unpack an archive into a container's files"},
         {"container_copy_out", "pack files of a container into an archive"},
@@ -16,12 +17,19 @@ std::span<const JobEntry> job_table() {
         {"container_kill", "send a signal to a container"},
         {"container_list", "tell which containers there are"},
         {"container_logs", "read a container's log"},
+        {"container_pause", "freeze a container's processes"},
+        {"container_prune", "remove the containers that do not run"},
         {"container_path_stat", "tell what a path in a container is"},
         {"container_remove", "remove a container and what belongs to it"},
+        {"container_rename", "give a container another name"},
         {"container_resize", "tell a container's terminal its size"},
         {"container_restart", "stop a container and start it again"},
         {"container_start", "run a container's program"},
+        {"container_stats", "tell what a container uses"},
         {"container_stop", "end a container's program"},
+        {"container_top", "tell which processes a container has"},
+        {"container_unpause", "let a container's frozen processes go on"},
+        {"container_update", "change a container's limits and restart policy"},
         {"container_wait", "wait for a container's end"},
         {"distribution_inspect", "tell what a registry has under a name"},
         {"events", "tell what happens"},
@@ -50,6 +58,7 @@ std::span<const JobEntry> job_table() {
         {"info", "tell what the host and the daemon are"},
         {"job_cancel", "ask a job to stop"},
         {"jobs_list", "tell which jobs run and ran"},
+        {"loop_reset", "measure anew how long the loop is busy at a time"},
         {"loop_stats", "tell how long the loop was busy at a time"},
         {"not_a_swarm", "refuse what needs a swarm"},
         {"ping", "answer"},
@@ -57,6 +66,11 @@ std::span<const JobEntry> job_table() {
         {"registry_login", "ask a registry whether it takes a user's credentials"},
         {"system_df", "tell how much of the disk is used"},
         {"version", "tell what the daemon is"},
+        {"volume_create", "make a volume"},
+        {"volume_inspect", "tell everything of a volume"},
+        {"volume_list", "tell which volumes there are"},
+        {"volume_prune", "remove the volumes that nobody uses"},
+        {"volume_remove", "remove a volume and what is in it"},
     });
     return table;
 }

@@ -185,6 +185,49 @@ Result<void> Cgroup::directories_make(const Resources& resources) {
     return ok;
 }
 
+Result<void> Cgroup::join_needed(const Resources& resources) {
+    for (const CgroupLayout::Hierarchy& hierarchy : hierarchies_) {
+        const bool there = std::ranges::any_of(
+            directories_, [&](const Directory& one) { return one.hierarchy == &hierarchy; });
+        if (there || !needed(hierarchy, resources)) {
+            continue;
+        }
+        TRY_VOID(directory_make(hierarchy, path_, true));
+        TRY(Fd fd, Fd::open(hierarchy.mount_point + path_, O_RDONLY | O_DIRECTORY));
+        directories_.push_back({&hierarchy, std::move(fd)});
+        TRY_VOID(processes_move(directories_.back().fd.get()));
+    }
+    return ok;
+}
+
+/// All processes into a directory of another hierarchy. What they fork on the way is found in the
+/// next round.
+Result<void> Cgroup::processes_move(int directory) const {
+    constexpr int rounds_max = 100;
+    for (int round = 0; round < rounds_max; ++round) {
+        TRY(const std::vector<pid_t> all, pids());
+        std::vector<pid_t> inside;
+        TRY_VOID(pids_append(directory, inside));
+        std::ranges::sort(inside);
+        bool moved = false;
+        for (const pid_t pid : all) {
+            if (std::ranges::binary_search(inside, pid)) {
+                continue;
+            }
+            moved = true;
+            const auto written =
+                file_write_existing(directory, "cgroup.procs", std::to_string(pid));
+            if (!written && written.error().errno_value() != ESRCH) {
+                return written;
+            }
+        }
+        if (!moved) {
+            return ok;
+        }
+    }
+    return Error(ErrorKind::unavailable, "the container makes processes faster than they move");
+}
+
 Result<Cgroup> Cgroup::create(const CgroupLayout& layout,
                               const std::string& path,
                               const Resources& resources,

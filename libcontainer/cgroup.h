@@ -49,6 +49,25 @@ struct CgroupLayout {
     const Hierarchy* unified() const;
 };
 
+/// What limits were before they were changed.
+class LimitsBefore {
+  public:
+    /// Write them back, the last one changed first. Errors: the first file's that refuses.
+    /// Blocks: as Cgroup::update().
+    Result<void> restore() const;
+
+  private:
+    friend class Cgroup;
+
+    struct File {
+        Fd directory;
+        std::string name;
+        std::string text;
+    };
+
+    std::vector<File> files_;
+};
+
 class Cgroup {
   public:
     /// Make the directories and write the limits that are set. Existing directories are an error:
@@ -77,6 +96,10 @@ class Cgroup {
     /// Write the limits that are set. Errors: invalid_argument, permission_denied.
     /// Blocks: lowering a memory limit may reclaim; through offload() for a running container.
     Result<void> update(const Resources& resources, std::vector<std::string>& warnings);
+
+    /// As update(), for processes that run: every limit is set, or none. A hierarchy that create()
+    /// left out, since it had nothing to do, gets its directory now, and the processes.
+    Result<LimitsBefore> change(const Resources& resources, std::vector<std::string>& warnings);
 
     /// SIGKILL to every process: cgroup.kill, or freeze, signal and thaw on v1. They still have to
     /// be reaped.
@@ -122,6 +145,9 @@ class Cgroup {
     Result<void> v1_devices(const std::vector<std::string>& rules,
                             std::vector<std::string>& warnings);
 
+    Result<void> join_needed(const Resources& resources);
+    Result<void> processes_move(int directory) const;
+
     /// Write a limit of a controller; a missing controller or file is a warning.
     Result<void> limit_write(std::string_view controller,
                              const char* file,
@@ -135,6 +161,8 @@ class Cgroup {
     CgroupMode mode_;
     std::string path_;
     std::vector<Directory> directories_;
+    /// Where limit_write() notes what it overwrites; null: nowhere.
+    LimitsBefore* before_ = nullptr;
 };
 
 /// The path in the v2 hierarchy, from the text of /proc/PID/cgroup; "" if there is none.

@@ -185,7 +185,7 @@ bool ContainerFilter::matches_places(const ContainerRecord& record) const {
     const bool volume =
         !filters_.has("volume") || std::ranges::any_of(record.mounts, [&](const MountPoint& mount) {
             return filters_.admits("volume", mount.destination) ||
-                   filters_.admits("volume", mount.source);
+                   filters_.admits("volume", mount.name.empty() ? mount.source : mount.name);
         });
     return volume && filters_.admits("network", record.host_config.network_mode);
 }

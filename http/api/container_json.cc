@@ -100,15 +100,24 @@ void write_network_settings(JsonWriter& json, const ContainerRecord& record) {
     json.end_object();
 }
 
-void write_mounts(JsonWriter& json, const ContainerRecord& record) {
+/// A list does not tell where a volume has its data, as Docker's does not.
+void write_mounts(JsonWriter& json, const ContainerRecord& record, bool in_list) {
     json.key("Mounts").begin_array();
     for (const MountPoint& mount : record.mounts) {
         if (!mount.listed) {
             continue;
         }
-        json.begin_object().key("Type").string(mount.type).key("Source").string(mount.source);
-        json.key("Destination").string(mount.destination).key("Mode").string(mount.mode);
-        json.key("RW").boolean(mount.read_write);
+        json.begin_object().key("Type").string(mount.type);
+        if (!mount.name.empty()) {
+            json.key("Name").string(mount.name);
+        }
+        const bool hidden = in_list && mount.type == "volume";
+        json.key("Source").string(hidden ? "" : mount.source);
+        json.key("Destination").string(mount.destination);
+        if (!mount.driver.empty()) {
+            json.key("Driver").string(mount.driver);
+        }
+        json.key("Mode").string(mount.mode).key("RW").boolean(mount.read_write);
         json.key("Propagation").string(mount.propagation).end_object();
     }
     json.end_array();
@@ -173,7 +182,10 @@ void write_paths(JsonWriter& json, const ContainerRecord& record) {
     };
     json.key("ResolvConfPath").string(file("resolv.conf"));
     json.key("HostnamePath").string(file("hostname")).key("HostsPath").string(file("hosts"));
-    json.key("LogPath").string(record.log_path);
+    // How other drivers keep what is read of them is nobody's business.
+    const std::string& driver = record.host_config.log_config.type;
+    const bool shown = driver.empty() || driver == "json-file";
+    json.key("LogPath").string(shown ? record.log_path : "");
 }
 
 }  // namespace
@@ -225,7 +237,7 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
     host_config_write(json, record.host_config);
     write_graph_driver(json, view);
     write_size(json, view);
-    write_mounts(json, record);
+    write_mounts(json, record, false);
     json.key("Config");
     container_config_write(json, record.config);
     write_network_settings(json, record);
@@ -258,7 +270,7 @@ void container_summary_write(JsonWriter& json, const ContainerView& view, ApiVer
     json.end_object().key("NetworkSettings").begin_object();
     write_networks(json, record);
     json.end_object();
-    write_mounts(json, record);
+    write_mounts(json, record, true);
     json.end_object();
 }
 

@@ -82,8 +82,15 @@ void fields(V& visit, FieldOf<V, MountPoint>& mount) {
     visit("ReadWrite", mount.read_write);
     visit("Propagation", mount.propagation);
     visit("Recursive", mount.recursive);
+    visit("ReadOnlyRecursive", mount.read_only_recursive);
     visit("CreateSource", mount.create_source);
     visit("Options", mount.options);
+    visit("Name", mount.name, WhenEmpty::omit);
+    visit("Driver", mount.driver, WhenEmpty::omit);
+    visit("CopyUp", mount.copy_up, WhenEmpty::omit);
+    visit("Anonymous", mount.anonymous, WhenEmpty::omit);
+    visit("Subpath", mount.subpath, WhenEmpty::omit);
+    visit("ChainId", mount.chain_id, WhenEmpty::omit);
     visit("Listed", mount.listed);
 }
 
@@ -142,6 +149,7 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("StartPhases", record.start_phases);
     visit("RestartCount", record.restart_count);
     visit("ManuallyStopped", record.manually_stopped);
+    visit("RemovesVolumes", record.removes_volumes, WhenEmpty::omit);
 }
 
 namespace {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "libcontainer/cgroup_stats.h"
 #include "tests/integration/libcontainer/harness.h"
 #include "tests/support/catch.h"
 
@@ -252,6 +253,83 @@ TEST_CASE("device rules apply where there is a devices cgroup") {
     CHECK_THAT(outcome.output, Contains("can't open '/dev/vda': Operation not permitted"));
     CHECK_THAT(outcome.output, Contains("can't create /dev/kmsg2: Operation not permitted"));
     CHECK_THAT(outcome.output, Contains("1\n"));
+}
+
+TEST_CASE("a change that is refused half-way changes nothing") {
+    Fixture fixture({.memory_bytes = 64 * mebibyte, .memory_swap_bytes = 96 * mebibyte});
+    const bool v2 = fixture.is_v2("memory");
+    const auto limits = [&] {
+        return v2 ? fixture.read("memory", "memory.max") + fixture.read("memory", "memory.swap.max")
+                  : fixture.read("memory", "memory.limit_in_bytes") +
+                        fixture.read("memory", "memory.memsw.limit_in_bytes");
+    };
+    const std::string before = limits();
+    std::vector<std::string> warnings;
+    // The limit of processes is written after memory's, and is more than the kernel takes.
+    for (const std::int64_t bytes : {32 * mebibyte, 128 * mebibyte}) {
+        const auto refused = fixture.cgroup->change(
+            {.memory_bytes = bytes, .memory_swap_bytes = 2 * bytes, .pids_max = 1LL << 40},
+            warnings);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind() == ErrorKind::invalid_argument);
+        CHECK(limits() == before);
+    }
+    const auto changed = fixture.cgroup->change(
+        {.memory_bytes = 32 * mebibyte, .memory_swap_bytes = 48 * mebibyte, .pids_max = 7},
+        warnings);
+    REQUIRE(changed);
+    CHECK(limits() != before);
+    CHECK(fixture.read("pids", "pids.max") == "7\n");
+    CHECK(changed->restore());
+    CHECK(limits() == before);
+    CHECK(fixture.read("pids", "pids.max") == "max\n");
+}
+
+TEST_CASE("a hierarchy that was not needed is joined when it is") {
+    const Rootfs rootfs;
+    Fixture fixture;
+    const Sleeper process = sleeper(fixture, rootfs, "sleep 1000 & sleep 1000 & wait");
+    const auto cpuset = fixture.layout.find("cpuset");
+    if (cpuset != nullptr) {
+        std::vector<std::string> warnings;
+        REQUIRE(fixture.cgroup->change({.cpuset_cpus = "0"}, warnings));
+        CHECK(warnings.empty());
+        CHECK(fixture.read("cpuset", "cpuset.cpus") == "0\n");
+        const auto text =
+            file_read("/proc/" + std::to_string(process.launched.init.pid()) + "/status");
+        REQUIRE(text);
+        CHECK_THAT(*text, Contains("Cpus_allowed_list:\t0\n"));
+    }
+    REQUIRE(fixture.cgroup->kill());
+    CHECK(reap(process.launched.init).value == SIGKILL);
+}
+
+TEST_CASE("what is used is counted, by whoever holds the descriptors") {
+    const Rootfs rootfs;
+    Fixture fixture({.memory_bytes = 64 * mebibyte, .pids_max = 20});
+    const auto reader = CgroupStatsReader::open(*fixture.cgroup);
+    REQUIRE(reader);
+    const Sleeper process = sleeper(fixture, rootfs, "while :; do :; done");
+    CgroupStats stats;
+    for (int tries = 0; tries < 1000 && stats.cpu_total == 0; ++tries) {
+        const auto read = reader->read();
+        REQUIRE(read);
+        stats = *read;
+    }
+    CHECK(stats.cpu_total > 0);
+    CHECK(stats.memory > 0);
+    CHECK(stats.memory_limit == 64 * mebibyte);
+    CHECK_FALSE(stats.memory_stat.empty());
+    CHECK(stats.pids >= 1);
+    CHECK(stats.pids_max == 20);
+    REQUIRE(fixture.cgroup->kill());
+    CHECK(reap(process.launched.init).value == SIGKILL);
+    for (int tries = 0; tries < 1000 && !fixture.cgroup->remove(); ++tries) {
+        ::usleep(1000);
+    }
+    const auto gone = reader->read();
+    REQUIRE_FALSE(gone);
+    CHECK(gone.error().kind() == ErrorKind::not_found);
 }
 
 }  // namespace davit::test
