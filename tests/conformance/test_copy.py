@@ -379,6 +379,18 @@ def what_is_mounted_is_seen(engine):
 
 
 @case()
+def volumes_are_seen(engine):
+    for state in STATES:
+        container(engine, state, "-v", "copied:/vol", "-v", "/anonymous", script="echo own > /vol/own")
+        engine.docker("cp", "-", "box:/vol", stdin=packed(given=state.encode()))
+        engine.docker("cp", "-", "box:/anonymous", stdin=packed(there=b"a"))
+        equal(engine.out(*"run --rm --network none -v copied:/v bb cat /v/given".split()), state, "in the volume")
+        equal(members(archive(engine, "box", "/vol").body)["vol/given"].size, len(state), "read back")
+        engine.docker("rm", "-f", "-v", "box")
+    engine.docker("volume", "rm", "copied")
+
+
+@case()
 def a_read_only_root(engine):
     with workspace(engine) as work:
         (work / "file").write_text("f")
