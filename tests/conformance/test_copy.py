@@ -156,7 +156,7 @@ def errors_of_the_api(engine):
         equal(engine.api(method, "/containers/no-such/archive?path=/").status, 404, "no such container")
         equal(engine.api(method, "/containers/box/archive").status, 400, "no path")
         equal(engine.api(method, "/containers/box/archive?path=/no/such").status, 404, "no such path")
-    contains(archive(engine, "box", "/no/such").message, "Could not find the file /no/such in container ", "message")
+    contains(archive(engine, "box", "/no/such").message, "Could not find the file /no/such in container box", "message")
     refused = put(engine, "box", "/t/file", packed(x=b""))
     equal(refused.message, "extraction point is not a directory", "no directory")
     equal(refused.status, 400 if ENGINE == "davit" else 500, "status")
