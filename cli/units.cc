@@ -273,14 +273,30 @@ Result<std::string> timestamp_parse(std::string_view text, WallTime now) {
     return std::string(text);
 }
 
-std::string size_text(double bytes, int digits) {
-    constexpr std::array<std::string_view, 7> units{"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+namespace {
+
+/// As go-units' CustomSize().
+std::string scaled_text(double bytes,
+                        double base,
+                        int digits,
+                        const std::array<std::string_view, 7>& units) {
     std::size_t unit = 0;
-    while (bytes >= 1000.0 && unit + 1 < units.size()) {
-        bytes /= 1000.0;
+    while (bytes >= base && unit + 1 < units.size()) {
+        bytes /= base;
         ++unit;
     }
     return fmt::format("{:.{}g}{}", bytes, digits, units[unit]);
+}
+
+}  // namespace
+
+std::string size_text(double bytes, int digits) {
+    return scaled_text(bytes, 1000.0, digits, {"B", "kB", "MB", "GB", "TB", "PB", "EB"});
+}
+
+std::string binary_size_text(double bytes) {
+    constexpr int digits = 4;
+    return scaled_text(bytes, 1024.0, digits, {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"});
 }
 
 std::string duration_text(Nanoseconds duration) {

@@ -6,6 +6,7 @@
 #include "graph/image_config.h"
 #include "graph/image_store.h"
 #include "jobs/container/host_limits.h"
+#include "jobs/container/log_config.h"
 #include "jobs/container/merge.h"
 #include "jobs/container/name_generator.h"
 #include "jobs/container_jobs.h"
@@ -106,9 +107,8 @@ Result<ContainerRecord> record_make(Daemon& daemon,
         (parent.empty() ? daemon.config.cgroup_parent : cgroup_parent_clean(parent)) + "/" +
         record.id.str();
     record.files_directory = daemon.files_directory(record.id);
-    if (record.host_config.log_config.type != "none") {
-        record.log_path = daemon.log_directory(record.id) + "/" + record.id.str() + "-json.log";
-    }
+    record.log_path = log_path_of(
+        record.host_config.log_config, daemon.log_directory(record.id), record.id.str());
     return record;
 }
 

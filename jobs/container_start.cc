@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container/log_config.h"
 #include "jobs/container/mount_propagation.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/container/spec_build.h"
@@ -36,49 +37,6 @@ SandboxFilesRequest sandbox_files_request(const ContainerRecord& record) {
     return request;
 }
 
-/// Missing sources of bind mounts given by -v are made, as Docker does.
-Result<void> bind_sources_make(const ContainerRecord& record) {
-    for (const MountPoint& mount : record.mounts) {
-        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
-            continue;
-        }
-        if (!mount.create_source) {
-            return Error(ErrorKind::invalid_argument,
-                         "invalid mount config for type \"bind\": bind source path does not "
-                         "exist: " +
-                             mount.source);
-        }
-        TRY_VOID(make_directories(mount.source));
-    }
-    return ok;
-}
-
-/// Mounts that shall propagate must be able to. The paths are looked at where they lead to.
-Task<void> propagation_check(const ContainerRecord& record) {
-    std::vector<MountPoint> lively;
-    for (const MountPoint& mount : record.mounts) {
-        if (mount.type == "bind" && !mount.propagation.ends_with("private")) {
-            lively.push_back(mount);
-        }
-    }
-    if (lively.empty()) {
-        co_return ok;
-    }
-    auto check = [lively = std::move(lively)]() -> Result<void> {
-        constexpr std::size_t mountinfo_bytes_max = 64U << 20U;
-        TRY(const std::string mountinfo, file_read("/proc/self/mountinfo", mountinfo_bytes_max));
-        for (const MountPoint& mount : lively) {
-            std::array<char, PATH_MAX> path{};
-            if (::realpath(mount.source.c_str(), path.data()) == nullptr) {
-                return Error::from_errno(errno, "realpath", mount.source);
-            }
-            TRY_VOID(mount_propagation_check(path.data(), mount.propagation, mountinfo));
-        }
-        return ok;
-    };
-    co_return co_await offload(std::move(check));
-}
-
 /// libcontainer tells of the command without an errno; its other steps name their system call.
 bool is_about_command(const Error& error) {
     return error.errno_value() == 0 &&
@@ -96,7 +54,7 @@ class Starter {
         const std::string& files = container_.record.files_directory;
         CO_CHECK(make_directories(files, 0711));
         CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record)));
-        CO_CHECK(bind_sources_make(container_.record));
+        CO_CHECK(container_bind_sources_make(container_.record));
         CO_CHECK(co_await propagation_check(container_.record));
         CO_CHECK(log_open());
         CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
@@ -176,7 +134,17 @@ class Starter {
         if (container_.record.log_path.empty()) {
             return ok;
         }
-        JsonFileWriter log = JsonFileWriter::make(container_.record.log_path);
+        JsonFileWriter log =
+            JsonFileWriter::make(container_.record.log_path,
+                                 log_rotation_of(container_.record.host_config.log_config),
+                                 log_attributes_of(container_.record));
+        if (log_has_service(container_.record.host_config.log_config)) {
+            auto sink = log_service_open(container_.record, daemon_.system.host_name);
+            if (!sink) {
+                return std::move(sink).error().context("failed to initialize logging driver");
+            }
+            log.also_to(*std::move(sink));
+        }
         if (!container_.record.host_config.auto_remove) {
             TRY_VOID(log.create());
         }
@@ -255,6 +223,9 @@ Task<void> announce(Job& job,
     state.status = ContainerState::running;
     state.pid = container->run->init.pid();
     state.started_at = wall_now();
+    if (HealthPlan::make(container->record.config)) {
+        state.health.emplace();
+    }
     container->record.manually_stopped = false;
     phases_keep(container->record, job.phases(), first_phase);
     const Result<void> saved = co_await daemon.container_save(*container);
@@ -318,6 +289,22 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
 }
 
 }  // namespace
+
+Result<void> container_bind_sources_make(const ContainerRecord& record) {
+    for (const MountPoint& mount : record.mounts) {
+        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
+            continue;
+        }
+        if (!mount.create_source) {
+            return Error(ErrorKind::invalid_argument,
+                         "invalid mount config for type \"bind\": bind source path does not "
+                         "exist: " +
+                             mount.source);
+        }
+        TRY_VOID(make_directories(mount.source));
+    }
+    return ok;
+}
 
 Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
     Result<void> started = ok;

@@ -1,6 +1,7 @@
 #include <csignal>
 
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container_health.h"
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
@@ -68,7 +69,13 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (run->error) {
         pumps.spawn(pump(*container, *run->error, OutputStream::standard_error));
     }
+    TaskGroup health(GroupPolicy::independent);
+    health.spawn(container_health(daemon, container));
     const Result<ExitStatus> status = co_await child_wait(run->init);
+    health.cancel();
+    if (const Result<void> checked = co_await health.join(); !checked) {
+        LOG_WARN("container={}: health: {}, ignoring", name, checked.error().message());
+    }
     if (!status) {
         LOG_ERROR("container={}: {}", name, status.error().message());
     }

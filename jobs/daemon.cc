@@ -79,6 +79,7 @@ RegistryOptions registry_options(const DaemonConfig& config) {
     options.config.insecure_hosts = config.insecure_registries;
     options.config.mirrors = config.registry_mirrors_other;
     options.http.certs_directory = config.certs_dir;
+    options.http.stall_timeout = config.registry_stall_timeout;
     if (!config.registry_mirrors.empty()) {
         options.config.mirrors["docker.io"] = config.registry_mirrors;
     }
@@ -170,6 +171,8 @@ Task<void> Daemon::run_background() {
         work.spawn(image_gc_auto(*this, *config.gc));
     }
     work.spawn(execs_expire(*this));
+    work.spawn(stats.run());
+    work.spawn(container_removals_retry(*this));
     co_return co_await work.join();
 }
 
@@ -254,6 +257,19 @@ Task<void> Daemon::container_save(const Container& container, const ContainerSta
         co_return run_db->update(save);
     }
     co_return co_await graph_writer->update(save);
+}
+
+Task<void> Daemon::container_rename(const Container& container) {
+    const std::string name = container.record.name;
+    const std::string record = container_record_write(container.record);
+    auto rename = [&](WriteTxn& txn) -> Result<void> {
+        TRY_VOID(davit::container_rename(txn, container.id(), name));
+        return container_update(txn, container.id(), record);
+    };
+    if (home_of(container) == ContainerHome::run) {
+        co_return run_db->update(rename);
+    }
+    co_return co_await graph_writer->update(rename);
 }
 
 Task<void> Daemon::container_erase(const Container& container) {

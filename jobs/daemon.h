@@ -16,9 +16,11 @@
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
 #include "jobs/exec_table.h"
+#include "jobs/stats_sampler.h"
 #include "jobs/system_info.h"
 #include "jobs/volume/volume_service.h"
 #include "libcontainer/cgroup.h"
+#include "reactor/async_event.h"
 
 namespace davit {
 
@@ -35,8 +37,9 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Background work: emptying the trash, writing down when images were used, forgetting execs,
-    /// collecting images if the configuration says so. Runs until cancelled.
+    /// Background work: emptying the trash, sampling what containers use, writing down when images
+    /// were used, forgetting execs, removing what should have removed itself, collecting images if
+    /// the configuration says so. Runs until cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
@@ -53,6 +56,9 @@ class Daemon {
 
     /// Store it as it will be in another state, which nobody may see before it is stored.
     Task<void> container_save(const Container& container, const ContainerStateRecord& state);
+
+    /// Store a container's record under the name that it has now. Errors: conflict (it is taken).
+    Task<void> container_rename(const Container& container);
 
     /// Remove a container's record, and its layers if only it needed them. Missing is fine.
     Task<void> container_erase(const Container& container);
@@ -85,6 +91,7 @@ class Daemon {
     EventBus events;
     ContainerTable containers;
     ExecTable execs;
+    StatsSampler stats;
     CgroupLayout cgroups;
     HostLimits host_limits;
     std::unique_ptr<GraphDb> graph;
@@ -93,7 +100,11 @@ class Daemon {
     std::unique_ptr<GraphDriver> graph_driver;
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
+    /// One prune of containers at a time.
+    bool containers_prune_runs = false;
     std::unique_ptr<VolumeService> volumes;
+    /// The removal of a container with --rm has failed: it is tried again (container_jobs.h).
+    AsyncEvent removal_owed;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
-#include "cli/confirm.h"
+#include "cli/prune_prompt.h"
 #include "cli/container_options.h"
 #include "cli/container_request.h"
 #include "cli/list_printer.h"
@@ -197,10 +197,9 @@ Task<int> prune(Context& context, PruneVolumeOptions options, Arguments /*argume
     CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
         CO_TRY(const bool yes,
-               co_await confirmed(
+               co_await prune_confirmed(
                    context,
-                   fmt::format("This will remove {} local volumes not used by at least one "
-                               "container.",
+                   fmt::format("{} local volumes not used by at least one container",
                                options.all ? "all" : "anonymous")));
         if (!yes) {
             co_return Error(ErrorKind::cancelled, "volume prune has been cancelled");

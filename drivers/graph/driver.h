@@ -44,9 +44,14 @@ class LayerWriter {
     virtual ~LayerWriter() = default;
 
     /// The next bytes of the uncompressed archive, cut anywhere.
+    /// Takes:  beside (may be empty): work on the same bytes that goes on at the same time, if the
+    ///         writer has a thread for it. It has run when the call returns, also with an error.
     /// Errors: corrupt (not an archive, or a name that leaves the layer); resource_exhausted (disk
     ///         full, or a limit). An error is final.
-    virtual Result<void> write(std::span<const std::uint8_t> archive) = 0;
+    virtual Result<void> write(std::span<const std::uint8_t> archive,
+                               const std::function<void()>& beside) = 0;
+
+    Result<void> write(std::span<const std::uint8_t> archive) { return write(archive, {}); }
 
     /// The archive is complete.
     virtual Result<LayerContents> finish() = 0;

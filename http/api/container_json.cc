@@ -18,6 +18,29 @@ bool is_up(ContainerState state) {
            state == ContainerState::restarting;
 }
 
+void write_health(JsonWriter& json, const HealthRecord& health) {
+    json.key("Health").begin_object().key("Status").string(health_status_name(health.status));
+    json.key("FailingStreak").number(health.failing_streak).key("Log").begin_array();
+    for (const HealthProbeRecord& probe : health.log) {
+        json.begin_object().key("Start").string(rfc3339_nano(probe.start));
+        json.key("End").string(rfc3339_nano(probe.end));
+        json.key("ExitCode").number(probe.exit_code);
+        json.key("Output").string(probe.output).end_object();
+    }
+    json.end_array().end_object();
+}
+
+/// "Up 5 minutes (healthy)". Follows: moby container/health.go String().
+std::string health_text(const ContainerStateRecord& state) {
+    if (!state.health) {
+        return "";
+    }
+    const bool starting = state.health->status == HealthStatus::starting;
+    return std::string(starting ? " (health: " : " (")
+        .append(health_status_name(state.health->status))
+        .append(")");
+}
+
 void write_state(JsonWriter& json, const ContainerStateRecord& state) {
     json.key("State").begin_object();
     json.key("Status").string(container_state_name(state.status));
@@ -29,7 +52,11 @@ void write_state(JsonWriter& json, const ContainerStateRecord& state) {
     json.key("Pid").number(state.pid).key("ExitCode").number(state.exit_code);
     json.key("Error").string(state.error);
     json.key("StartedAt").string(time_text(state.started_at));
-    json.key("FinishedAt").string(time_text(state.finished_at)).end_object();
+    json.key("FinishedAt").string(time_text(state.finished_at));
+    if (state.health) {
+        write_health(json, *state.health);
+    }
+    json.end_object();
 }
 
 void write_strings(JsonWriter& json, std::initializer_list<std::string_view> keys) {
@@ -155,7 +182,10 @@ void write_paths(JsonWriter& json, const ContainerRecord& record) {
     };
     json.key("ResolvConfPath").string(file("resolv.conf"));
     json.key("HostnamePath").string(file("hostname")).key("HostsPath").string(file("hosts"));
-    json.key("LogPath").string(record.log_path);
+    // How other drivers keep what is read of them is nobody's business.
+    const std::string& driver = record.host_config.log_config.type;
+    const bool shown = driver.empty() || driver == "json-file";
+    json.key("LogPath").string(shown ? record.log_path : "");
 }
 
 }  // namespace
@@ -169,7 +199,7 @@ std::string container_status_text(const ContainerRecord& record, WallTime now) {
         case ContainerState::created:
             return "Created";
         case ContainerState::running:
-            return "Up " + since(state.started_at);
+            return "Up " + since(state.started_at) + health_text(state);
         case ContainerState::paused:
             return "Up " + since(state.started_at) + " (Paused)";
         case ContainerState::restarting:

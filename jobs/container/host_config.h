@@ -185,6 +185,16 @@ void host_config_write(JsonWriter& json, const HostConfig& config);
 /// Errors: invalid_argument, in Docker's words; unsupported, naming the option and what to do.
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count = 0);
 
+/// The same for what POST /containers/{id}/update may change: limits and restart policy. Errors: as
+/// host_config_check().
+Result<void> host_config_update_check(const HostConfig& update, int cpu_count);
+
+/// Change the limits and the restart policy that an update gives. Follows: moby container/
+/// container_unix.go, UpdateContainer().
+/// Errors: conflict, in Docker's words, with what is set already; invalid_argument. config may have
+///         been changed in part by then.
+Result<void> host_config_update(HostConfig& config, const HostConfig& update);
+
 /// Whether there is a network of this name. Docker asks at start, too: a create that failed with
 /// "not found" would make its command line pull the image.
 /// Errors: not_found "network X not found".

@@ -108,13 +108,6 @@ Result<void> hostname_set(ContainerRecord& record, const HostFacts& host) {
     return ok;
 }
 
-void warn_unserved(const ContainerRecord& record, std::vector<std::string>& warnings) {
-    const auto& health = record.config.healthcheck;
-    if (health && !health->test.empty() && health->test.front() != "NONE") {
-        warnings.emplace_back("health checks are not run by davit yet");
-    }
-}
-
 }  // namespace
 
 Result<void> container_merge(ContainerRecord& record,
@@ -135,7 +128,6 @@ Result<void> container_merge(ContainerRecord& record,
     TRY_VOID(hostname_set(record, host));
     TRY(record.mounts,
         mount_points_resolve(record.host_config, record.config.volumes, host.mounts));
-    warn_unserved(record, warnings);
     return ok;
 }
 

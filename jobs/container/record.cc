@@ -22,6 +22,16 @@ void field_write(JsonWriter& json, const ContainerState& state) {
     json.string(container_state_name(state));
 }
 
+Result<void> field_read(const JsonValue& json, HealthStatus& status) {
+    TRY(const std::string_view name, json.as_string());
+    TRY(status, health_status_parse(name));
+    return ok;
+}
+
+void field_write(JsonWriter& json, const HealthStatus& status) {
+    json.string(health_status_name(status));
+}
+
 Result<void> field_read(const JsonValue& json, ContainerId& id) {
     TRY(const std::string_view text, json.as_string());
     TRY(id, ContainerId::parse(text));
@@ -92,6 +102,21 @@ void fields(V& visit, FieldOf<V, StartPhase>& phase) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, HealthProbeRecord>& probe) {
+    visit("Start", probe.start);
+    visit("End", probe.end);
+    visit("ExitCode", probe.exit_code);
+    visit("Output", probe.output);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, HealthRecord>& health) {
+    visit("Status", health.status);
+    visit("FailingStreak", health.failing_streak);
+    visit("Log", health.log);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
     visit("Status", state.status);
     visit("Pid", state.pid);
@@ -100,6 +125,7 @@ void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
     visit("OomKilled", state.oom_killed);
     visit("StartedAt", state.started_at, WhenEmpty::omit);
     visit("FinishedAt", state.finished_at, WhenEmpty::omit);
+    visit("Health", state.health, WhenEmpty::omit);
 }
 
 template <typename V>

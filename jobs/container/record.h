@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jobs/container/config.h"
+#include "jobs/container/health.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/state.h"
 #include "reactor/base/clock.h"
@@ -65,6 +66,8 @@ struct ContainerStateRecord {
     bool oom_killed = false;
     std::optional<WallTime> started_at;
     std::optional<WallTime> finished_at;
+    /// Of a container with a health check.
+    std::optional<HealthRecord> health;
 
     bool operator==(const ContainerStateRecord&) const = default;
 };

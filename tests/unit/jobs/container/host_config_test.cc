@@ -233,10 +233,9 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
          "namespace of its own, or the host's"},
         {R"("RestartPolicy":{"Name":"always"})",
          R"(RestartPolicy "always" is not supported by davit yet: leave --restart out)"},
-        {R"("LogConfig":{"Type":"syslog"})",
-         R"(LogConfig.Type "syslog" is not supported by davit yet: use json-file or none)"},
-        {R"("LogConfig":{"Type":"json-file","Config":{"max-size":"1m"}})",
-         R"(LogConfig.Config "max-size=1m" is not supported by davit yet: leave --log-opt out)"},
+        {R"("LogConfig":{"Type":"gelf"})",
+         R"(LogConfig.Type "gelf" is not supported by davit yet: use json-file, local, journald, )"
+         "syslog or none"},
         {R"("Init":true)",
          R"(Init "true" is not supported by davit yet: leave --init out, or use an init of the )"
          "image's"},

@@ -1,4 +1,4 @@
-#include "cli/confirm.h"
+#include "cli/prune_prompt.h"
 
 #include <fcntl.h>
 
@@ -8,10 +8,15 @@
 
 namespace davit::cli {
 
-Task<bool> confirmed(Context& context, std::string warning) {
-    constexpr std::size_t answer_bytes_max = 64;
-    context.out.write(
-        fmt::format("WARNING! {}\nAre you sure you want to continue? [y/N] ", warning));
+namespace {
+
+constexpr std::size_t answer_bytes_max = 64;
+
+}  // namespace
+
+Task<bool> prune_confirmed(Context& context, std::string_view what) {
+    context.out.write(fmt::format(
+        "WARNING! This will remove {}.\nAre you sure you want to continue? [y/N] ", what));
     context.out.flush();
     CO_TRY(StdioStream input, StdioStream::open(context.fds().in, O_RDONLY));
     std::string answer;
