@@ -36,12 +36,10 @@ Result<void> mount_version_check(MountRequest& mount, ApiVersion version) {
     }
     if (version < ApiVersion{1, 45} && mount.volume_options &&
         !mount.volume_options->subpath.empty()) {
-        return Error(ErrorKind::invalid_argument,
-                     "VolumeOptions.Subpath needs API v1.45 or newer");
+        return Error(ErrorKind::invalid_argument, "VolumeOptions.Subpath needs API v1.45 or newer");
     }
     if (version < ApiVersion{1, 48} && mount.type == "image") {
-        return Error(ErrorKind::invalid_argument,
-                     "Mount type \"Image\" needs API v1.48 or newer");
+        return Error(ErrorKind::invalid_argument, "Mount type \"Image\" needs API v1.48 or newer");
     }
     return ok;
 }

@@ -26,8 +26,8 @@ struct BindOptions {
 };
 
 struct TmpfsOptions {
-    std::int64_t size_bytes = 0;  // 0: unlimited.
-    std::uint32_t mode = 0;       // 0: 01777.
+    std::int64_t size_bytes = 0;                    // 0: unlimited.
+    std::uint32_t mode = 0;                         // 0: 01777.
     std::vector<std::vector<std::string>> options;  // {"exec"}, {"noexec"}.
 
     bool operator==(const TmpfsOptions&) const = default;

@@ -82,7 +82,8 @@ TEST_CASE("mounts of later versions are refused to older clients", "[wire][creat
     CHECK(body_of(part, {1, 45}).host_config.mounts[0].volume_options->subpath == "a");
     CHECK(refusal(part, {1, 44}) ==
           "invalid_argument: VolumeOptions.Subpath needs API v1.45 or newer");
-    const std::string whole = mount(R"("Type":"bind","BindOptions":{"ReadOnlyForceRecursive":true})");
+    const std::string whole =
+        mount(R"("Type":"bind","BindOptions":{"ReadOnlyForceRecursive":true})");
     body_of(whole, {1, 44});
     CHECK(refusal(whole, {1, 43}) ==
           "invalid_argument: BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer");
