@@ -347,6 +347,37 @@ TEST_CASE("extract: helpers are started when there is work for them, and no more
     }
 }
 
+TEST_CASE("extract: work beside has run when a feed returns, also with an error") {
+    ArchiveBuilder archive;
+    for (int i = 0; i < 100; ++i) {
+        archive.file("f" + std::to_string(i), std::string(5000, 'x'));
+    }
+    const std::string bytes = archive.build();
+    ArchiveBuilder wrong;
+    wrong.file("../out", "x");
+    for (const unsigned helpers : helper_counts) {
+        const LayerDir layer;
+        auto opened = LayerExtract::open(layer.root_fd(), with(helpers));
+        REQUIRE(opened);
+        int runs = 0;
+        const auto beside = [&runs] { ++runs; };
+        // Until the end's zero blocks: more follows.
+        const std::size_t whole = bytes.size() / 512 * 512 - 20 * 512;
+        for (std::size_t at = 0; at < whole; at += 51'200) {
+            const std::size_t size = std::min<std::size_t>(51'200, whole - at);
+            REQUIRE(opened->feed(bytes_of(bytes).subspan(at, size), beside));
+            CHECK(runs == static_cast<int>(at / 51'200) + 1);
+        }
+        auto next = LayerExtract::open(layer.root_fd(), with(helpers));
+        REQUIRE(next);
+        runs = 0;
+        CHECK_FALSE(next->feed(bytes_of(wrong.build()), beside));
+        CHECK(runs == 1);
+        CHECK_FALSE(next->feed(bytes_of(wrong.build()), beside));
+        CHECK(runs == 2);
+    }
+}
+
 TEST_CASE("extract: of several files that cannot be written the first in the archive is named") {
     // In a child: the limit belongs to the whole process.
     const pid_t child = ::fork();
