@@ -29,7 +29,9 @@ Result<void> directory_make(int dir, const std::string& path, mode_t mode) {
         return Error::from_errno(errno, "mkdirat", path);
     }
     if (::fchmodat(dir, path.c_str(), mode, 0) != 0) {  // Whatever the umask.
-        return Error::from_errno(errno, "fchmodat", path);
+        const int failed = errno;
+        static_cast<void>(::unlinkat(dir, path.c_str(), AT_REMOVEDIR));
+        return Error::from_errno(failed, "fchmodat", path);
     }
     return ok;
 }
@@ -70,19 +72,23 @@ std::string VolumeDirectory::staged_data_path(const std::string& name) const {
     return path_ + "/" + staged + "/" + name + "/_data";
 }
 
-Result<void> VolumeDirectory::data_make(const std::string& directory) const {
-    TRY_VOID(directory_make(root_.get(), directory, parent_mode));
-    return directory_make(root_.get(), directory + "/_data", data_mode);
-}
-
 Result<void> VolumeDirectory::stage(const std::string& name, bool ephemeral) const {
     const std::string directory = std::string(staged) + "/" + name;
-    TRY_VOID(data_make(directory));
-    if (ephemeral) {
-        TRY([[maybe_unused]] const Fd file,
-            Fd::openat(root_.get(), ephemeral_path(directory), O_WRONLY | O_CREAT | O_EXCL, 0600));
+    const auto fill = [&]() -> Result<void> {
+        TRY_VOID(directory_make(root_.get(), directory + "/_data", data_mode));
+        if (ephemeral) {
+            TRY([[maybe_unused]] const Fd file,
+                Fd::openat(
+                    root_.get(), ephemeral_path(directory), O_WRONLY | O_CREAT | O_EXCL, 0600));
+        }
+        return ok;
+    };
+    TRY_VOID(directory_make(root_.get(), directory, parent_mode));
+    Result<void> filled = fill();
+    if (!filled) {
+        unstage(name);
     }
-    return ok;
+    return filled;
 }
 
 Result<void> VolumeDirectory::publish(const std::string& name) const {
@@ -91,10 +97,14 @@ Result<void> VolumeDirectory::publish(const std::string& name) const {
 
 void VolumeDirectory::unstage(const std::string& name) const {
     const std::string directory = std::string(staged) + "/" + name;
-    const Result<void> taken = trash_->take(root_.get(), directory);
-    if (!taken && taken.error().kind() != ErrorKind::not_found) {
+    Result<void> gone = trash_->take(root_.get(), directory);
+    if (!gone && gone.error().kind() != ErrorKind::not_found) {
+        // In place: a disk that has no room for it may have none for the trash.
+        gone = remove_tree(root_.get(), directory);
+    }
+    if (!gone && gone.error().kind() != ErrorKind::not_found) {
         LOG_WARN(
-            "volume={}: throw away what was staged: {}, ignoring", name, taken.error().message());
+            "volume={}: throw away what was staged: {}, ignoring", name, gone.error().message());
     }
 }
 
@@ -104,6 +114,10 @@ Result<void> VolumeDirectory::retire(const std::string& name) const {
         return renamed;
     }
     return ok;
+}
+
+Result<void> VolumeDirectory::restore(const std::string& name) const {
+    return rename_new(root_.get(), std::string(removed) + "/" + name, name);
 }
 
 Result<void> VolumeDirectory::discard(const std::string& name) const {

@@ -52,7 +52,10 @@ class VolumeDirectory {
     /// Errors: conflict (EBUSY: something is mounted inside). What is not there is fine.
     Result<void> retire(const std::string& name) const;
 
-    /// Into the trash with what was retired.
+    /// Back to its place: its record could not be erased.
+    Result<void> restore(const std::string& name) const;
+
+    /// Into the trash with what was retired. What is not there is fine.
     Result<void> discard(const std::string& name) const;
 
     /// It no longer goes with its container.
@@ -82,7 +85,6 @@ class VolumeDirectory {
     VolumeDirectory(std::string path, Fd root, std::unique_ptr<TrashBin> trash)
         : path_(std::move(path)), root_(std::move(root)), trash_(std::move(trash)) {}
 
-    Result<void> data_make(const std::string& directory) const;
     Result<void> staged_settle(const std::set<std::string>& recorded) const;
 
     std::string path_;

@@ -184,6 +184,8 @@ Task<std::shared_ptr<Volume>> VolumeService::make(VolumeRequest request, std::st
 
 Task<void> VolumeService::make_steps(std::shared_ptr<Volume> volume) {
     const std::string& name = volume->record.name;
+    // Of a removal whose end failed: the next start would take it for that of this volume.
+    CO_CHECK(directory_->discard(name));
     CO_CHECK(directory_->stage(name, false));
     auto insert = [&volume](WriteTxn& txn) { return record_insert(txn, *volume); };
     Result<void> recorded = co_await writer_.update(insert);
@@ -280,7 +282,12 @@ Task<void> VolumeService::remove_steps(std::shared_ptr<Volume> volume) {
     CO_CHECK(directory_->retire(name));
     Result<void> erased = co_await record_erase(name, volume->home);
     if (!erased) {
-        co_return erased;  // The next start goes on.
+        if (!directory_->restore(name)) {
+            // Without its data it is as good as removed; the next start goes on.
+            volume->removed = true;
+            volumes_.erase(name);
+        }
+        co_return erased;
     }
     volume->removed = true;
     volumes_.erase(name);

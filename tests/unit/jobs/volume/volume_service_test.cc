@@ -3,6 +3,7 @@
 // is the next daemon.
 #include "jobs/volume/volume_service.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "reactor/loop.h"
@@ -190,6 +191,18 @@ TEST_CASE("a removal that was begun is finished", "[volumes]") {
     CHECK_FALSE(world.has(".removed/vol"));
     world.create("vol");
     CHECK(world.names() == Names{"vol"});
+}
+
+TEST_CASE("a new volume is not taken for one whose removal did not end", "[volumes]") {
+    World world;
+    world.create("vol");
+    must(remove_tree(AT_FDCWD, world.dir.path() + "/volumes/.removed"));
+    REQUIRE(::mkdir((world.dir.path() + "/volumes/.removed").c_str(), 0700) == 0);
+    REQUIRE(::mkdir((world.dir.path() + "/volumes/.removed/new").c_str(), 0700) == 0);
+    world.create("new");
+    CHECK_FALSE(world.has(".removed/new"));
+    world.open();
+    CHECK(world.names() == Names{"new", "vol"});
 }
 
 TEST_CASE("volumes of a boot go with it, unless others have come to use them", "[volumes]") {
