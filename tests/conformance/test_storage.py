@@ -112,6 +112,36 @@ def containers_with_vfs(directory):
 
 
 @case("davit")
+def the_size_of_a_container_on_btrfs(directory):
+    """A quota group bounds what the container's subvolume refers to."""
+    with btrfs_in(directory / "one") as mounted, \
+            engine_with(directory / "one" / "engine", "btrfs", mounted / "data") as engine:
+        import_busybox(engine)
+        fill = "head -c 60000000 /dev/zero > /big; sync; stat -c %s /big"
+        engine.docker("run", "--name", "bounded", "--storage-opt", "size=20m", "bb", "sh", "-c", fill,
+                      status=None)
+        answer = engine.docker("start", "-a", "bounded", status=None)
+        check(int(answer.stdout.split()[-1]) < 20 << 20, f"bounded: {answer.stdout}")
+        contains(answer.stderr, "Disk quota exceeded")
+        equal(engine.out("run", "--rm", "bb", "sh", "-c", fill), "60000000", "others are not bounded")
+        engine.docker("rm", "bounded")
+
+
+@case("davit")
+def the_size_of_a_container_elsewhere(directory):
+    """Where the file system has no quotas for it, that is said; nothing is left."""
+    for driver, text in (("overlay", "--storage-opt is supported only for overlay over xfs with 'pquota' "
+                          "mount option"), ("vfs", "--storage-opt is not supported for vfs")):
+        with engine_with(directory / driver, driver) as engine:
+            import_busybox(engine)
+            for option, wanted in (("size=1G", text), ("size=x", "invalid size: 'x'"),
+                                   ("odd=1", "Unknown option odd")):
+                contains(engine.docker("create", "-v", "/data", "--storage-opt", option, "bb",
+                                       status=1).stderr, wanted)
+            equal(engine.out("ps", "-aq") + engine.out("volume", "ls", "-q"), "")
+
+
+@case("davit")
 def containers_with_btrfs(directory):
     with btrfs_in(directory / "one") as mounted, \
             engine_with(directory / "one" / "engine", "btrfs", mounted / "data") as engine:
