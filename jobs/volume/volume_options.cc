@@ -198,7 +198,9 @@ LocalMount local_mount_parse(const Options& options) {
     for (std::string_view rest = words; !rest.empty();) {
         const std::string_view word = rest.substr(0, rest.find(','));
         rest.remove_prefix(std::min(rest.size(), word.size() + 1));
-        word_apply(mount, word);
+        if (!word.empty()) {
+            word_apply(mount, word);
+        }
     }
     return mount;
 }

@@ -186,6 +186,7 @@ Task<void> VolumeService::make_steps(std::shared_ptr<Volume> volume) {
     const std::string& name = volume->record.name;
     // Of a removal whose end failed: the next start would take it for that of this volume.
     CO_CHECK(directory_->discard(name));
+    directory_->unstage(name);  // Of a creation that a full disk did not let clean up.
     CO_CHECK(directory_->stage(name, false));
     auto insert = [&volume](WriteTxn& txn) { return record_insert(txn, *volume); };
     Result<void> recorded = co_await writer_.update(insert);
