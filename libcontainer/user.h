@@ -18,6 +18,8 @@ struct ResolvedUser {
     std::uint32_t gid = 0;
     std::vector<std::uint32_t> additional_gids = {};  // Sorted, without duplicates.
     std::string home = "/";
+
+    bool operator==(const ResolvedUser&) const = default;
 };
 
 /// Resolve "user", "user:group", "uid", "uid:gid", "" (root), each part a name or a number; pure.

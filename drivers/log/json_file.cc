@@ -162,12 +162,28 @@ void JsonFileWriter::torn_record_remove(std::size_t torn_bytes) {
     torn_ = !removed;
 }
 
-LogPosition JsonFileWriter::position() const {
+std::uint64_t JsonFileWriter::file_bytes() const {
     struct stat info {};
 
     const bool there = (fd_ ? ::fstat(fd_.get(), &info) : ::stat(path_.c_str(), &info)) == 0;
+    return there ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+Result<void> JsonFileWriter::cut_off(std::uint64_t file_bytes_before) {
+    const std::uint64_t now = file_bytes();
+    if (now == file_bytes_before || now == 0) {
+        return ok;
+    }
+    const std::uint64_t left = now > file_bytes_before ? file_bytes_before : 0;
+    if (::truncate(path_.c_str(), static_cast<off_t>(left)) != 0) {
+        return Error::from_errno(errno, "truncate", path_);
+    }
+    return ok;
+}
+
+LogPosition JsonFileWriter::position() const {
     LogPosition position;
-    position.file_bytes = there ? static_cast<std::uint64_t>(info.st_size) : 0;
+    position.file_bytes = file_bytes();
     position.partial_output = partial_[0];
     position.partial_error = partial_[1];
     return position;

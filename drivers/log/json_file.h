@@ -49,6 +49,18 @@ class JsonFileWriter {
     /// Where everything taken so far ends.
     LogPosition position() const;
 
+    /// The file's size; 0 if there is none yet.
+    std::uint64_t file_bytes() const;
+
+    /// How many bytes at the end of what was taken are in no record yet.
+    std::size_t held_bytes(OutputStream stream) const {
+        return partial_[stream == OutputStream::standard_output ? 0 : 1].size();
+    }
+
+    /// Take back what stands behind that size, if the file is longer. A file that is shorter was
+    /// begun anew since, and is taken back altogether.
+    Result<void> cut_off(std::uint64_t file_bytes);
+
   private:
     explicit JsonFileWriter(std::string path) : path_(std::move(path)) {}
 
