@@ -6,10 +6,13 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "jobs/container/output_store.h"
 #include "libcontainer/keeper/protocol.h"
+#include "reactor/async_event.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/ids.h"
 #include "reactor/base/pid_ref.h"

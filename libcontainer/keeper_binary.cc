@@ -21,11 +21,12 @@ constexpr const char* self = "/proc/self/exe";
 
 /// Put this executable where the keeper looks for it. The descriptor is not close-on-exec.
 Result<void> executable_place() {
-    TRY(const Fd file, Fd::open(self, O_PATH));
-    const int placed = file.get() == keeper::executable_fd
-                           ? ::fcntl(file.get(), F_SETFD, 0)
-                           : ::dup3(file.get(), keeper::executable_fd, 0);
-    if (placed < 0) {
+    TRY(Fd file, Fd::open(self, O_PATH));
+    if (file.get() == keeper::executable_fd) {
+        ::fcntl(file.release(), F_SETFD, 0);
+        return ok;
+    }
+    if (::dup3(file.get(), keeper::executable_fd, 0) < 0) {
         return Error::from_errno(errno, "dup3", self);
     }
     return ok;
