@@ -1,4 +1,7 @@
 // A container that outlived the daemon which started it.
+#include <array>
+
+#include "jobs/container/log_config.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "reactor/base/log.h"
@@ -23,15 +26,26 @@ Result<void> streams_take(ContainerRun& run, Kept& kept) {
 }
 
 /// Go on with its log at the very byte where an earlier daemon stopped.
-Result<void> log_resume(Container& container, OutputSlot& slot) {
-    if (container.record.log_path.empty()) {
+Result<void> log_resume(const Daemon& daemon, Container& container, OutputSlot& slot) {
+    const ContainerRecord& record = container.record;
+    if (record.log_path.empty()) {
         return ok;
     }
-    JsonFileWriter log = JsonFileWriter::make(container.record.log_path);
-    for (const OutputStream stream :
-         {OutputStream::standard_output, OutputStream::standard_error}) {
-        if (const auto file_bytes = slot.log_cut_off(stream)) {
-            TRY_VOID(log.cut_off(*file_bytes));
+    JsonFileWriter log = log_writer_make(record);
+    const std::array streams{OutputStream::standard_output, OutputStream::standard_error};
+    for (const OutputStream stream : streams) {
+        if (const auto place = slot.log_cut_off(stream)) {
+            TRY_VOID(log.cut_off(*place));
+        }
+    }
+    if (log_has_service(record.host_config.log_config)) {
+        auto sink = log_service_open(record, daemon.system.host_name);
+        if (sink) {
+            log.also_to(*std::move(sink));
+        } else {
+            LOG_WARN("container={}: {}, ignoring: its log is only in its file",
+                     container.id().short_id(),
+                     sink.error().message());
         }
     }
     container.output.log_to(std::move(log));
@@ -60,7 +74,7 @@ Result<void> container_resume(Daemon& daemon, Container& container, std::optiona
         LOG_WARN("container={}: its keeper had died: it goes on, but what it writes is lost",
                  container.id().short_id());
     }
-    TRY_VOID(log_resume(container, *run->slot));
+    TRY_VOID(log_resume(daemon, container, *run->slot));
     container.run = std::move(run);
     return ok;
 }

@@ -2,7 +2,9 @@
 
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/restart_policy.h"
+#include "jobs/container_health.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
@@ -170,7 +172,13 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (run->error) {
         pumps.spawn(pump(*container, run, *run->error, OutputStream::standard_error));
     }
+    TaskGroup health(GroupPolicy::independent);
+    health.spawn(container_health(daemon, container));
     const Result<RunEnd> end = co_await run_end(daemon, *run);
+    health.cancel();
+    if (const Result<void> checked = co_await health.join(); !checked) {
+        LOG_WARN("container={}: health: {}, ignoring", name, checked.error().message());
+    }
     if (!end) {
         LOG_ERROR("container={}: {}", name, end.error().message());
     }
@@ -207,6 +215,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     container_event(daemon, *container, "die", die_attributes(*container));
     container->changed();
+    static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
     // The usual case is free at once; the other one must not hold up who waits for the removal.
     const bool cgroup_left = !run->cgroup->remove();
     if (container->record.host_config.auto_remove && !container->restarting) {

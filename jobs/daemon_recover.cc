@@ -11,6 +11,7 @@
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/restart_policy.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/image/remove.h"
 #include "reactor/base/log.h"
@@ -86,6 +87,7 @@ Task<void> Daemon::container_recover(std::shared_ptr<Container> container,
         kept.reset();
     }
     if (ran && (known || is_alive(*this, container->record))) {
+        container_volumes_running(*this, *container);
         running_.emplace_back(std::move(container), std::move(kept));
         co_return ok;
     }
@@ -94,7 +96,8 @@ Task<void> Daemon::container_recover(std::shared_ptr<Container> container,
         container->record.host_config.auto_remove || status == ContainerState::removing;
     if (unwanted) {
         std::vector<std::string> shown{container->id().short_id()};
-        const ContainerRemoveRequest request;
+        ContainerRemoveRequest request;
+        request.volumes = container->record.removes_volumes;
         co_return co_await engine.run(
             "container_remove", std::move(shown), container_remove, *this, container, request);
     }
@@ -189,6 +192,7 @@ Task<void> Daemon::containers_recover(std::vector<Kept> kept) {
             }
             auto container = std::make_shared<Container>(*std::move(record));
             CO_CHECK(containers.insert(container));
+            container_volumes_hold(*this, *container);
             found.push_back(std::move(container));
         }
     }

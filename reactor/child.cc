@@ -1,5 +1,6 @@
 #include "reactor/child.h"
 
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
 
@@ -58,17 +59,55 @@ Task<void> hang_up(Poller& poller) {
     co_return co_await poller.hung_up();
 }
 
-}  // namespace
+/// PidRef::try_reap(), or without reaping.
+using Look = Result<std::optional<ExitStatus>> (*)(const PidRef&);
 
-Task<ExitStatus> child_ended(const PidRef& child) {
-    CO_TRY(Poller poller, Poller::make(child.pidfd()));
+Result<std::optional<ExitStatus>> try_reap(const PidRef& child) {
+    return child.try_reap();
+}
+
+/// A process that somebody traces has ended, and its parent hears of it when the tracer lets go:
+/// until then the pidfd is readable, and there is nothing to reap. Waits for the kernel to wake the
+/// pidfd's waiters again, instead of looking over and over.
+Task<ExitStatus> traced_wait(const PidRef& child, Look look) {
+    Fd edges(::epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLET;
+    if (!edges || ::epoll_ctl(edges.get(), EPOLL_CTL_ADD, child.pidfd(), &event) != 0) {
+        co_return Error::from_errno(errno, "epoll", "pidfd");
+    }
+    CO_TRY(Poller poller, Poller::make(edges.get()));
     for (;;) {
-        CO_TRY(const std::optional<ExitStatus> status, try_peek(child));
+        static_cast<void>(::epoll_wait(edges.get(), &event, 1, 0));  // Takes the edge.
+        CO_TRY(const std::optional<ExitStatus> status, look(child));
         if (status) {
             co_return *status;
         }
         CO_CHECK(co_await poller.readable());
     }
+}
+
+Task<ExitStatus> end_wait(const PidRef& child, Look look) {
+    CO_TRY(std::optional<ExitStatus> status, look(child));
+    if (!status) {
+        CO_TRY(Poller poller, Poller::make(child.pidfd()));
+        CO_CHECK(co_await poller.readable());
+        CO_TRY(status, look(child));
+    }
+    if (!status) {
+        co_return co_await traced_wait(child, look);
+    }
+    co_return *status;
+}
+
+}  // namespace
+
+Task<ExitStatus> child_wait(const PidRef& child) {
+    co_return co_await end_wait(child, try_reap);
+}
+
+Task<ExitStatus> child_ended(const PidRef& child) {
+    co_return co_await end_wait(child, try_peek);
 }
 
 Task<std::optional<ExitStatus>> stranger_ended(const PidRef& process) {
@@ -83,17 +122,6 @@ Task<std::optional<ExitStatus>> stranger_ended(const PidRef& process) {
         status = exit_of_reaped(process);
     }
     co_return std::move(status);
-}
-
-Task<ExitStatus> child_wait(const PidRef& child) {
-    CO_TRY(Poller poller, Poller::make(child.pidfd()));
-    for (;;) {
-        CO_TRY(const std::optional<ExitStatus> status, child.try_reap());
-        if (status) {
-            co_return *status;
-        }
-        CO_CHECK(co_await poller.readable());
-    }
 }
 
 }  // namespace davit

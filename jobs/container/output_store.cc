@@ -38,7 +38,7 @@ struct OutputStore::Stream {
     std::atomic<std::uint64_t> range;
     /// 1 + where it began when a write to the log began; 0: none is under way.
     std::atomic<std::uint64_t> log_begin;
-    std::uint64_t log_file_bytes;
+    LogPlace log_place;
 
     std::uint32_t begin() const { return static_cast<std::uint32_t>(range >> 32); }
 
@@ -79,9 +79,9 @@ std::string_view OutputSlot::unlogged(OutputStream stream) const {
             std::size_t{state.end()} - state.begin()};
 }
 
-void OutputSlot::log_begins(OutputStream stream, std::uint64_t file_bytes) {
+void OutputSlot::log_begins(OutputStream stream, const LogPlace& place) {
     OutputStore::Stream& state = store_->stream(number_, stream);
-    state.log_file_bytes = file_bytes;
+    state.log_place = place;
     state.log_begin = std::uint64_t{state.begin()} + 1;
 }
 
@@ -91,12 +91,12 @@ void OutputSlot::logged(OutputStream stream, std::size_t bytes_left) {
     state.log_begin = 0;
 }
 
-std::optional<std::uint64_t> OutputSlot::log_cut_off(OutputStream stream) const {
+std::optional<LogPlace> OutputSlot::log_cut_off(OutputStream stream) const {
     const OutputStore::Stream& state = store_->stream(number_, stream);
     if (state.log_begin != std::uint64_t{state.begin()} + 1) {
         return std::nullopt;  // Whatever was being written is in the file, and no longer in range.
     }
-    return state.log_file_bytes;
+    return state.log_place;
 }
 
 Result<std::optional<std::string_view>> OutputSlot::take(OutputStream stream, int fd) {

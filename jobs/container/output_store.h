@@ -10,7 +10,7 @@
 ///
 /// The keeper holds descriptors of stage and file, and gives them to the next daemon, which goes on
 /// from the very byte. Whether a step was done shows in the stage: only we write to it, so what is
-/// in it is what was not read yet. The log file's size before each write is noted: a write that was
+/// in it is what was not read yet. Where the log ends before each write is noted: a write that was
 /// cut off is taken back and done again.
 ///
 /// There is one stage, since take() is never interrupted by another one. A container's part of the
@@ -53,14 +53,14 @@ class OutputSlot {
     /// What was taken and is in no log record; nothing is taken meanwhile.
     std::string_view unlogged(OutputStream stream) const;
 
-    /// The log, now of that size, is about to be written to.
-    void log_begins(OutputStream stream, std::uint64_t file_bytes);
+    /// The log, which ends there now, is about to be written to.
+    void log_begins(OutputStream stream, const LogPlace& place);
 
     /// It was: of the bytes taken, so many at the end are in no record yet.
     void logged(OutputStream stream, std::size_t bytes_left);
 
-    /// The size that the log had before a write whose end nobody knows, if the last one is such.
-    std::optional<std::uint64_t> log_cut_off(OutputStream stream) const;
+    /// Where the log ended before a write whose end nobody knows, if the last one is such.
+    std::optional<LogPlace> log_cut_off(OutputStream stream) const;
 
   private:
     friend class OutputStore;

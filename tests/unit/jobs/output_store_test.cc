@@ -50,7 +50,7 @@ OutputStore::Files copy(const OutputStore::Files& files) {
 
 void append(OutputSlot& slot, JsonFileWriter& log, std::string_view bytes) {
     while (!bytes.empty()) {
-        slot.log_begins(standard_output, log.file_bytes());
+        slot.log_begins(standard_output, log.place());
         REQUIRE(log.append_step(standard_output, bytes));
         slot.logged(standard_output, log.held_bytes(standard_output) + bytes.size());
     }
@@ -178,8 +178,9 @@ TEST_CASE("a take tells nothing from the end, and a slot from another", "[output
         CHECK(first->unlogged(standard_output) == "abcdef");
         CHECK(first->unlogged(OutputStream::standard_error).empty());
         CHECK(second->unlogged(standard_output).empty());
-        first->log_begins(standard_output, 77);
-        CHECK(first->log_cut_off(standard_output) == 77);
+        const LogPlace place{5, 77};
+        first->log_begins(standard_output, place);
+        CHECK(first->log_cut_off(standard_output) == place);
         first->logged(standard_output, 2);
         CHECK(first->unlogged(standard_output) == "ef");
         CHECK(!first->log_cut_off(standard_output));
