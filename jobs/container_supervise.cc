@@ -160,6 +160,29 @@ std::vector<std::pair<std::string, std::string>> die_attributes(const Container&
             {"exitCode", std::to_string(state.exit_code)}};
 }
 
+/// Give back what the run had, and remove the container if it asked for that.
+Task<void> run_clear(Daemon& daemon,
+                     std::shared_ptr<Container> container,
+                     std::shared_ptr<ContainerRun> run) {
+    const std::string name = container->id().short_id();
+    static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
+    // The usual case is free at once; the other one must not hold up who waits for the removal.
+    const bool cgroup_left = !run->cgroup->remove();
+    if (container->record.host_config.auto_remove && !container->restarting) {
+        std::vector<std::string> shown{name};
+        const ContainerRemoveRequest request{.force = false};
+        const Result<void> removed = co_await daemon.engine.run(
+            "container_remove", std::move(shown), container_remove, daemon, container, request);
+        if (!removed && removed.error().kind() != ErrorKind::conflict) {
+            LOG_ERROR("container={}: remove: {}", name, removed.error().message());
+        }
+    }
+    if (cgroup_left) {
+        static_cast<void>(co_await cgroup_clean_up(*run->cgroup, name));
+    }
+    co_return ok;
+}
+
 }  // namespace
 
 Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> container) {
@@ -215,21 +238,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     container_event(daemon, *container, "die", die_attributes(*container));
     container->changed();
-    static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
-    // The usual case is free at once; the other one must not hold up who waits for the removal.
-    const bool cgroup_left = !run->cgroup->remove();
-    if (container->record.host_config.auto_remove && !container->restarting) {
-        std::vector<std::string> shown{name};
-        const ContainerRemoveRequest request{.force = false};
-        const Result<void> removed = co_await daemon.engine.run(
-            "container_remove", std::move(shown), container_remove, daemon, container, request);
-        if (!removed && removed.error().kind() != ErrorKind::conflict) {
-            LOG_ERROR("container={}: remove: {}", name, removed.error().message());
-        }
-    }
-    if (cgroup_left) {
-        static_cast<void>(co_await cgroup_clean_up(*run->cgroup, name));
-    }
+    static_cast<void>(co_await run_clear(daemon, container, run));
     if (restarts) {
         static_cast<void>(co_await restart_later(daemon, container));
     }
