@@ -35,9 +35,10 @@ enum class Table : std::uint8_t {
     layer_origins,      ///< diff id -> repositories that have the layer, the newest first.
     image_pinned,       ///< config digest -> nothing: not to be collected.
     layers_unsynced,    ///< cache id -> the boot in which it was published, not synced yet.
+    networks,           ///< network id -> the engine's record, opaque here.
 };
 
-inline constexpr std::array<std::string_view, 19> table_names = {
+inline constexpr std::array<std::string_view, 20> table_names = {
     "meta",
     "entities",
     "edges_out",
@@ -57,6 +58,7 @@ inline constexpr std::array<std::string_view, 19> table_names = {
     "layer_origins",
     "image_pinned",
     "layers_unsynced",
+    "networks",
 };
 inline constexpr std::size_t table_count = table_names.size();
 

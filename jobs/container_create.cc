@@ -10,6 +10,7 @@
 #include "jobs/container/name_generator.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "reactor/offload.h"
 #include "reactor/undo.h"
 
@@ -95,6 +96,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     record.host_config = std::move(request.host_config);
     const HostFacts host{daemon.system.host_name, daemon.system.cpu_count};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
+    TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));
     record.rw_name = record.id.short_id();

@@ -3,6 +3,7 @@
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
 #include "reactor/child.h"
@@ -84,6 +85,8 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (container->output.log_error()) {
         LOG_WARN("container={}: log: {}", name, container->output.log_error()->message());
     }
+    // Before the end is known: whoever sees it may take its ports and addresses.
+    daemon.networks->release(*container);
     const ContainerStateRecord ended = state_after(*container, status, oom_killed);
     if (!container->record.host_config.auto_remove) {
         if (const Result<void> saved = co_await daemon.container_save(*container, ended); !saved) {

@@ -22,6 +22,7 @@
 namespace davit {
 
 class ImageService;
+class Networks;
 
 class Daemon {
   public:
@@ -90,6 +91,7 @@ class Daemon {
     std::unique_ptr<GraphDriver> graph_driver;
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
+    std::unique_ptr<Networks> networks;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 

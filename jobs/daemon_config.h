@@ -41,6 +41,8 @@ struct DaemonConfig {
     std::optional<GcMarks> gc;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
+    /// Below the root of the v2 hierarchy: whose sockets the network's hooks see ("": all).
+    std::string network_cgroup;
     /// The limit of descriptors that the daemon was started with, if it runs with another.
     std::optional<rlimit> descriptors_at_start;
 };

@@ -11,6 +11,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "jobs/image/remove.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -44,6 +45,7 @@ Task<void> mark_ended(Daemon& daemon, Container& container, bool was_alive) {
     state.error = was_alive ? "ended because its daemon had died" : "ended while no daemon ran";
     state.pid = 0;
     state.finished_at = wall_now();
+    daemon.networks->release(container);
     co_return co_await daemon.container_save(container);
 }
 
@@ -124,6 +126,9 @@ Task<void> Daemon::containers_recover() {
                      container->id().short_id(),
                      recovered.error().message());
         }
+    }
+    if (const Result<void> swept = co_await networks->sweep(); !swept) {
+        LOG_WARN("network: what an earlier daemon left: {}, ignoring", swept.error().message());
     }
     co_return ok;
 }

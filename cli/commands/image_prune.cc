@@ -1,13 +1,11 @@
 // davit image prune
-#include <fcntl.h>
-
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
+#include "cli/confirm.h"
 #include "cli/list_printer.h"
-#include "cli/stdio_stream.h"
 #include "cli/units.h"
 #include "http/json_reader.h"
 
@@ -30,26 +28,6 @@ constexpr Flag prune_flags[] = {
 };
 
 constexpr int size_digits = 4;
-constexpr std::size_t answer_bytes_max = 64;
-
-/// Whether the user says y, or Y.
-Task<bool> confirmed(Context& context, bool all) {
-    context.out.write(fmt::format(
-        "WARNING! This will remove all {}.\nAre you sure you want to continue? [y/N] ",
-        all ? "images without at least one container associated to them" : "dangling images"));
-    context.out.flush();
-    CO_TRY(StdioStream input, StdioStream::open(context.fds().in, O_RDONLY));
-    std::string answer;
-    char byte = 0;
-    while (answer.size() < answer_bytes_max) {
-        CO_TRY(const std::size_t got, co_await input.read(std::span<char>(&byte, 1)));
-        if (got == 0 || byte == '\n') {
-            break;
-        }
-        answer.push_back(byte);
-    }
-    co_return answer == "y" || answer == "Y";
-}
 
 Result<void> pruned_print(Context& context, const std::string& body) {
     TRY(const JsonDocument document, JsonDocument::parse(body));
@@ -78,7 +56,11 @@ Task<int> prune(Context& context, PruneOptions options, Arguments /*arguments*/)
     }
     CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
-        CO_TRY(const bool yes, co_await confirmed(context, options.all));
+        const std::string warning =
+            std::string("This will remove all ") +
+            (options.all ? "images without at least one container associated to them."
+                         : "dangling images.");
+        CO_TRY(const bool yes, co_await confirmed(context, warning));
         if (!yes) {
             co_return Error(ErrorKind::cancelled, "image prune has been cancelled");
         }

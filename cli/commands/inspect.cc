@@ -15,6 +15,7 @@ struct InspectOptions {
     std::string format;
     std::string platform;
     bool size = false;
+    bool verbose = false;
     std::string type;
 };
 
@@ -23,7 +24,7 @@ constexpr Flag inspect_flags[] = {
         "format", 'f', "string", "json, or a template like '{{.State.Status}}'"),
     flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of containers"),
     flag<InspectOptions, &InspectOptions::type>(
-        "type", 0, "string", "Only container, or only image"),
+        "type", 0, "string", "Only container, image or network"),
 };
 
 constexpr Flag image_inspect_flags[] = {
@@ -31,6 +32,12 @@ constexpr Flag image_inspect_flags[] = {
         "format", 'f', "string", "json, or a template like '{{.Config.Cmd}}'"),
     flag<InspectOptions, &InspectOptions::platform>(
         "platform", 0, "string", "Platform that the image must be for (os/arch[/variant])"),
+};
+
+constexpr Flag network_inspect_flags[] = {
+    flag<InspectOptions, &InspectOptions::format>(
+        "format", 'f', "string", "json, or a template like '{{.Driver}}'"),
+    flag<InspectOptions, &InspectOptions::verbose>("verbose", 'v', "", "The same here"),
 };
 
 constexpr Flag container_inspect_flags[] = {
@@ -43,9 +50,13 @@ Task<std::string> inspect_as(ApiClient& api,
                              std::string_view type,
                              std::string name,
                              const InspectOptions& options) {
-    ApiCall call{"GET",
-                 type == "container" ? container_path(name, "json")
-                                     : "/images/" + percent_encode(name, true) + "/json"};
+    std::string path = "/images/" + percent_encode(name, true) + "/json";
+    if (type == "container") {
+        path = container_path(name, "json");
+    } else if (type == "network") {
+        path = "/networks/" + percent_encode(name);
+    }
+    ApiCall call{"GET", std::move(path)};
     if (type == "container" && options.size) {
         call.query.add("size", "1");
     }
@@ -55,7 +66,7 @@ Task<std::string> inspect_as(ApiClient& api,
 
 /// The JSON of what has this name. Errors: not_found if nothing has.
 Task<std::string> inspect_one(ApiClient& api, std::string name, const InspectOptions& options) {
-    for (const std::string_view type : {"container", "image"}) {
+    for (const std::string_view type : {"container", "image", "network"}) {
         if (!options.type.empty() && options.type != type) {
             continue;
         }
@@ -95,10 +106,13 @@ Result<std::string> documents_text(const std::vector<std::string>& documents,
 }
 
 Task<int> inspect(Context& context, InspectOptions options, Arguments arguments) {
-    if (!options.type.empty() && options.type != "container" && options.type != "image") {
-        co_return Error(ErrorKind::invalid_argument,
-                        fmt::format("unknown type: \"{}\": must be one of \"container\", \"image\"",
-                                    options.type));
+    if (!options.type.empty() && options.type != "container" && options.type != "image" &&
+        options.type != "network") {
+        co_return Error(
+            ErrorKind::invalid_argument,
+            fmt::format("unknown type: \"{}\": must be one of \"container\", \"image\", "
+                        "\"network\"",
+                        options.type));
     }
     if (!options.format.empty() && options.format != "json") {
         // A template that cannot work is known before anything is asked for.
@@ -131,6 +145,11 @@ Task<int> container_inspect(Context& context, InspectOptions options, Arguments 
     return inspect(context, std::move(options), std::move(arguments));
 }
 
+Task<int> network_inspect(Context& context, InspectOptions options, Arguments arguments) {
+    options.type = "network";
+    return inspect(context, std::move(options), std::move(arguments));
+}
+
 Task<int> image_inspect(Context& context, InspectOptions options, Arguments arguments) {
     options.type = "image";
     return inspect(context, std::move(options), std::move(arguments));
@@ -155,6 +174,16 @@ constexpr Command container_inspect_command{
     .count = {.min = 1},
     .flags = container_inspect_flags,
     .body = command_body<InspectOptions, container_inspect>,
+};
+
+constexpr Command network_inspect_command{
+    .group = "network",
+    .group_names = "inspect",
+    .usage = "[OPTIONS] NETWORK [NETWORK...]",
+    .summary = "Show networks in detail",
+    .count = {.min = 1},
+    .flags = network_inspect_flags,
+    .body = command_body<InspectOptions, network_inspect>,
 };
 
 constexpr Command image_inspect_command{

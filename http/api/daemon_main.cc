@@ -51,6 +51,8 @@ constexpr const char* usage =
     "                               disk is used (default: never)\n"
     "      --gc-low PERCENT         until less would be used (default 70%, at most --gc-high)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
+    "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
+    "                               cgroup2 (default /: everybody's)\n"
     "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
     "  -D, --debug                  the same as --log-level debug\n"
     "      --help                   this text\n";
@@ -65,6 +67,7 @@ enum LongOption : int {
     option_downloads_max,
     option_uploads_max,
     option_cgroup_parent,
+    option_network_cgroup,
     option_gc_high,
     option_gc_low,
     option_help,
@@ -196,6 +199,12 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_cgroup_parent:
             config.cgroup_parent = value;
             break;
+        case option_network_cgroup:
+            config.network_cgroup = value;
+            if (!config.network_cgroup.starts_with('/')) {
+                config.network_cgroup.insert(0, "/");
+            }
+            break;
         case option_gc_high: {
             TRY(arguments.gc_high, percent_parse("gc-high", value));
             break;
@@ -244,6 +253,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"max-concurrent-downloads", required_argument, nullptr, option_downloads_max},
         {"max-concurrent-uploads", required_argument, nullptr, option_uploads_max},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
+        {"network-cgroup", required_argument, nullptr, option_network_cgroup},
         {"gc-high", required_argument, nullptr, option_gc_high},
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"log-level", required_argument, nullptr, 'l'},

@@ -76,6 +76,9 @@ struct PortBinding {
     bool operator==(const PortBinding&) const = default;
 };
 
+Result<void> field_read(const JsonValue& json, PortBinding& binding);
+void field_write(JsonWriter& json, const PortBinding& binding);
+
 /// A key that davit does not implement yet and that was given a value.
 struct UnsupportedOption {
     std::string key;    // "Devices", "BlkioDeviceReadBps", "Mounts.TmpfsOptions.Options", ...
@@ -162,11 +165,6 @@ void host_config_write(JsonWriter& json, const HostConfig& config);
 /// Gives:  warnings for the client.
 /// Errors: invalid_argument, in Docker's words; unsupported, naming the option and what to do.
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count = 0);
-
-/// Whether there is a network of this name. Docker asks at start, too: a create that failed with
-/// "not found" would make its command line pull the image.
-/// Errors: not_found "network X not found".
-Result<void> network_check(const HostConfig& config);
 
 /// Put in what Docker puts in where nothing was asked for: the log driver, the size of /dev/shm,
 /// namespaces, masked paths, swap; and clear what means "unset". Call it after host_config_check().

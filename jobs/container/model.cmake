@@ -3,6 +3,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/../signal_name.cc
     ${CMAKE_CURRENT_LIST_DIR}/config.cc
     ${CMAKE_CURRENT_LIST_DIR}/cpu_list.cc
+    ${CMAKE_CURRENT_LIST_DIR}/endpoint.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config_check.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_limits.cc
@@ -10,9 +11,11 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/mount_points.cc
     ${CMAKE_CURRENT_LIST_DIR}/name_generator.cc
     ${CMAKE_CURRENT_LIST_DIR}/path_clean.cc
+    ${CMAKE_CURRENT_LIST_DIR}/ports.cc
     ${CMAKE_CURRENT_LIST_DIR}/record.cc
     ${CMAKE_CURRENT_LIST_DIR}/sandbox_files.cc
     ${CMAKE_CURRENT_LIST_DIR}/spec_build.cc
     ${CMAKE_CURRENT_LIST_DIR}/state.cc
     ${CMAKE_CURRENT_LIST_DIR}/tree_size.cc)
-target_link_libraries(davit_container_model PUBLIC davit_graph davit_json davit_libcontainer)
+target_link_libraries(davit_container_model PUBLIC
+    davit_graph davit_json davit_libcontainer davit_net_model)

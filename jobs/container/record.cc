@@ -114,6 +114,8 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("RwName", record.rw_name);
     visit("CgroupPath", record.cgroup_path);
     visit("StartPhases", record.start_phases);
+    visit("Networks", record.networks);
+    visit("Published", record.published, WhenEmpty::omit);
     visit("RestartCount", record.restart_count);
     visit("ManuallyStopped", record.manually_stopped);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "jobs/container/config.h"
+#include "jobs/container/endpoint.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/state.h"
 #include "reactor/base/clock.h"
@@ -75,6 +76,10 @@ struct ContainerRecord {
     /// Below each hierarchy's root: "/davit/<id>".
     std::string cgroup_path;
     std::vector<StartPhase> start_phases;
+    /// By the network's name; none if it shares another container's namespace.
+    std::map<std::string, EndpointSettings> networks;
+    /// While it runs: what its ports ("80/tcp") got on the host.
+    std::map<std::string, std::vector<PortBinding>> published;
     int restart_count = 0;
     bool manually_stopped = false;
 

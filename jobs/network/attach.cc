@@ -1,0 +1,520 @@
+// A container's networks at its start and end, and while it runs.
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "jobs/container/ports.h"
+#include "jobs/container/sandbox_files.h"
+#include "jobs/daemon.h"
+#include "jobs/network/networks.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+namespace {
+
+constexpr std::size_t no_index = SIZE_MAX;
+
+/// What a container is called on a network: its name, what it was given, its short id.
+std::vector<std::string> names_of(const Container& container, const EndpointSettings& settings) {
+    std::vector<std::string> names{container.record.name.substr(1)};
+    const auto add = [&](const std::string& name) {
+        if (!name.empty() && std::ranges::find(names, name) == names.end()) {
+            names.push_back(name);
+        }
+    };
+    std::ranges::for_each(settings.aliases, add);
+    add(container.id().short_id());
+    add(container.record.config.hostname);
+    return names;
+}
+
+std::string host_names(const ContainerConfig& config) {
+    return config.domainname.empty()
+               ? config.hostname
+               : config.hostname + "." + config.domainname + " " + config.hostname;
+}
+
+bool shares(const std::string& mode) {
+    return mode.starts_with("container:");
+}
+
+}  // namespace
+
+/// A container's networks in the order of their interfaces, and what the driver is asked.
+struct Networks::Plan {
+    struct Item {
+        std::shared_ptr<Network> network;
+        EndpointSettings* settings;
+    };
+
+    std::vector<Item> items;
+    /// The one that has the default route and the published ports.
+    std::size_t gateway = no_index;
+    EndpointsRequest request;
+};
+
+Result<Sandbox> Networks::share(const Container& container) const {
+    const std::string name = container.record.host_config.network_mode.substr(10);
+    TRY(const auto other, daemon_.containers.find(name));
+    if (other.get() == &container) {
+        return Error(ErrorKind::invalid_argument,
+                     "cannot join own network namespace: " + container.id().str());
+    }
+    if (!other->run) {
+        return Error(ErrorKind::conflict,
+                     "cannot join network namespace of a non running container: " +
+                         other->id().str());
+    }
+    Sandbox sandbox;
+    TRY(sandbox.netns, Fd::duplicate(other->run->init.pidfd()));
+    sandbox.files_directory = other->record.files_directory;
+    return sandbox;
+}
+
+Result<void> Networks::member_add(Network& network,
+                                  Container& container,
+                                  EndpointSettings& settings) {
+    NetworkMember member;
+    member.endpoint = EndpointId::generate();
+    member.container = container.id();
+    member.container_name = container.record.name.substr(1);
+    if (network.record.driver == "bridge") {
+        const std::string wanted = settings.ipam ? settings.ipam->ipv4_address : "";
+        if (wanted.empty()) {
+            TRY(member.address, network.pool.allocate());
+        } else {
+            if (network.record.is_builtin()) {
+                return Error(ErrorKind::invalid_argument,
+                             "user specified IP address is supported on user defined networks "
+                             "only");
+            }
+            if (!network.record.subnet_asked) {
+                return Error(ErrorKind::invalid_argument,
+                             "user specified IP address is supported only when connecting to "
+                             "networks with user configured subnets");
+            }
+            TRY(member.address, IpAddress::parse(wanted));
+            TRY_VOID(network.pool.take(member.address));
+        }
+        member.prefix = network.spec.subnet.prefix();
+        std::string mac = settings.mac_address_wanted;
+        if (mac.empty()) {
+            mac = container.record.config.mac_address;
+        }
+        member.mac = mac.empty() ? mac_text(mac_of(member.address)) : mac;
+    }
+    if (network.record.is_user_defined()) {
+        member.names = names_of(container, settings);
+    }
+    if (!member.address.unset()) {
+        by_address_.insert_or_assign(member.address, container.id());
+    }
+    settings.network_id = network.record.id.str();
+    settings.endpoint_id = member.endpoint.str();
+    settings.mac_address = member.mac;
+    settings.ip_address = member.address.str();
+    settings.ip_prefix_len = member.prefix;
+    settings.gateway = network.record.internal ? "" : network.spec.gateway.str();
+    settings.dns_names = member.names;
+    network.members.insert_or_assign(container.id(), std::move(member));
+    return ok;
+}
+
+void Networks::member_drop(Network& network,
+                           const Container& container,
+                           EndpointSettings& settings) {
+    const auto member = network.members.find(container.id());
+    if (member != network.members.end()) {
+        network.pool.release(member->second.address);
+        by_address_.erase(member->second.address);
+        network.members.erase(member);
+    }
+    settings.released();
+}
+
+Result<Networks::Plan> Networks::plan_make(Container& container) {
+    ContainerRecord& record = container.record;
+    Plan plan;
+    for (auto& [name, settings] : record.networks) {
+        TRY(std::shared_ptr<Network> network, find(name));
+        plan.items.push_back({std::move(network), &settings});
+    }
+    // The network it was made with first: that is eth0.
+    const auto main = record.networks.find(record.host_config.network_mode);
+    std::ranges::stable_sort(plan.items, [&](const auto& a, const auto& b) {
+        const auto is_main = [&](const Plan::Item& item) {
+            return main != record.networks.end() && item.settings == &main->second;
+        };
+        return is_main(a) && !is_main(b);
+    });
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+        const Network& network = *plan.items[i].network;
+        if (network.record.internal || network.record.driver != "bridge") {
+            continue;
+        }
+        const auto better = [&](const Plan::Item& a, const Plan::Item& b) {
+            return a.settings->gw_priority != b.settings->gw_priority
+                       ? a.settings->gw_priority > b.settings->gw_priority
+                       : a.network->record.name < b.network->record.name;
+        };
+        if (plan.gateway == no_index || better(plan.items[i], plan.items[plan.gateway])) {
+            plan.gateway = i;
+        }
+    }
+    return plan;
+}
+
+namespace {
+
+Result<EndpointSpec> endpoint_spec(const Network& network,
+                                   const ContainerId& container,
+                                   const std::string& interface) {
+    const NetworkMember& member = network.members.at(container);
+    EndpointSpec spec;
+    spec.network = network.spec;
+    spec.id = member.endpoint;
+    spec.address = member.address;
+    TRY(spec.mac, mac_parse(member.mac));
+    spec.interface = interface;
+    return spec;
+}
+
+IpAddress binding_of(const Network& network) {
+    const auto option = network.record.options.find(option_binding);
+    if (option == network.record.options.end()) {
+        return {};
+    }
+    const auto address = IpAddress::parse(option->second);
+    return address && address->v4_value() != 0 ? *address : IpAddress();
+}
+
+}  // namespace
+
+Result<void> Networks::check(const ContainerRecord& record) const {
+    for (const auto& [name, settings] : record.networks) {
+        TRY([[maybe_unused]] const auto network, find(name));
+    }
+    return ok;
+}
+
+Result<void> Networks::choose(ContainerRecord& record,
+                              std::map<std::string, EndpointSettings> endpoints) const {
+    const auto name_of = [this](const std::string& text) {
+        if (text.empty() || text == "default") {
+            return std::string("bridge");
+        }
+        const auto network = find(text);
+        return network ? (*network)->record.name : text;
+    };
+    const std::string& mode = record.host_config.network_mode;
+    if (shares(mode)) {
+        return ok;
+    }
+    const std::string main = name_of(mode);
+    record.networks[main];
+    for (auto& [text, settings] : endpoints) {
+        const std::string name = name_of(text);
+        const auto network = find(name);
+        const bool builtin = network ? (*network)->record.is_builtin() : false;
+        if (!settings.aliases.empty() && builtin) {
+            return Error(ErrorKind::invalid_argument,
+                         "network-scoped aliases are only supported for user-defined networks");
+        }
+        if (name != main && (main == "host" || name == "host")) {
+            return Error(
+                ErrorKind::invalid_argument,
+                "container cannot be disconnected from host network or connected to host network");
+        }
+        if (name != main && (main == "none" || name == "none")) {
+            return Error(ErrorKind::invalid_argument,
+                         "container cannot be connected to multiple networks with one of the "
+                         "networks in private (none) mode");
+        }
+        record.networks[name] = std::move(settings);
+    }
+    return ok;
+}
+
+Task<Sandbox> Networks::attach(Container& container) {
+    ContainerRecord& record = container.record;
+    const std::string& mode = record.host_config.network_mode;
+    if (shares(mode)) {
+        co_return share(container);
+    }
+    CO_TRY(Plan plan, plan_make(container));
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+        auto& [network, settings] = plan.items[i];
+        CO_CHECK(member_add(*network, container, *settings));
+        if (network->record.driver != "bridge") {
+            continue;
+        }
+        settings->interface = "eth" + std::to_string(plan.request.endpoints.size());
+        CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
+        spec.default_route = i == plan.gateway;
+        if (i == plan.gateway) {
+            CO_TRY(spec.ports,
+                   ports_wanted(
+                       record.host_config, record.config.exposed_ports, binding_of(*network)));
+        }
+        plan.request.endpoints.push_back(std::move(spec));
+    }
+    Sandbox sandbox;
+    if (plan.request.endpoints.empty()) {
+        for (const Plan::Item& item : plan.items) {
+            event(*item.network, "connect", &container);
+        }
+        co_return std::move(sandbox);
+    }
+    CO_CHECK(co_await resolver_choose(plan));
+    sandbox.resolver = plan.request.resolver_port != 0;
+    Result<EndpointsAttached> attached = co_await bridge_->attach(std::move(plan.request));
+    if (!attached) {
+        co_return std::move(attached).error().context("failed to set up container networking");
+    }
+    sandbox.netns = std::move(attached->netns);
+    sandbox.own = true;
+    for (const std::vector<PortSpec>& ports : attached->ports) {
+        record.published.merge(ports_published(ports));
+    }
+    hosts_fill(sandbox, container);
+    for (const Plan::Item& item : plan.items) {
+        event(*item.network, "connect", &container);
+    }
+    co_return std::move(sandbox);
+}
+
+/// Its own names, and those of the containers it is linked to.
+void Networks::hosts_fill(Sandbox& sandbox, const Container& container) const {
+    const std::string names = host_names(container.record.config);
+    for (const auto& [name, settings] : container.record.networks) {
+        if (!settings.ip_address.empty()) {
+            sandbox.hosts.emplace_back(settings.ip_address, names);
+        }
+    }
+    if (const auto bridge = find("bridge")) {
+        sandbox.host_gateway = (*bridge)->spec.gateway.str();
+    }
+}
+
+void Networks::release(Container& container) {
+    ContainerRecord& record = container.record;
+    record.published.clear();
+    for (auto& [name, settings] : record.networks) {
+        const auto id = NetworkId::parse(settings.network_id);
+        const auto network = id ? networks_.find(*id) : networks_.end();
+        if (network == networks_.end() || settings.endpoint_id.empty()) {
+            settings.released();
+            continue;
+        }
+        if (const auto endpoint = EndpointId::parse(settings.endpoint_id)) {
+            bridge_->detach(*endpoint);
+        }
+        event(*network->second, "disconnect", &container);
+        member_drop(*network->second, container, settings);
+    }
+}
+
+Task<void> Networks::adopt(Container& container) {
+    ContainerRecord& record = container.record;
+    if (shares(record.host_config.network_mode) || !container.run) {
+        co_return ok;
+    }
+    EndpointsRequest request;
+    request.pidfd = container.run->init.pidfd();
+    CO_TRY(Plan plan, plan_make(container));
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+        auto& [network, settings] = plan.items[i];
+        NetworkMember member;
+        CO_TRY(member.endpoint, EndpointId::parse(settings->endpoint_id));
+        member.container = container.id();
+        member.container_name = record.name.substr(1);
+        member.mac = settings->mac_address;
+        member.prefix = settings->ip_prefix_len;
+        member.names = settings->dns_names;
+        if (network->record.driver != "bridge") {
+            network->members.insert_or_assign(container.id(), std::move(member));
+            continue;
+        }
+        CO_TRY(member.address, IpAddress::parse(settings->ip_address));
+        CO_CHECK(network->pool.take(member.address));
+        by_address_.insert_or_assign(member.address, container.id());
+        network->members.insert_or_assign(container.id(), std::move(member));
+        CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
+        if (i == plan.gateway) {
+            CO_TRY(spec.ports, ports_of(record.published));
+        }
+        request.endpoints.push_back(std::move(spec));
+    }
+    if (request.endpoints.empty()) {
+        co_return ok;
+    }
+    plan.request = std::move(request);
+    CO_CHECK(co_await resolver_choose(plan));
+    co_return co_await bridge_->adopt(std::move(plan.request));
+}
+
+namespace {
+
+Error forbidden(std::string message) {
+    return Error(ErrorKind::permission_denied, std::move(message));
+}
+
+/// Whether a container may be in one more network. Follows: moby's runconfig errors.
+Result<void> connect_check(const Container& container,
+                           const Network& network,
+                           const EndpointSettings& settings) {
+    const std::string& mode = container.record.host_config.network_mode;
+    if (mode == "host" || network.record.driver == "host") {
+        return forbidden(
+            "container cannot be disconnected from host network or connected to host network");
+    }
+    if (shares(mode)) {
+        return forbidden(
+            "container sharing network namespace with another container or host cannot be "
+            "connected to any other network");
+    }
+    const bool is_none = container.record.networks.contains("none");
+    if (is_none || (network.record.driver == "null" && !container.record.networks.empty())) {
+        return forbidden(
+            "container cannot be connected to multiple networks with one of the networks in "
+            "private (none) mode");
+    }
+    if (container.record.networks.contains(network.record.name)) {
+        return forbidden("endpoint with name " + container.record.name.substr(1) +
+                         " already exists in network " + network.record.name);
+    }
+    if (!settings.aliases.empty() && network.record.is_builtin()) {
+        return Error(ErrorKind::invalid_argument,
+                     "network-scoped aliases are only supported for user-defined networks");
+    }
+    return ok;
+}
+
+/// What a running container sees of one more network.
+void files_change(const ContainerRecord& record, const std::string& address, bool resolver) {
+    Result<void> done = hosts_add(record.files_directory, address, host_names(record.config));
+    if (done && resolver) {
+        SandboxFilesRequest request;
+        request.dns = record.host_config.dns;
+        request.dns_search = record.host_config.dns_search;
+        request.dns_options = record.host_config.dns_options;
+        request.own_network = true;
+        request.resolver = true;
+        done = resolv_conf_replace(record.files_directory, request);
+    }
+    if (!done) {
+        LOG_WARN("container={}: hosts and resolv.conf: {}, ignoring",
+                 record.id.short_id(),
+                 done.error().message());
+    }
+}
+
+std::string interface_free(const ContainerRecord& record) {
+    for (int number = 0;; ++number) {
+        std::string name = "eth" + std::to_string(number);
+        const bool taken = std::ranges::any_of(record.networks, [&](const auto& item) {
+            return item.second.interface == name;
+        });
+        if (!taken) {
+            return name;
+        }
+    }
+}
+
+}  // namespace
+
+Task<void> Networks::connect(std::shared_ptr<Container> container,
+                             std::shared_ptr<Network> network,
+                             EndpointSettings settings) {
+    CO_CHECK(connect_check(*container, *network, settings));
+    ContainerRecord& record = container->record;
+    const std::string& name = network->record.name;
+    if (!container->run) {
+        settings.network_id = network->record.id.str();
+        record.networks.emplace(name, std::move(settings));
+        co_return co_await daemon_.container_save(*container);
+    }
+    settings.interface = interface_free(record);
+    CO_CHECK(member_add(*network, *container, settings));
+    const bool has_route = std::ranges::any_of(record.networks, [](const auto& item) {
+        return !item.second.gateway.empty();
+    });
+    Plan plan;
+    plan.items.push_back({network, &settings});
+    Result<EndpointSpec> spec =
+        endpoint_spec(*network, container->id(), settings.interface);
+    Result<void> done = ok;
+    if (spec) {
+        spec->default_route = !has_route && !network->record.internal;
+        plan.request.endpoints.push_back(*std::move(spec));
+        plan.request.pidfd = container->run->init.pidfd();
+        done = co_await resolver_choose(plan);
+    } else {
+        done = std::move(spec).error();
+    }
+    if (done) {
+        const Result<EndpointsAttached> attached = co_await bridge_->attach(std::move(plan.request));
+        if (!attached) {
+            done = attached.error();
+        }
+    }
+    if (!done) {
+        member_drop(*network, *container, settings);
+        co_return done;
+    }
+    const std::string address = settings.ip_address;
+    record.networks.insert_or_assign(name, std::move(settings));
+    files_change(record, address, network->record.is_user_defined());
+    event(*network, "connect", container.get());
+    co_return co_await shielded(daemon_.container_save(*container));
+}
+
+Task<void> Networks::disconnect(std::shared_ptr<Container> container,
+                                std::shared_ptr<Network> network) {
+    ContainerRecord& record = container->record;
+    if (record.host_config.network_mode == "host" && network->record.driver == "host") {
+        co_return forbidden(
+            "container cannot be disconnected from host network or connected to host network");
+    }
+    const auto found = record.networks.find(network->record.name);
+    if (found == record.networks.end()) {
+        co_return forbidden("container " + container->id().str() + " is not connected to network " +
+                            network->record.name);
+    }
+    EndpointSettings settings = found->second;
+    const auto endpoint = EndpointId::parse(settings.endpoint_id);
+    if (container->run && endpoint) {
+        CO_CHECK(co_await shielded(bridge_->disconnect(*endpoint)));
+        if (const auto kept = hosts_remove(record.files_directory, settings.ip_address); !kept) {
+            LOG_WARN("container={}: hosts: {}, ignoring",
+                     container->id().short_id(),
+                     kept.error().message());
+        }
+        event(*network, "disconnect", container.get());
+    }
+    member_drop(*network, *container, settings);
+    record.networks.erase(network->record.name);
+    co_return co_await shielded(daemon_.container_save(*container));
+}
+
+/// User networks answer names; the default bridge, as with Docker, does not.
+Task<void> Networks::resolver_choose(Plan& plan) {
+    for (const Plan::Item& item : plan.items) {
+        Network& network = *item.network;
+        if (network.record.driver != "bridge" || network.record.is_builtin()) {
+            continue;
+        }
+        CO_CHECK(co_await bridge_->network_make(network.spec));
+        if (!network.resolver) {
+            CO_TRY(network.resolver, NetworkResolver::open(network.spec.gateway, *this));
+        }
+        if (plan.request.resolver_port == 0) {
+            plan.request.resolver = network.spec.gateway;
+            plan.request.resolver_port = network.resolver->port();
+        }
+    }
+    co_return ok;
+}
+
+}  // namespace davit
