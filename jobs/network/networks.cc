@@ -1,6 +1,7 @@
 #include "jobs/network/networks.h"
 
 #include <algorithm>
+#include <array>
 
 #include "graph/graph_writer.h"
 #include "jobs/daemon.h"
@@ -53,9 +54,9 @@ Task<void> Networks::open() {
             LOG_ERROR("{}, ignoring", record.error().message());
         }
     }
-    using Builtin = std::pair<const char*, const char*>;
-    for (const auto& [name, driver] :
-         {Builtin{"bridge", "bridge"}, Builtin{"host", "host"}, Builtin{"none", "null"}}) {
+    static constexpr std::array<std::pair<const char*, const char*>, 3> builtins{
+        {{"bridge", "bridge"}, {"host", "host"}, {"none", "null"}}};
+    for (const auto& [name, driver] : builtins) {
         if (find(name)) {
             continue;
         }

@@ -9,7 +9,7 @@
 
 #include "drivers/net/dns_message.h"
 #include "reactor/base/ids.h"
-#include "reactor/base/log.h"
+#include "reactor/base/limits.h"
 #include "reactor/poller.h"
 #include "reactor/timer.h"
 
@@ -159,7 +159,12 @@ Task<void> NetworkResolver::close() {
 Task<void> NetworkResolver::serve_datagrams() {
     CO_TRY(Poller poller, Poller::make(socket_.get()));
     std::string buffer(datagram_bytes_max, '\0');
+    MonotonicTime turn_begun = monotonic_now();
     for (;;) {
+        if (monotonic_now() - turn_begun > limits::loop_step_max) {
+            co_await yield_now();  // Who always asks more must not have the loop.
+            turn_begun = monotonic_now();
+        }
         sockaddr_in from{};
         socklen_t size = sizeof(from);
         const ssize_t got = ::recvfrom(socket_.get(),
