@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -110,6 +111,19 @@ std::string json_string_find(std::string_view json, std::string_view key) {
         return std::string(json.substr(next, std::min(end, json.size()) - next));
     }
     return {};
+}
+
+Result<double> json_number_find(std::string_view json, std::string_view key) {
+    const std::string quoted = json_quote(key) + ":";
+    const std::size_t at = json.find(quoted);
+    double value = 0;
+    if (at != std::string_view::npos) {
+        const char* begin = json.data() + at + quoted.size();
+        if (std::from_chars(begin, json.data() + json.size(), value).ec == std::errc()) {
+            return value;
+        }
+    }
+    return Error(ErrorKind::corrupt, "no number " + quoted);
 }
 
 }  // namespace davit::bench

@@ -1,13 +1,13 @@
 #pragma once
 /// Benchmarks: samples, percentiles, tables.
 ///
-/// How to run and read them. `scripts/bench startup`, `pull` and `extract` build Release and run
-/// everything; they start their own daemons in private directories and stop them afterwards. Every
-/// contender's runs are interleaved (one each, round after round), so what disturbs the machine
-/// disturbs all alike: compare ratios within one run, not milliseconds between runs. The table goes
-/// to stdout; every single sample goes to the --json file as one JSON object per line, with the
-/// unit in the key's name. A contender that cannot run here is listed with the reason, never left
-/// out silently.
+/// How to run and read them. `scripts/bench startup`, `pull`, `load` and `extract` build Release
+/// and run everything; they start their own daemons in private directories and stop them
+/// afterwards. Every contender's runs are interleaved (one each, round after round), so what
+/// disturbs the machine disturbs all alike: compare ratios within one run, not milliseconds between
+/// runs. The table goes to stdout; every single sample goes to the --json file as one JSON object
+/// per line, with the unit in the key's name. A contender that cannot run here is listed with the
+/// reason, never left out silently.
 ///
 /// The floor is a program without any engine that makes the same isolation (namespaces, cgroups,
 /// overlay, /proc /dev /sys, masks, capabilities, seccomp): what the kernel charges. No engine can
@@ -86,5 +86,8 @@ std::string json_quote(std::string_view text);
 /// The first string value of "key" in a JSON text, unescaped not at all; "" if there is none. For
 /// the few flat answers that the benchmarks read; davit itself parses JSON properly.
 std::string json_string_find(std::string_view json, std::string_view key);
+
+/// The first number at "key". Errors: corrupt if there is none.
+Result<double> json_number_find(std::string_view json, std::string_view key);
 
 }  // namespace davit::bench

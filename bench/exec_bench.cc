@@ -4,12 +4,11 @@
 ///
 /// One execution is what a client does: create the exec, start it and read its output to the end,
 /// ask for its exit code. The engines take turns, one execution each per round.
-#include <getopt.h>
-
 #include <optional>
 
 #include <fmt/format.h>
 
+#include "bench/support/command_line.h"
 #include "bench/support/engine.h"
 #include "bench/support/workspace.h"
 
@@ -21,7 +20,6 @@ constexpr const char* image = "davit-bench:latest";
 struct Options {
     std::string davit = "build/release/cli/davit";
     int rounds = 100;
-    std::string json;
 };
 
 /// An engine with one container that runs until it is removed.
@@ -129,11 +127,7 @@ void print(const std::vector<std::unique_ptr<Host>>& hosts) {
     table.print();
 }
 
-Result<void> run(const Options& options) {
-    JsonLines json;
-    if (!options.json.empty()) {
-        TRY_VOID(json.open(options.json));
-    }
+Result<void> run(const Options& options, JsonLines& json) {
     TRY(Workspace workspace, Workspace::make("exec"));
     TRY(const std::string tar, Workspace::busybox_tar());
     TRY(const std::string davit, workspace.directory("davit"));
@@ -163,41 +157,14 @@ Result<void> run(const Options& options) {
     return ok;
 }
 
-bool parse(int argc, char** argv, Options& options) {
-    const option known[] = {{"davit", required_argument, nullptr, 'd'},
-                            {"rounds", required_argument, nullptr, 'r'},
-                            {"json", required_argument, nullptr, 'j'},
-                            {nullptr, 0, nullptr, 0}};
-    for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
-        switch (found) {
-            case 'd':
-                options.davit = optarg;
-                break;
-            case 'r':
-                options.rounds = std::atoi(optarg);
-                break;
-            case 'j':
-                options.json = optarg;
-                break;
-            default:
-                return false;
-        }
-    }
-    return optind == argc && options.rounds > 0;
-}
-
 }  // namespace
 }  // namespace davit::bench
 
 int main(int argc, char** argv) {
     davit::bench::Options options;
-    if (!davit::bench::parse(argc, argv, options)) {
-        fmt::print(stderr, "usage: {} [--davit PATH] [--rounds N] [--json FILE]\n", argv[0]);
-        return 2;
-    }
-    if (davit::Result<void> done = davit::bench::run(options); !done) {
-        fmt::print(stderr, "{}\n", done.error().message());
-        return 1;
-    }
-    return 0;
+    davit::bench::CommandLine line;
+    line.davit(options.davit).count("rounds", options.rounds);
+    return line.run(argc, argv, [&options](davit::bench::JsonLines& json) {
+        return davit::bench::run(options, json);
+    });
 }

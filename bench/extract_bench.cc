@@ -1,21 +1,27 @@
 /// davit_bench_extract: what unpacking a layer costs, davit beside tar, and stage by stage.
 ///
-///   davit_bench_extract [--rounds N] [--json FILE] LAYER...
+///   davit_bench_extract [--rounds N] [--json FILE] [--only TEXT] LAYER...
 ///
 /// LAYER is a layer's archive, plain or compressed. Everything is read from the page cache and
 /// written to a fresh ext4 (support/loop_fs.h), one contender after the other, round after round;
 /// what was written is removed and synced between two. "davit, whole" is
 /// jobs/image/layer_pipeline.h into the overlay driver, as in a pull: both digests and the recipe
-/// included. Below it is each of its stages alone: the slowest of them is the least that a pipeline
-/// can take. MB/s counts uncompressed bytes. `scripts/bench extract` makes the layers.
+/// included. Below it is each of its stages alone. The least that a pipeline can take is what its
+/// slowest stage takes, or the processor time of all of them by the number of processors. MB/s
+/// counts uncompressed bytes; "cpu s" is the processor time, that of children included and that of
+/// the kernel's own threads not. `scripts/bench extract` makes the layers.
+/// --only: just what has TEXT in its name.
 #include <fcntl.h>
 #include <getopt.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <functional>
 #include <optional>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -39,6 +45,7 @@ constexpr std::size_t chunk_bytes = limits::layer_inflate_bytes;
 struct Options {
     int rounds = 3;
     std::string json;
+    std::string only;
     std::vector<std::string> layers;
 };
 
@@ -205,17 +212,39 @@ Result<void> clear(const Disk& disk) {
     return ok;
 }
 
+constexpr const char* whole_name = "davit, whole";
+
 struct Contender {
     std::string name;
     /// One of the pipeline's stages, alone.
     bool stage;
     std::function<Result<void>()> run;
     Samples samples{};
+    Samples processor{};
+
+    bool is_whole() const { return name == whole_name; }
+
+    double seconds() const { return samples.percentile_ms(0.5) / 1e3; }
+
+    double processor_seconds() const { return processor.percentile_ms(0.5) / 1e3; }
 };
+
+/// What this process and the children it has waited for have used so far.
+Nanoseconds processor_time() {
+    Nanoseconds total{};
+    for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+        rusage used{};
+        ::getrusage(who, &used);
+        for (const timeval& part : {used.ru_utime, used.ru_stime}) {
+            total += std::chrono::seconds(part.tv_sec) + std::chrono::microseconds(part.tv_usec);
+        }
+    }
+    return total;
+}
 
 std::vector<Contender> contenders_of(const Layer& layer, const Disk& disk, Loop& loop) {
     std::vector<Contender> list;
-    list.push_back({"davit, whole", false, [&] { return loop.run(pipeline(layer, disk.driver)); }});
+    list.push_back({whole_name, false, [&] { return loop.run(pipeline(layer, disk.driver)); }});
     list.push_back({"davit, plain", false, [&] { return extract_alone(layer, disk); }});
     list.push_back({"tar -x, plain", false, [&] { return tar(layer.plain, disk); }});
     if (layer.compressed) {
@@ -231,25 +260,39 @@ std::vector<Contender> contenders_of(const Layer& layer, const Disk& disk, Loop&
 }
 
 void print(const Layer& layer, const std::vector<Contender>& contenders, Table& table) {
-    const double whole = contenders.front().samples.percentile_ms(0.5);
+    const double whole = contenders.front().seconds();
     const Contender* slowest = nullptr;
+    double processor = 0;
     for (const Contender& one : contenders) {
-        const double p50 = one.samples.percentile_ms(0.5);
+        const double p50 = one.seconds();
         table.add({layer.name,
                    one.name,
                    fmt::format("{}", one.samples.count()),
                    number_text(one.samples.percentile_ms(0.01) / 1e3),
-                   number_text(p50 / 1e3),
-                   number_text(layer.megabytes / p50 * 1e3),
+                   number_text(p50),
+                   number_text(one.processor_seconds()),
+                   number_text(layer.megabytes / p50),
                    number_text(p50 / whole)});
-        if (one.stage && (slowest == nullptr || p50 > slowest->samples.percentile_ms(0.5))) {
-            slowest = &one;
+        if (one.stage) {
+            processor += one.processor_seconds();
+            if (slowest == nullptr || p50 > slowest->seconds()) {
+                slowest = &one;
+            }
         }
     }
-    fmt::print("{}: the whole takes {} of its slowest stage alone ({})\n",
-               layer.name,
-               number_text(whole / slowest->samples.percentile_ms(0.5)),
-               slowest->name.substr(2));
+    if (slowest == nullptr || !contenders.front().is_whole()) {
+        return;
+    }
+    const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
+    const double least = std::max(slowest->seconds(), processor / processors);
+    fmt::print(
+        "{}: the whole takes {} of its slowest stage alone ({}), and {} of the least that {} "
+        "processors can take\n",
+        layer.name,
+        number_text(whole / slowest->seconds()),
+        slowest->name.substr(2),
+        number_text(whole / least),
+        processors);
 }
 
 Result<void> run(const Options& options) {
@@ -263,17 +306,27 @@ Result<void> run(const Options& options) {
     TRY(const std::unique_ptr<OverlayDriver> driver, OverlayDriver::open(filesystem.path()));
     const Disk disk{filesystem.path(), *driver};
     Loop loop;
-    Table table({"layer", "what", "n", "best s", "p50 s", "MB/s", "p50 / whole"});
+    Table table({"layer", "what", "n", "best s", "p50 s", "cpu s", "MB/s", "p50 / whole"});
     for (const std::string& path : options.layers) {
         TRY(const Layer layer, layer_make(workspace, path));
         std::vector<Contender> contenders = contenders_of(layer, disk, loop);
+        std::erase_if(contenders, [&options](const Contender& one) {
+            return one.name.find(options.only) == std::string::npos;
+        });
+        if (contenders.empty()) {
+            return Error(ErrorKind::invalid_argument, "--only leaves nothing");
+        }
         for (int round = 0; round < options.rounds; ++round) {
             for (Contender& one : contenders) {
+                const Nanoseconds processor_before = processor_time();
                 const MonotonicTime begun = monotonic_now();
                 TRY_VOID(one.run());
                 one.samples.add(monotonic_now() - begun);
+                one.processor.add(processor_time() - processor_before);
                 json.write({{"bench", "extract"}, {"what", one.name}, {"layer", layer.name}},
-                           {{"round", round}, {"whole_ms", one.samples.last_ms()}});
+                           {{"round", round},
+                            {"whole_ms", one.samples.last_ms()},
+                            {"cpu_ms", one.processor.last_ms()}});
                 TRY_VOID(clear(disk));
             }
         }
@@ -289,6 +342,7 @@ Result<void> run(const Options& options) {
 bool parse(int argc, char** argv, Options& options) {
     const option known[] = {{"rounds", required_argument, nullptr, 'r'},
                             {"json", required_argument, nullptr, 'j'},
+                            {"only", required_argument, nullptr, 'o'},
                             {nullptr, 0, nullptr, 0}};
     for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
         switch (found) {
@@ -297,6 +351,9 @@ bool parse(int argc, char** argv, Options& options) {
                 break;
             case 'j':
                 options.json = optarg;
+                break;
+            case 'o':
+                options.only = optarg;
                 break;
             default:
                 return false;
@@ -312,7 +369,8 @@ bool parse(int argc, char** argv, Options& options) {
 int main(int argc, char** argv) {
     davit::bench::Options options;
     if (!davit::bench::parse(argc, argv, options)) {
-        fmt::print(stderr, "usage: {} [--rounds N] [--json FILE] LAYER...\n", argv[0]);
+        fmt::print(
+            stderr, "usage: {} [--rounds N] [--json FILE] [--only TEXT] LAYER...\n", argv[0]);
         return 2;
     }
     if (davit::Result<void> done = davit::bench::run(options); !done) {

@@ -1,183 +1,136 @@
-/// davit_bench_pull: how long a pull takes, davit beside dockerd, from the same registry.
+/// davit_bench_pull: how long a pull takes, davit beside dockerd and podman, from the same
+/// registry; and what it costs who starts containers meanwhile.
 ///
-///   davit_bench_pull --registry HOST:PORT [--davit PATH] [--rounds N] [--json FILE] NAME:TAG...
+///   davit_bench_pull --registry HOST:PORT [--davit PATH] [--rounds N] [--beside NAME:TAG]
+///                    [--json FILE] NAME:TAG...
 ///
 /// The engines take turns; each has its data root on its own fresh ext4 (support/loop_fs.h). Before
-/// each pull the image is removed and everything is synced. MB/s counts uncompressed bytes, as the
-/// engine reports the image's size (10^6 bytes). `scripts/bench pull` makes the registry and
-/// images.
-#include <getopt.h>
+/// each pull the images are removed and everything is synced. With --beside containers are started
+/// one after the other, first with nothing else to do and then while this image is pulled; a start
+/// is the API's create and start. `scripts/bench pull` makes the registry and images.
 #include <unistd.h>
 
-#include <cstdio>
-#include <map>
-#include <optional>
+#include <atomic>
+#include <thread>
 
 #include <fmt/format.h>
 
-#include "bench/support/engine.h"
-#include "bench/support/loop_fs.h"
-#include "bench/support/workspace.h"
+#include "bench/support/command_line.h"
+#include "bench/support/image_turns.h"
 
 namespace davit::bench {
 namespace {
 
-constexpr std::uint64_t data_root_bytes = 8ULL << 30;
+constexpr const char* started_image = "davit-bench:latest";
+constexpr int quiet_starts = 100;
 
 struct Options {
     std::string registry;
     std::string davit = "build/release/cli/davit";
     int rounds = 3;
-    std::string json;
+    std::string beside;
     std::vector<std::string> images;
 };
 
-/// An engine on its own file system. Members are released in the reverse order: daemon first.
-struct Puller {
-    std::string name;
-    LoopFs filesystem;
-    Engine engine;
+struct Starts {
+    Samples quiet;
+    Samples beside;
 };
 
-struct Pulled {
-    Samples samples;
-    double bytes = 0;
-    std::string error;
-};
-
-using Results = std::map<std::pair<std::string, std::string>, Pulled>;  // (image, engine).
-
-Result<double> image_bytes(const Engine& engine, const std::string& reference) {
-    const std::string target = fmt::format("/v1.41/images/{}/json", reference);
-    TRY(std::string json, http_call(engine.socket(), {"GET", target, "", ""}));
-    const std::size_t at = json.find("\"Size\":");
-    if (at == std::string::npos) {
-        return Error(ErrorKind::corrupt, "no Size in the image's inspect");
-    }
-    return std::atof(json.c_str() + at + 7);
-}
-
-Result<void> pull_once(const Puller& puller, const std::string& reference, Pulled& pulled) {
-    TRY_VOID(puller.engine.remove_image(reference));
-    sync();
-    const std::size_t colon = reference.rfind(':');
-    const MonotonicTime begun = monotonic_now();
-    TRY_VOID(puller.engine.pull_image(reference.substr(0, colon), reference.substr(colon + 1)));
-    pulled.samples.add(monotonic_now() - begun);
-    TRY(pulled.bytes, image_bytes(puller.engine, reference));
+Result<void> start_once(ApiClient& client, Samples& samples) {
+    TRY(const CycleTimes times, client.run_true(true));
+    samples.add(times.create + times.start);
     return ok;
 }
 
-Result<Puller> puller_make(const Workspace& workspace,
-                           const std::string& name,
-                           const std::string& program) {
-    TRY(std::string directory, workspace.directory(name));
-    TRY(LoopFs filesystem,
-        LoopFs::make(directory + "/disk", directory + "/mount", data_root_bytes));
-    const EngineConfig config = {program, directory, filesystem.path() + "/data", ""};
-    Result<Engine> engine =
-        name == "dockerd" ? Engine::start_dockerd(config) : Engine::start_davit(config);
-    if (!engine) {
-        return std::move(engine).error();
+Result<void> starts_beside(ImageEngine& engine, const std::string& reference, Starts& starts) {
+    TRY(ApiClient client, ApiClient::connect(engine.daemon()->socket(), started_image));
+    TRY_VOID(engine.remove(reference));
+    sync();
+    for (int i = 0; i < quiet_starts; ++i) {
+        TRY_VOID(start_once(client, starts.quiet));
     }
-    return Puller{name, std::move(filesystem), *std::move(engine)};
+    std::atomic<bool> pulling = true;
+    Result<void> pulled = ok;
+    std::thread pull([&] {
+        pulled = engine.pull(reference);
+        pulling = false;
+    });
+    Result<void> started = ok;
+    while (pulling && started) {
+        started = start_once(client, starts.beside);
+    }
+    pull.join();
+    TRY_VOID(std::move(pulled));
+    return started;
 }
 
-void print(const Options& options, const std::vector<Puller>& pullers, Results& results) {
-    Table table({"image", "engine", "n", "best s", "p50 s", "MB/s", "p50 / davit"});
-    for (const std::string& image : options.images) {
-        const Pulled& reference = results[{image, "davit"}];
-        for (const Puller& puller : pullers) {
-            const Pulled& pulled = results[{image, puller.name}];
-            if (pulled.samples.empty()) {
-                fmt::print("{} by {} failed: {}\n", image, puller.name, pulled.error);
-                continue;
-            }
-            const double p50_s = pulled.samples.percentile_ms(0.5) / 1e3;
-            const double ratio =
-                reference.samples.empty() ? -1 : p50_s * 1e3 / reference.samples.percentile_ms(0.5);
-            table.add({image,
-                       puller.name,
-                       fmt::format("{}", pulled.samples.count()),
-                       number_text(pulled.samples.percentile_ms(0.01) / 1e3),
-                       number_text(p50_s),
-                       number_text(pulled.bytes / 1e6 / p50_s),
-                       number_text(ratio)});
+Result<void> starts_measure(const Options& options,
+                            const std::vector<std::unique_ptr<ImageEngine>>& engines,
+                            JsonLines& json) {
+    const std::string reference = options.registry + "/" + options.beside;
+    TRY(const std::string tar, Workspace::busybox_tar());
+    Table table({"start beside a pull of " + options.beside,
+                 "n",
+                 "quiet p50 ms",
+                 "p95",
+                 "beside p50 ms",
+                 "p95",
+                 "p50 / quiet"});
+    for (const auto& engine : engines) {
+        if (engine->daemon() == nullptr) {
+            continue;
         }
+        TRY_VOID(engine->daemon()->import_image(tar, started_image));
+        Starts starts;
+        for (int round = 0; round < options.rounds; ++round) {
+            TRY_VOID(starts_beside(*engine, reference, starts));
+        }
+        const double quiet = starts.quiet.percentile_ms(0.5);
+        const double beside = starts.beside.percentile_ms(0.5);
+        table.add({engine->name(),
+                   fmt::format("{}", starts.beside.count()),
+                   number_text(quiet),
+                   number_text(starts.quiet.percentile_ms(0.95)),
+                   number_text(beside),
+                   number_text(starts.beside.percentile_ms(0.95)),
+                   number_text(beside / quiet)});
+        json.write(
+            {{"bench", "start beside pull"}, {"engine", engine->name()}, {"image", options.beside}},
+            {{"quiet_p50_ms", quiet}, {"beside_p50_ms", beside}});
     }
     table.print();
-    for (const Puller& puller : pullers) {
-        fmt::print("resident after: {} {:.1f} MiB\n",
-                   puller.name,
-                   static_cast<double>(puller.engine.rss_kib()) / 1024);
-    }
-}
-
-Result<void> run(const Options& options) {
-    JsonLines json;
-    if (!options.json.empty()) {
-        TRY_VOID(json.open(options.json));
-    }
-    TRY(Workspace workspace, Workspace::make("pull"));
-    std::vector<Puller> pullers;
-    const std::pair<std::string, std::string> programs[] = {{"davit", options.davit},
-                                                            {"dockerd", "dockerd"}};
-    for (const auto& [name, program] : programs) {
-        Result<Puller> made = puller_make(workspace, name, program);
-        if (made) {
-            pullers.push_back(*std::move(made));
-        } else {
-            fmt::print("not measured: {}: {}\n", name, made.error().message());
-        }
-    }
-    Results results;
-    for (int round = 0; round < options.rounds; ++round) {
-        for (const std::string& image : options.images) {
-            for (const Puller& puller : pullers) {
-                Pulled& pulled = results[{image, puller.name}];
-                const std::string reference = options.registry + "/" + image;
-                if (Result<void> done = pull_once(puller, reference, pulled); !done) {
-                    pulled.error = done.error().message();
-                    continue;
-                }
-                json.write({{"bench", "pull"}, {"engine", puller.name}, {"image", image}},
-                           {{"round", round},
-                            {"bytes", pulled.bytes},
-                            {"whole_ms", pulled.samples.last_ms()}});
-                TRY_VOID(puller.engine.remove_image(reference));
-            }
-        }
-    }
-    print(options, pullers, results);
     return ok;
 }
 
-bool parse(int argc, char** argv, Options& options) {
-    const option known[] = {{"registry", required_argument, nullptr, 'g'},
-                            {"davit", required_argument, nullptr, 'd'},
-                            {"rounds", required_argument, nullptr, 'r'},
-                            {"json", required_argument, nullptr, 'j'},
-                            {nullptr, 0, nullptr, 0}};
-    for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
-        switch (found) {
-            case 'g':
-                options.registry = optarg;
-                break;
-            case 'd':
-                options.davit = optarg;
-                break;
-            case 'r':
-                options.rounds = std::atoi(optarg);
-                break;
-            case 'j':
-                options.json = optarg;
-                break;
-            default:
-                return false;
-        }
+Result<void> run(const Options& options, JsonLines& json) {
+    if (options.registry.empty()) {
+        return Error(ErrorKind::invalid_argument, "--registry is missing");
     }
-    options.images.assign(argv + optind, argv + argc);
-    return !options.registry.empty() && !options.images.empty() && options.rounds > 0;
+    TRY(const Workspace workspace, Workspace::make("pull"));
+    TRY(const auto engines, image_engines_make(workspace, options.davit));
+    std::vector<std::string> references;
+    for (const std::string& image : options.images) {
+        references.push_back(options.registry + "/" + image);
+    }
+    // All of them: one image may have another's layers.
+    auto remove = [references](ImageEngine& engine) -> Result<void> {
+        for (const std::string& each : references) {
+            TRY_VOID(engine.remove(each));
+        }
+        return ok;
+    };
+    std::vector<ImageWork> works;
+    for (const std::string& image : options.images) {
+        const std::string reference = options.registry + "/" + image;
+        auto pull = [reference](ImageEngine& engine) { return engine.pull(reference); };
+        works.push_back({image, reference, remove, pull});
+    }
+    image_turns("pull", works, engines, options.rounds, json);
+    if (!options.beside.empty()) {
+        TRY_VOID(starts_measure(options, engines, json));
+    }
+    return ok;
 }
 
 }  // namespace
@@ -185,16 +138,13 @@ bool parse(int argc, char** argv, Options& options) {
 
 int main(int argc, char** argv) {
     davit::bench::Options options;
-    if (!davit::bench::parse(argc, argv, options)) {
-        fmt::print(stderr,
-                   "usage: {} --registry HOST:PORT [--davit PATH] [--rounds N] [--json FILE] "
-                   "NAME:TAG...\n",
-                   argv[0]);
-        return 2;
-    }
-    if (davit::Result<void> done = davit::bench::run(options); !done) {
-        fmt::print(stderr, "{}\n", done.error().message());
-        return 1;
-    }
-    return 0;
+    davit::bench::CommandLine line;
+    line.text("registry", "HOST:PORT", options.registry)
+        .davit(options.davit)
+        .count("rounds", options.rounds)
+        .text("beside", "NAME:TAG", options.beside)
+        .operands("NAME:TAG", options.images);
+    return line.run(argc, argv, [&options](davit::bench::JsonLines& json) {
+        return davit::bench::run(options, json);
+    });
 }

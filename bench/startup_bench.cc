@@ -6,7 +6,6 @@
 /// Every contender runs `true` in a fresh container of the same busybox image on network none. With
 /// one client the contenders take turns, one container each per round; with more, one block of
 /// containers each per round. Rates count containers finished over the block's wall time.
-#include <getopt.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -18,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/command_line.h"
 #include "bench/support/contenders.h"
 
 namespace davit::bench {
@@ -30,7 +30,6 @@ struct Options {
     int block_rounds = 3;
     double block_seconds = 1.5;
     std::string only;
-    std::string json;
 };
 
 struct Score {
@@ -219,11 +218,7 @@ void print_init_size(const std::string& davit) {
     }
 }
 
-Result<void> run(const Options& options) {
-    JsonLines json;
-    if (!options.json.empty()) {
-        TRY_VOID(json.open(options.json));
-    }
+Result<void> run(const Options& options, JsonLines& json) {
     TRY(Workspace workspace, Workspace::make("startup"));
     TRY(std::unique_ptr<Field> field, Field::make(workspace, options.contenders));
     for (const Unavailable& absent : field->unavailable()) {
@@ -256,45 +251,22 @@ bool parse_clients(std::string_view text, std::vector<int>& clients) {
     return !clients.empty();
 }
 
-bool parse(int argc, char** argv, Options& options) {
-    const option known[] = {{"davit", required_argument, nullptr, 'd'},
-                            {"rounds", required_argument, nullptr, 'r'},
-                            {"clients", required_argument, nullptr, 'c'},
-                            {"seconds", required_argument, nullptr, 's'},
-                            {"only", required_argument, nullptr, 'o'},
-                            {"explicit-remove", no_argument, nullptr, 'x'},
-                            {"json", required_argument, nullptr, 'j'},
-                            {nullptr, 0, nullptr, 0}};
-    for (int found = 0; (found = getopt_long(argc, argv, "", known, nullptr)) != -1;) {
-        switch (found) {
-            case 'd':
-                options.contenders.davit = optarg;
-                break;
-            case 'r':
-                options.rounds = std::atoi(optarg);
-                break;
-            case 'c':
-                if (!parse_clients(optarg, options.clients)) {
-                    return false;
-                }
-                break;
-            case 's':
-                options.block_seconds = std::atof(optarg);
-                break;
-            case 'o':
-                options.only = optarg;
-                break;
-            case 'x':
-                options.contenders.explicit_remove = true;
-                break;
-            case 'j':
-                options.json = optarg;
-                break;
-            default:
-                return false;
-        }
-    }
-    return optind == argc && options.rounds > 0 && options.block_seconds > 0;
+CommandLine command_line(Options& options) {
+    CommandLine line;
+    line.davit(options.contenders.davit)
+        .count("rounds", options.rounds)
+        .option("clients",
+                "1,16",
+                [&options](const char* list) { return parse_clients(list, options.clients); })
+        .option("seconds",
+                "N",
+                [&options](const char* text) {
+                    options.block_seconds = std::atof(text);
+                    return options.block_seconds > 0;
+                })
+        .text("only", "TEXT", options.only)
+        .flag("explicit-remove", options.contenders.explicit_remove);
+    return line;
 }
 
 }  // namespace
@@ -302,16 +274,8 @@ bool parse(int argc, char** argv, Options& options) {
 
 int main(int argc, char** argv) {
     davit::bench::Options options;
-    if (!davit::bench::parse(argc, argv, options)) {
-        fmt::print(stderr,
-                   "usage: {} [--davit PATH] [--rounds N] [--clients 1,16] [--seconds N]\n"
-                   "       [--only TEXT] [--explicit-remove] [--json FILE]\n",
-                   argv[0]);
-        return 2;
-    }
-    if (davit::Result<void> done = davit::bench::run(options); !done) {
-        fmt::print(stderr, "{}\n", done.error().message());
-        return 1;
-    }
-    return 0;
+    return davit::bench::command_line(options).run(
+        argc, argv, [&options](davit::bench::JsonLines& json) {
+            return davit::bench::run(options, json);
+        });
 }

@@ -4,6 +4,7 @@
 /* clang-format off: linux/bpf.h first. */
 #include <linux/bpf.h>
 #include <linux/in.h>
+
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 /* clang-format on */
@@ -22,19 +23,31 @@
         __type(value, value_type);                                      \
     } name SEC(".maps")
 
-DAVIT_MAP(port_map, BPF_MAP_TYPE_HASH, struct port_map_key, struct port_map_value, DAVIT_PORTS_MAX,
+DAVIT_MAP(port_map,
+          BPF_MAP_TYPE_HASH,
+          struct port_map_key,
+          struct port_map_value,
+          DAVIT_PORTS_MAX,
           BPF_F_NO_PREALLOC);
-DAVIT_MAP(endpoint, BPF_MAP_TYPE_HASH, struct davit_address, struct endpoint_value,
-          DAVIT_ENDPOINTS_MAX, BPF_F_NO_PREALLOC);
+DAVIT_MAP(endpoint,
+          BPF_MAP_TYPE_HASH,
+          struct davit_address,
+          struct endpoint_value,
+          DAVIT_ENDPOINTS_MAX,
+          BPF_F_NO_PREALLOC);
 DAVIT_MAP(net, BPF_MAP_TYPE_ARRAY, __u32, struct net_value, DAVIT_NETWORKS_MAX, 0);
-DAVIT_MAP(host_addr, BPF_MAP_TYPE_HASH, struct davit_address, struct host_addr_value, 16384,
+DAVIT_MAP(host_addr,
+          BPF_MAP_TYPE_HASH,
+          struct davit_address,
+          struct host_addr_value,
+          16384,
           BPF_F_NO_PREALLOC);
 DAVIT_MAP(uplink, BPF_MAP_TYPE_HASH, __u32, struct uplink_value, 4096, BPF_F_NO_PREALLOC);
 DAVIT_MAP(flow, BPF_MAP_TYPE_LRU_HASH, struct flow_key, struct flow_value, 131072, 0);
 DAVIT_MAP(sock_rev, BPF_MAP_TYPE_LRU_HASH, struct sock_rev_key, struct sock_rev_value, 32768, 0);
 DAVIT_MAP(fragment, BPF_MAP_TYPE_LRU_HASH, struct fragment_key, struct fragment_value, 4096, 0);
-DAVIT_MAP(netns, BPF_MAP_TYPE_HASH, __u64, struct netns_value, DAVIT_ENDPOINTS_MAX,
-          BPF_F_NO_PREALLOC);
+DAVIT_MAP(
+    netns, BPF_MAP_TYPE_HASH, __u64, struct netns_value, DAVIT_ENDPOINTS_MAX, BPF_F_NO_PREALLOC);
 /* Sockets of the daemon's that may be bound to published ports: it holds them (by cookie). */
 DAVIT_MAP(holder, BPF_MAP_TYPE_HASH, __u64, __u32, 64, BPF_F_NO_PREALLOC);
 DAVIT_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct config_value, 1, 0);

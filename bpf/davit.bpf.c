@@ -100,9 +100,8 @@ NOINLINE int flow_reclaim(struct flow_key* reverse) {
     if (!old) {
         return 1;
     }
-    struct flow_key pair = {.sport_be = old->dport_be,
-                            .dport_be = old->sport_be,
-                            .protocol = reverse->protocol};
+    struct flow_key pair = {
+        .sport_be = old->dport_be, .dport_be = old->sport_be, .protocol = reverse->protocol};
     pair.src = old->dst;
     pair.dst = old->src;
     __u64 now = bpf_ktime_get_ns(), last = old->last_ns;
@@ -178,7 +177,7 @@ INLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key) {
     route.ifindex = skb->ifindex;
     long found = bpf_fib_lookup(skb, &route, sizeof(route), 0);
     return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH ? route.ifindex
-                                                                                  : 0;
+                                                                                   : 0;
 }
 
 NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key) {
@@ -211,14 +210,13 @@ NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key) {
                               .last_ns = now};
     back.src = key->dst;
     back.dst = key->src;
-    return flow_pair_add(skb,
-                         key,
-                         &to,
-                         &reverse,
-                         &back,
-                         bpf_ntohs(key->sport_be) >= 1024 || key->protocol == IPPROTO_ICMP
-                             ? key->sport_be
-                             : 0);
+    return flow_pair_add(
+        skb,
+        key,
+        &to,
+        &reverse,
+        &back,
+        bpf_ntohs(key->sport_be) >= 1024 || key->protocol == IPPROTO_ICMP ? key->sport_be : 0);
 }
 
 /* A local client to a published port: the container sees its gateway. back_*: where answers go. */
@@ -272,7 +270,8 @@ INLINE int begins_flow(const struct packet* p) {
            (p->key.protocol == IPPROTO_TCP && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN);
 }
 
-NOINLINE int published_begin(struct __sk_buff* skb, struct flow_key* key,
+NOINLINE int published_begin(struct __sk_buff* skb,
+                             struct flow_key* key,
                              struct port_map_value* published) {
     if (!key || !published) {
         return -1;
@@ -290,9 +289,8 @@ NOINLINE int published_begin(struct __sk_buff* skb, struct flow_key* key,
                             .last_ns = now};
     to.src = key->src;
     to.dst = published->addr;
-    struct flow_key reverse = {.sport_be = published->port_be,
-                               .dport_be = key->sport_be,
-                               .protocol = key->protocol};
+    struct flow_key reverse = {
+        .sport_be = published->port_be, .dport_be = key->sport_be, .protocol = key->protocol};
     reverse.src = published->addr;
     reverse.dst = key->src;
     struct flow_value back = {.sport_be = key->dport_be,
@@ -311,6 +309,7 @@ NOINLINE int published_begin(struct __sk_buff* skb, struct flow_key* key,
 
 /* Before: as it arrived on a link of the host. After: into a container, or the stack's. */
 SEC("tc")
+
 int from_uplink(struct __sk_buff* skb) {
     struct packet p = {};
     if (skb->protocol != bpf_htons(ETH_P_IP)) {
@@ -333,8 +332,7 @@ int from_uplink(struct __sk_buff* skb) {
     if (parsed || !begins_flow(&p) || !bpf_map_lookup_elem(&host_addr, &p.key.dst)) {
         return TC_ACT_UNSPEC;
     }
-    struct port_map_value* published =
-        port_find(v4_of(&p.key.dst), p.key.dport_be, p.key.protocol);
+    struct port_map_value* published = port_find(v4_of(&p.key.dst), p.key.dport_be, p.key.protocol);
     if (!published || host_is_connected(skb, &p.key)) {
         return TC_ACT_UNSPEC;
     }
@@ -377,7 +375,9 @@ INLINE int to_container(struct __sk_buff* skb,
     return bpf_redirect_peer(target->ifindex, 0);
 }
 
-INLINE int to_host(struct __sk_buff* skb, struct packet* p, const struct net_value* network,
+INLINE int to_host(struct __sk_buff* skb,
+                   struct packet* p,
+                   const struct net_value* network,
                    int parsed) {
     __be32 dst = v4_of(&p->key.dst);
     if ((network->flags & DAVIT_NET_INTERNAL) && dst != v4_of(&network->gateway4)) {
@@ -405,6 +405,7 @@ INLINE int is_multicast_or_broadcast(__be32 v4) {
 /* Before: as the container sent it, to its gateway's or a neighbour's MAC. After: rewritten and out
  * of an uplink, into another container, or to the bridge as it is. */
 SEC("tc")
+
 int from_container(struct __sk_buff* skb) {
     struct packet p = {};
     if (skb->protocol != bpf_htons(ETH_P_IP)) {
@@ -457,14 +458,14 @@ int from_container(struct __sk_buff* skb) {
 /* Local clients that the socket hooks did not translate: those bound to 127.0.0.1, raw sockets.
  * Before: on lo, from and to addresses of the host's. After: out of a veth, as if forwarded. */
 SEC("tc")
+
 int from_lo(struct __sk_buff* skb) {
     struct packet p = {};
     if (skb->protocol != bpf_htons(ETH_P_IP) || packet_parse(skb, &p) || p.icmp_error ||
         p.key.protocol == IPPROTO_ICMP) {
         return TC_ACT_UNSPEC;
     }
-    struct port_map_value* published =
-        port_find(v4_of(&p.key.dst), p.key.dport_be, p.key.protocol);
+    struct port_map_value* published = port_find(v4_of(&p.key.dst), p.key.dport_be, p.key.protocol);
     if (!published) {
         return TC_ACT_UNSPEC;
     }

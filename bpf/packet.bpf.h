@@ -1,4 +1,5 @@
-/* Reading a packet into a flow key, and rewriting it: addresses, ports, checksums, TTL, ICMP errors. */
+/* Reading a packet into a flow key, and rewriting it: addresses, ports, checksums, TTL, ICMP
+ * errors. */
 #pragma once
 
 /* clang-format off */
@@ -113,8 +114,8 @@ INLINE int ttl_decrement(struct __sk_buff* skb, struct packet* p) {
            bpf_skb_store_bytes(skb, IP_TTL_OFFSET, &ttl, 1, 0);
 }
 
-/* Make a packet what its flow says. Checksums may be partial: the pseudo header's difference and the
- * ports' are told apart. */
+/* Make a packet what its flow says. Checksums may be partial: the pseudo header's difference and
+ * the ports' are told apart. */
 INLINE int packet_rewrite(struct __sk_buff* skb, struct packet* p, const struct flow_value* to) {
     __u32 old[2] = {v4_of(&p->key.src), v4_of(&p->key.dst)};
     __u32 new[2] = {v4_of(&to->src), v4_of(&to->dst)};
@@ -177,8 +178,8 @@ INLINE int deliver(struct __sk_buff* skb, const struct flow_value* to, int by_lo
     return TC_ACT_UNSPEC;
 }
 
-/* An ICMP error that quotes one of our translated packets: the quoted header becomes what its sender
- * had sent, the outer one goes to that sender. */
+/* An ICMP error that quotes one of our translated packets: the quoted header becomes what its
+ * sender had sent, the outer one goes to that sender. */
 NOINLINE int icmp_error_translate(struct __sk_buff* skb, __u32 l4) {
     struct iphdr quoted;
     __be16 ports[2];
@@ -187,8 +188,7 @@ NOINLINE int icmp_error_translate(struct __sk_buff* skb, __u32 l4) {
         return TC_ACT_UNSPEC;
     }
     /* What was quoted went out as src -> dst: its answer would have been dst -> src. */
-    struct flow_key key = {
-        .sport_be = ports[1], .dport_be = ports[0], .protocol = quoted.protocol};
+    struct flow_key key = {.sport_be = ports[1], .dport_be = ports[0], .protocol = quoted.protocol};
     address_v4(&key.src, quoted.daddr);
     address_v4(&key.dst, quoted.saddr);
     if (quoted.protocol == IPPROTO_ICMP) {

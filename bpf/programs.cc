@@ -1,15 +1,16 @@
 #include "bpf/programs.h"
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-
 #include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstring>
 
-#include "davit.skel.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
 #include "reactor/base/fd.h"
+
+#include "davit.skel.h"
 
 namespace davit {
 

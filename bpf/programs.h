@@ -2,8 +2,9 @@
 /// NetworkPrograms: davit's BPF programs and maps, loaded and pinned, as functions of the daemon's.
 ///
 /// Everything is pinned below one folder of a bpffs, so that traffic goes on while no daemon runs
-/// and the next one finds what is published; unmounting that bpffs gives everything up. The packet programs are attached to links by the
-/// bridge driver (netlink); the socket hooks are attached here, to one cgroup, as pinned links.
+/// and the next one finds what is published; unmounting that bpffs gives everything up. The packet
+/// programs are attached to links by the bridge driver (netlink); the socket hooks are attached
+/// here, to one cgroup, as pinned links.
 ///
 /// Follows: bpf(2); libbpf. Types: bpf/shared/types.h.
 #include <array>

@@ -158,46 +158,55 @@ INLINE int reserved(struct bpf_sock* sk, __be32 v4) {
 }
 
 SEC("cgroup/connect4")
+
 int host_connect4(struct bpf_sock_addr* ctx) {
     return forward4(ctx);
 }
 
 SEC("cgroup/connect6")
+
 int host_connect6(struct bpf_sock_addr* ctx) {
     return forward6(ctx);
 }
 
 SEC("cgroup/sendmsg4")
+
 int host_sendmsg4(struct bpf_sock_addr* ctx) {
     return forward4(ctx);
 }
 
 SEC("cgroup/recvmsg4")
+
 int host_recvmsg4(struct bpf_sock_addr* ctx) {
     return reverse4(ctx);
 }
 
 SEC("cgroup/recvmsg6")
+
 int host_recvmsg6(struct bpf_sock_addr* ctx) {
     return reverse6(ctx);
 }
 
 SEC("cgroup/getpeername4")
+
 int host_getpeername4(struct bpf_sock_addr* ctx) {
     return reverse4(ctx);
 }
 
 SEC("cgroup/getpeername6")
+
 int host_getpeername6(struct bpf_sock_addr* ctx) {
     return reverse6(ctx);
 }
 
 SEC("cgroup/post_bind4")
+
 int host_post_bind4(struct bpf_sock* sk) {
     return reserved(sk, sk->src_ip4);
 }
 
 SEC("cgroup/post_bind6")
+
 int host_post_bind6(struct bpf_sock* sk) {
     __u32 high = sk->src_ip6[0] | sk->src_ip6[1] | sk->src_ip6[2];
     /* The wildcard binds IPv4, too. */

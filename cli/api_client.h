@@ -50,6 +50,8 @@ class ApiStream {
     /// The rest. Errors: resource_exhausted beyond the client's bound for JSON.
     Task<std::string> read_all();
 
+    const Headers& headers() const { return response_.head.headers; }
+
   private:
     friend class ApiClient;
 

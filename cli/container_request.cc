@@ -135,31 +135,6 @@ Result<void> config_write(JsonWriter& json,
     return health_write(json, options);
 }
 
-Result<void> restart_write(JsonWriter& json, const CreateOptions& options) {
-    if (options.restart.empty()) {
-        return ok;
-    }
-    std::string_view name = options.restart;
-    std::int64_t retries = 0;
-    if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
-        const Result<std::int64_t> count = integer_parse(name.substr(colon + 1));
-        if (!count || *count < 0) {
-            return invalid("invalid restart policy format: maximum retry count must be an integer");
-        }
-        retries = *count;
-        name = name.substr(0, colon);
-    }
-    if (options.remove && name != "no") {
-        return invalid("conflicting options: cannot specify both --restart and --rm");
-    }
-    json.key("RestartPolicy").begin_object().key("Name").string(name);
-    if (retries != 0) {
-        json.key("MaximumRetryCount").number(retries);
-    }
-    json.end_object();
-    return ok;
-}
-
 /// "seccomp=FILE" names a file of the client's machine: its contents are sent.
 Result<std::string> security_option_make(std::string_view text) {
     const std::size_t place = text.find_first_of("=:");
@@ -231,7 +206,7 @@ Result<void> host_config_write(JsonWriter& json,
         json.key("ConsoleSize").begin_array();
         json.number(window->rows).number(window->columns).end_array();
     }
-    TRY_VOID(restart_write(json, options));
+    TRY_VOID(restart_policy_write(json, options));
     TRY_VOID(resources_write(json, options));
     TRY_VOID(mounts_write(json, options));
     TRY_VOID(security_write(json, options));
@@ -242,6 +217,31 @@ Result<void> host_config_write(JsonWriter& json,
 }
 
 }  // namespace
+
+Result<void> restart_policy_write(JsonWriter& json, const CreateOptions& options) {
+    if (options.restart.empty()) {
+        return ok;
+    }
+    std::string_view name = options.restart;
+    std::int64_t retries = 0;
+    if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
+        const Result<std::int64_t> count = integer_parse(name.substr(colon + 1));
+        if (!count || *count < 0) {
+            return invalid("invalid restart policy format: maximum retry count must be an integer");
+        }
+        retries = *count;
+        name = name.substr(0, colon);
+    }
+    if (options.remove && name != "no") {
+        return invalid("conflicting options: cannot specify both --restart and --rm");
+    }
+    json.key("RestartPolicy").begin_object().key("Name").string(name);
+    if (retries != 0) {
+        json.key("MaximumRetryCount").number(retries);
+    }
+    json.end_object();
+    return ok;
+}
 
 Result<std::vector<std::string>> environment_make(const std::vector<std::string>& files,
                                                   const EnvironmentEntries& entries) {

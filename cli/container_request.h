@@ -39,6 +39,9 @@ std::string host_path(std::string_view path);
 /// Members of HostConfig: Memory, CpuShares, Ulimits, Devices, ...
 Result<void> resources_write(JsonWriter& json, const CreateOptions& options);
 
+/// Member of HostConfig: RestartPolicy.
+Result<void> restart_policy_write(JsonWriter& json, const CreateOptions& options);
+
 /// Member of Config: the volumes without a source ("-v /data").
 void volumes_write(JsonWriter& json, const CreateOptions& options);
 

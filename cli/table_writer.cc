@@ -6,7 +6,6 @@ namespace davit::cli {
 
 namespace {
 
-constexpr std::size_t column_width_min = 10;
 constexpr std::size_t column_gap = 3;
 
 bool is_continuation(char byte) {
@@ -54,7 +53,7 @@ std::string TableWriter::text() const {
     std::vector<std::size_t> widths;
     for (const auto& cells : rows_) {
         for (std::size_t i = 0; i + 1 < cells.size(); ++i) {
-            widths.resize(std::max(widths.size(), i + 1), column_width_min);
+            widths.resize(std::max(widths.size(), i + 1), width_min_);
             widths[i] = std::max(widths[i], text_width(cells[i]) + column_gap);
         }
     }

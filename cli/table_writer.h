@@ -1,6 +1,6 @@
 #pragma once
-/// TableWriter: rows of cells in aligned columns, as docker's tables: columns are at least ten wide
-/// and three apart, and the last one is not padded.
+/// TableWriter: rows of cells in aligned columns, as docker's tables: columns have a least width
+/// and are three apart, and the last one is not padded.
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +9,8 @@ namespace davit::cli {
 
 class TableWriter {
   public:
+    explicit TableWriter(std::size_t column_width_min = 10) : width_min_(column_width_min) {}
+
     void row(std::vector<std::string> cells);
 
     /// A row whose cells are separated by tabs.
@@ -18,6 +20,7 @@ class TableWriter {
     std::string text() const;
 
   private:
+    std::size_t width_min_;
     std::vector<std::vector<std::string>> rows_;
 };
 

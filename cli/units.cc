@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "reactor/base/byte_size.h"
+
 namespace davit::cli {
 
 namespace {
@@ -151,39 +153,7 @@ std::string rfc3339_local(WallTime time, std::string_view fraction) {
 }  // namespace
 
 Result<std::int64_t> size_parse(std::string_view text) {
-    const std::string_view whole = text;
-    const auto failed = [whole] { return invalid(fmt::format("invalid size: '{}'", whole)); };
-    if (text.empty()) {
-        return failed();
-    }
-    const auto number = decimal_take(text);
-    if (!number) {
-        return failed();
-    }
-    take(text, " ");
-    double scale = 1;
-    if (!text.empty()) {
-        constexpr std::string_view prefixes = "bkmgtp";
-        const auto lower = static_cast<char>(text.front() | 0x20);
-        const std::size_t power = prefixes.find(lower);
-        if (power == std::string_view::npos) {
-            return failed();
-        }
-        scale = std::ldexp(1.0, static_cast<int>(10 * power));
-        text.remove_prefix(1);
-        const bool unit_only = power == 0;
-        if (!unit_only && (take(text, "i") || take(text, "I")) && text.empty()) {
-            return failed();
-        }
-        if (!unit_only && !text.empty() && !take(text, "b") && !take(text, "B")) {
-            return failed();
-        }
-    }
-    const double value = *number * scale;
-    if (!text.empty() || value >= 9.2e18) {
-        return failed();
-    }
-    return static_cast<std::int64_t>(value);
+    return byte_size_parse(text);
 }
 
 Result<Nanoseconds> duration_parse(std::string_view text) {
@@ -303,14 +273,30 @@ Result<std::string> timestamp_parse(std::string_view text, WallTime now) {
     return std::string(text);
 }
 
-std::string size_text(double bytes, int digits) {
-    constexpr std::array<std::string_view, 7> units{"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+namespace {
+
+/// As go-units' CustomSize().
+std::string scaled_text(double bytes,
+                        double base,
+                        int digits,
+                        const std::array<std::string_view, 7>& units) {
     std::size_t unit = 0;
-    while (bytes >= 1000.0 && unit + 1 < units.size()) {
-        bytes /= 1000.0;
+    while (bytes >= base && unit + 1 < units.size()) {
+        bytes /= base;
         ++unit;
     }
     return fmt::format("{:.{}g}{}", bytes, digits, units[unit]);
+}
+
+}  // namespace
+
+std::string size_text(double bytes, int digits) {
+    return scaled_text(bytes, 1000.0, digits, {"B", "kB", "MB", "GB", "TB", "PB", "EB"});
+}
+
+std::string binary_size_text(double bytes) {
+    constexpr int digits = 4;
+    return scaled_text(bytes, 1024.0, digits, {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"});
 }
 
 std::string duration_text(Nanoseconds duration) {

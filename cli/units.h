@@ -34,6 +34,9 @@ Result<std::string> timestamp_parse(std::string_view text, WallTime now);
 /// "1.234kB", powers of 1000, so many significant digits.
 std::string size_text(double bytes, int digits);
 
+/// "1.234MiB", powers of 1024, four significant digits.
+std::string binary_size_text(double bytes);
+
 /// "About an hour", "3 days".
 std::string duration_text(Nanoseconds duration);
 

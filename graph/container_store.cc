@@ -10,29 +10,37 @@ namespace davit {
 namespace {
 
 constexpr std::uint8_t container_version = 1;
+/// As above, with the chains of mounted images.
+constexpr std::uint8_t container_version_mounts = 2;
 
 Entity container_entity(const ContainerId& id) {
     return Entity{EntityKind::container, id.str()};
 }
 
 std::string encode(const ContainerEntry& entry) {
-    return RecordWriter(container_version)
-        .text(entry.name)
-        .digest(entry.image)
-        .digest(entry.chain_id)
-        .text(entry.record)
-        .take();
+    const bool mounts = !entry.mounted_chains.empty();
+    RecordWriter writer(mounts ? container_version_mounts : container_version);
+    writer.text(entry.name).digest(entry.image).digest(entry.chain_id).text(entry.record);
+    if (mounts) {
+        writer.digests(entry.mounted_chains);
+    }
+    return writer.take();
 }
 
 Result<ContainerEntry> decode(std::string_view id, std::string_view bytes) {
     const std::string what = "container " + std::string(id);
-    RecordReader reader(bytes, what, container_version);
+    const bool mounts =
+        !bytes.empty() && static_cast<std::uint8_t>(bytes.front()) == container_version_mounts;
+    RecordReader reader(bytes, what, mounts ? container_version_mounts : container_version);
     ContainerEntry entry;
     TRY(entry.id, ContainerId::parse(id));
     entry.name = std::string(reader.text());
     entry.image = reader.digest();
     entry.chain_id = reader.digest();
     entry.record = std::string(reader.text());
+    if (mounts) {
+        entry.mounted_chains = reader.digests();
+    }
     TRY_VOID(reader.finish());
     return entry;
 }
@@ -71,6 +79,10 @@ Result<void> hold_image(WriteTxn& txn, const ContainerEntry& entry) {
     if (!entry.chain_id.empty()) {
         const Entity chain{EntityKind::chain, entry.chain_id.str()};
         TRY_VOID(edge_add(txn, Edge{container, "rootfs", chain}));
+    }
+    for (const Digest& mounted : entry.mounted_chains) {
+        const Entity chain{EntityKind::chain, mounted.str()};
+        TRY_VOID(edge_add(txn, Edge{container, "mount " + mounted.str(), chain}));
     }
     return ok;
 }
@@ -166,8 +178,10 @@ Result<void> container_rename(WriteTxn& txn, const ContainerId& id, const std::s
     return txn.put(Table::containers, id.str(), encode(entry));
 }
 
-Result<Digest> container_erase(WriteTxn& txn, ContainerHome home, const ContainerId& id) {
-    TRY(const ContainerEntry entry, require(txn, id));
+Result<std::vector<Digest>> container_erase(WriteTxn& txn,
+                                            ContainerHome home,
+                                            const ContainerId& id) {
+    TRY(ContainerEntry entry, require(txn, id));
     if (!entry.name.empty()) {
         TRY_VOID(txn.erase(Table::container_names, entry.name));
     }
@@ -175,7 +189,10 @@ Result<Digest> container_erase(WriteTxn& txn, ContainerHome home, const Containe
     if (home == ContainerHome::graph) {
         TRY_VOID(entity_remove(txn, container_entity(id)));
     }
-    return entry.chain_id;
+    if (!entry.chain_id.empty()) {
+        entry.mounted_chains.push_back(entry.chain_id);
+    }
+    return std::move(entry.mounted_chains);
 }
 
 Result<std::vector<ContainerId>> image_users(const ReadTxn& txn, const Digest& image) {
@@ -247,6 +264,7 @@ Result<std::vector<Digest>> ContainerStore::pinned_chains() const {
         if (!entry.chain_id.empty()) {
             chains.push_back(entry.chain_id);
         }
+        chains.insert(chains.end(), entry.mounted_chains.begin(), entry.mounted_chains.end());
     }
     std::ranges::sort(chains);
     chains.erase(std::ranges::unique(chains).begin(), chains.end());

@@ -27,6 +27,8 @@ struct ContainerEntry {
     Digest image;
     /// Empty for an image without layers.
     Digest chain_id;
+    /// Of images among its mounts: held as its own.
+    std::vector<Digest> mounted_chains = {};
     /// The engine's own record.
     std::string record;
 };
@@ -47,9 +49,11 @@ Result<void> container_update(WriteTxn& txn, const ContainerId& id, std::string_
 /// Errors: not_found; conflict (the name is another container's).
 Result<void> container_rename(WriteTxn& txn, const ContainerId& id, const std::string& name);
 
-/// Gives:  the chain it held (empty: none); for chain_collect() in the graph.
+/// Gives:  the chains it held; for chain_collect() in the graph.
 /// Errors: not_found "No such container: ID".
-Result<Digest> container_erase(WriteTxn& txn, ContainerHome home, const ContainerId& id);
+Result<std::vector<Digest>> container_erase(WriteTxn& txn,
+                                            ContainerHome home,
+                                            const ContainerId& id);
 
 /// The containers in this graph that hold the image.
 Result<std::vector<ContainerId>> image_users(const ReadTxn& txn, const Digest& image);

@@ -21,5 +21,6 @@ add_library(davit_graph STATIC
     ${CMAKE_CURRENT_LIST_DIR}/reference.cc
     ${CMAKE_CURRENT_LIST_DIR}/schema.cc
     ${CMAKE_CURRENT_LIST_DIR}/tag_store.cc
-    ${CMAKE_CURRENT_LIST_DIR}/txn.cc)
+    ${CMAKE_CURRENT_LIST_DIR}/txn.cc
+    ${CMAKE_CURRENT_LIST_DIR}/volume_store.cc)
 target_link_libraries(davit_graph PUBLIC davit_reactor davit_json PRIVATE PkgConfig::LMDB)

@@ -1,14 +1,16 @@
 #include "graph/layer_extract.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cerrno>
 #include <optional>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "graph/layer_extract_files.h"
@@ -24,22 +26,6 @@ namespace {
 /// mknod(2) takes 12 bits of major and 20 of minor.
 constexpr std::uint32_t dev_major_max = 0xfff;
 constexpr std::uint32_t dev_minor_max = 0xfffff;
-
-Result<bool> is_empty(int dir) {
-    TRY(Fd fd, Fd::openat(dir, ".", O_RDONLY | O_DIRECTORY));
-    DIR* stream = ::fdopendir(fd.get());
-    if (stream == nullptr) {
-        return Error::from_errno(errno, "fdopendir");
-    }
-    static_cast<void>(fd.release());  // fdopendir took it.
-    std::size_t entries = 0;
-    while (::readdir(stream) != nullptr) {
-        ++entries;
-    }
-    ::closedir(stream);
-    constexpr std::size_t dots = 2;
-    return entries <= dots;
-}
 
 ExtractMeta meta_of(const TarEntry& entry) {
     return {entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs};
@@ -60,24 +46,29 @@ struct Place {
 
 struct LayerExtract::State {
     State(ExtractTree opened, LayerExtractOptions wanted)
-        : options(wanted), reader(wanted.entries_max), tree(std::move(opened)) {}
+        : options(std::move(wanted)),
+          reader(options.entries_max),
+          tree(std::move(opened)),
+          files(tree, options.helpers.value_or(extract_helpers())) {}
 
     LayerExtractOptions options;
     TarReader reader;
     ExtractTree tree;
-    std::unique_ptr<ExtractFiles> files;
-    ExtractBackend backend = ExtractBackend::sync;
+    ExtractFiles files;
     LayerExtractResult result;
     bool file_open = false;  ///< The entry's data goes to a file; else nowhere.
     std::unique_ptr<LayerRecipeWriter> recipe;
     bool file_recorded = false;  ///< The recipe refers to the file for the entry's data.
     std::optional<Error> failed;
 
-    Result<std::size_t> feed(std::span<const std::uint8_t> bytes, bool may_wait);
-    Result<bool> events_apply(std::span<const std::uint8_t>& bytes, bool may_wait);
+    Result<void> feed(std::span<const std::uint8_t> bytes, const std::function<void()>& beside);
+    Result<void> events_apply(std::span<const std::uint8_t> bytes);
     Result<void> event_record(std::span<const std::uint8_t> used, const TarEvent& event);
     Result<void> event_apply(const TarEvent& event);
     Result<void> entry_apply(const TarEntry& entry);
+    Result<std::string> name_clean(const std::string& name) const;
+    Result<void> entry_place(const TarEntry& entry, const std::string& path);
+    Result<void> kind_check(const TarEntry& entry, const Place& place) const;
     Result<bool> whiteout_apply(const std::string& path);
     Result<void> removal_make(const std::string& target);
     Result<Place> place_find(const std::string& path);
@@ -86,34 +77,12 @@ struct LayerExtract::State {
     Result<void> hardlink_make(const TarEntry& entry, const Place& place);
     Result<void> symlink_make(const TarEntry& entry, const Place& place);
     Result<void> node_make(const TarEntry& entry, const Place& place);
-    Result<void> attributes_set(const TarEntry& entry, const Place& place, bool with_mode);
+    Result<void> node_attributes_set(const TarEntry& entry, const Place& place);
     Error fail(Error error);
 
     template <typename Make>
     Result<void> make(const char* what, const Place& place, Make&& call);
 };
-
-namespace {
-
-Result<void> backend_open(ExtractTree& tree,
-                          ExtractBackend wanted,
-                          std::unique_ptr<ExtractFiles>& files,
-                          ExtractBackend& backend) {
-    backend = ExtractBackend::sync;
-    if (wanted == ExtractBackend::uring) {
-        // Files in flight rely on knowing which directories and links there are.
-        TRY(const bool empty, is_empty(tree.root_fd()));
-        if (empty) {
-            backend = ExtractBackend::uring;
-            TRY(files, extract_files_uring(tree));
-            return ok;
-        }
-    }
-    files = extract_files_sync(tree);
-    return ok;
-}
-
-}  // namespace
 
 /// What is made by one call that says EEXIST: whatever stands there has to go.
 template <typename Make>
@@ -139,7 +108,6 @@ Result<Place> LayerExtract::State::place_find(const std::string& path) {
     TRY(place.dir, tree.dir_make(std::string(tar_path_parent(path))));
     place.name = tar_path_name(path);
     place.path = path;
-    TRY_VOID(files->settle(*place.dir, place.name));
     return place;
 }
 
@@ -185,9 +153,17 @@ Result<bool> LayerExtract::State::whiteout_apply(const std::string& path) {
     return true;
 }
 
+Result<std::string> LayerExtract::State::name_clean(const std::string& name) const {
+    if (!options.into || options.into->first_name.empty()) {
+        return tar_path_clean(name);
+    }
+    const std::size_t end = std::min(name.find('/'), name.size());
+    return tar_path_clean(options.into->first_name + name.substr(end));
+}
+
 Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
     file_open = false;
-    TRY(const std::string path, tar_path_clean(entry.path));
+    TRY(const std::string path, name_clean(entry.path));
     TRY(const bool whiteout, whiteout_apply(path));
     ++result.entries;
     if (result.entries + tree.parents_made() > options.entries_max) {
@@ -196,10 +172,44 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
     if (whiteout) {
         return ok;
     }
+    if (options.into && options.into->owner) {
+        TarEntry owned = entry;
+        std::tie(owned.uid, owned.gid) = *options.into->owner;
+        return entry_place(owned, path);
+    }
+    return entry_place(entry, path);
+}
+
+/// Follows: moby pkg/archive Unpack(), in whose words it complains.
+Result<void> LayerExtract::State::kind_check(const TarEntry& entry, const Place& place) const {
+    struct stat info {};
+
+    if (!options.into || !options.into->directories_stay ||
+        ::fstatat(place.dir->fd.get(), place.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        return ok;
+    }
+    const bool is_directory = S_ISDIR(info.st_mode);
+    if (is_directory == (entry.type == TarType::directory)) {
+        return ok;
+    }
+    const std::string& top = options.into->path;
+    const std::string whole = (top == "/" ? "" : top) + "/" + place.path;
+    const std::string_view there = is_directory ? "directory" : "non-directory";
+    const std::string_view comes = is_directory ? "non-directory" : "directory";
+    return Error(ErrorKind::internal,
+                 std::string("cannot overwrite ")
+                     .append(there)
+                     .append(" \"" + whole + "\" with ")
+                     .append(comes)
+                     .append(" \"" + top + "\""));
+}
+
+Result<void> LayerExtract::State::entry_place(const TarEntry& entry, const std::string& path) {
     if (entry.type == TarType::directory) {
         return directory_apply(entry, path);
     }
     TRY(Place place, place_find(path));
+    TRY_VOID(kind_check(entry, place));
     switch (entry.type) {
         case TarType::file:
             return file_begin(entry, std::move(place));
@@ -218,8 +228,12 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
 }
 
 Result<void> LayerExtract::State::directory_apply(const TarEntry& entry, const std::string& path) {
+    if (path.empty() && options.into) {
+        return ok;
+    }
     if (!path.empty()) {
-        TRY_VOID(place_find(path));  // Waits for a file of that name.
+        TRY(const Place place, place_find(path));
+        TRY_VOID(kind_check(entry, place));
     }
     return tree.directory(path, meta_of(entry));
 }
@@ -233,7 +247,7 @@ Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place)
     file.size = entry.size;
     file.sparse = entry.sparse;
     const std::string real = recipe ? extract_path(*file.dir, file.name) : std::string();
-    TRY_VOID(files->begin(std::move(file)));
+    TRY_VOID(files.begin(std::move(file)));
     file_open = true;
     file_recorded = layer_recipe_names(real);
     if (file_recorded) {
@@ -244,7 +258,7 @@ Result<void> LayerExtract::State::file_begin(const TarEntry& entry, Place place)
 
 /// The target is named from the layer's root, whatever directory the link is in.
 Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Place& place) {
-    TRY(const std::string target, tar_path_clean(entry.linkpath));
+    TRY(const std::string target, name_clean(entry.linkpath));
     const std::string name(tar_path_name(target));
     const auto refused = [&](std::string_view why) {
         return Error(ErrorKind::corrupt,
@@ -254,7 +268,6 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     if (!dir || name.empty()) {
         return refused("no such file in this layer");
     }
-    TRY_VOID(files->settle(**dir, name));
     if ((*dir)->inode == place.dir->inode && name == place.name) {
         return refused("it is the link itself");
     }
@@ -271,9 +284,7 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     TRY_VOID(make("link", place, [&] {
         return ::linkat((*dir)->fd.get(), name.c_str(), place.dir->fd.get(), place.name.c_str(), 0);
     }));
-    if (S_ISLNK(info.st_mode)) {
-        tree.made(*place.dir, place.name);
-    } else if (recipe) {
+    if (recipe && !S_ISLNK(info.st_mode)) {
         recipe->link_made(extract_path(*place.dir, place.name));
     }
     return ok;
@@ -286,8 +297,18 @@ Result<void> LayerExtract::State::symlink_make(const TarEntry& entry, const Plac
     TRY_VOID(make("symlink", place, [&] {
         return ::symlinkat(entry.linkpath.c_str(), place.dir->fd.get(), place.name.c_str());
     }));
-    tree.made(*place.dir, place.name);
-    return attributes_set(entry, place, false);
+    const int dir = place.dir->fd.get();
+    const char* name = place.name.c_str();
+    if (tree.chown_needed(*place.dir, entry.uid, entry.gid) &&
+        ::fchownat(dir, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        return Error::from_errno(errno, "fchownat", place.path);
+    }
+    tree.xattrs_dropped_add(entry.xattrs.size());
+    const ExtractTimes times(entry.mtime);
+    if (::utimensat(dir, name, times.values, AT_SYMLINK_NOFOLLOW) != 0) {
+        return Error::from_errno(errno, "utimensat", place.path);
+    }
+    return ok;
 }
 
 Result<void> LayerExtract::State::node_make(const TarEntry& entry, const Place& place) {
@@ -300,28 +321,36 @@ Result<void> LayerExtract::State::node_make(const TarEntry& entry, const Place& 
     TRY_VOID(make("mknod", place, [&] {
         return ::mknodat(place.dir->fd.get(), place.name.c_str(), mode, device);
     }));
-    return attributes_set(entry, place, true);
+    return node_attributes_set(entry, place);
 }
 
-/// For what cannot be opened without side effects. Links have no mode of their own; xattrs on
-/// such files are of no use to an image.
-Result<void> LayerExtract::State::attributes_set(const TarEntry& entry,
-                                                 const Place& place,
-                                                 bool with_mode) {
-    const int dir = place.dir->fd.get();
-    const char* name = place.name.c_str();
+/// By a descriptor that does nothing: opening a node may have effects, and chmod(2) of a name would
+/// follow a link that somebody else in the tree has put in its place. Xattrs on such files are of
+/// no use.
+Result<void> LayerExtract::State::node_attributes_set(const TarEntry& entry, const Place& place) {
+    constexpr int flags = O_PATH | O_NOFOLLOW;
+    TRY(const Fd node, Fd::openat(place.dir->fd.get(), place.name, flags));
+
+    struct stat info {};
+
+    if (::fstat(node.get(), &info) != 0) {
+        return Error::from_errno(errno, "fstat", place.path);
+    }
+    if ((info.st_mode & S_IFMT) != node_type(entry.type)) {
+        return Error::from_errno(ESTALE, "mknod", place.path);
+    }
     const bool chown = tree.chown_needed(*place.dir, entry.uid, entry.gid);
-    if (chown && ::fchownat(dir, name, entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (chown && ::fchownat(node.get(), "", entry.uid, entry.gid, AT_EMPTY_PATH) != 0) {
         return Error::from_errno(errno, "fchownat", place.path);
     }
-    // The node was made by the line above: there is no link to follow.
-    if (with_mode && (chown || tree.chmod_needed(entry.mode) || (entry.mode & ~0777U) != 0) &&
-        ::fchmodat(dir, name, entry.mode, 0) != 0) {
-        return Error::from_errno(errno, "fchmodat", place.path);
+    const std::string link = "/proc/self/fd/" + std::to_string(node.get());
+    if ((chown || tree.chmod_needed(entry.mode) || (entry.mode & ~0777U) != 0) &&
+        ::chmod(link.c_str(), entry.mode) != 0) {
+        return Error::from_errno(errno, "chmod", place.path);
     }
     tree.xattrs_dropped_add(entry.xattrs.size());
     const ExtractTimes times(entry.mtime);
-    if (::utimensat(dir, name, times.values, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (::utimensat(AT_FDCWD, link.c_str(), times.values, 0) != 0) {
         return Error::from_errno(errno, "utimensat", place.path);
     }
     return ok;
@@ -339,9 +368,9 @@ Result<void> LayerExtract::State::event_apply(const TarEvent& event) {
             if (result.bytes > options.bytes_max) {
                 return Error(ErrorKind::resource_exhausted, "the layer is too large");
             }
-            return files->data(event.offset, event.data);
+            return files.data(event.offset, event.data);
         case TarEvent::Kind::entry_end:
-            return std::exchange(file_open, false) ? files->end() : Result<void>(ok);
+            return std::exchange(file_open, false) ? files.end() : Result<void>(ok);
         case TarEvent::Kind::need_input:
         case TarEvent::Kind::archive_end:
             break;
@@ -365,17 +394,15 @@ Error LayerExtract::State::fail(Error error) {
     return error;
 }
 
-/// Apply events while no file has to be waited for. Gives: whether the bytes are used up.
-Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& bytes,
-                                               bool may_wait) {
-    while (may_wait || files->ready()) {
+Result<void> LayerExtract::State::events_apply(std::span<const std::uint8_t> bytes) {
+    for (;;) {
         const auto before = bytes;
         TRY(const TarEvent event, reader.next(bytes));
         if (recipe) {
             TRY_VOID(event_record(before.first(before.size() - bytes.size()), event));
         }
         if (event.kind == TarEvent::Kind::need_input) {
-            return true;
+            return ok;
         }
         if (auto applied = event_apply(event); !applied) {
             constexpr std::size_t shown_bytes_max = 256;
@@ -383,30 +410,19 @@ Result<bool> LayerExtract::State::events_apply(std::span<const std::uint8_t>& by
                 "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max));
         }
     }
-    return false;
 }
 
-Result<std::size_t> LayerExtract::State::feed(std::span<const std::uint8_t> bytes, bool may_wait) {
-    if (failed) {
-        return Error(*failed);
+Result<void> LayerExtract::State::feed(std::span<const std::uint8_t> bytes,
+                                       const std::function<void()>& beside) {
+    if (beside) {
+        files.beside(beside);
     }
-    auto rest = bytes;
-    // pump() before the look at ready(), each time: if it took in all that was in flight, the ring
-    // would never become readable for whoever polls it before calling with the rest.
-    for (bool used_up = false;;) {
-        if (auto pumped = files->pump(); !pumped) {
-            return fail(std::move(pumped).error().context("extract"));
-        }
-        if (used_up || (!may_wait && !files->ready())) {
-            break;
-        }
-        auto applied = events_apply(rest, may_wait);
-        if (!applied) {
-            return fail(std::move(applied).error());
-        }
-        used_up = *applied;
+    auto applied = failed ? Result<void>(Error(*failed)) : events_apply(bytes);
+    // The bytes are the caller's again. A file that failed comes before what failed here.
+    if (auto settled = files.settle(); !settled) {
+        return fail(std::move(settled).error());
     }
-    return bytes.size() - rest.size();
+    return applied ? applied : fail(std::move(applied).error());
 }
 
 LayerExtract::LayerExtract(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -416,30 +432,24 @@ LayerExtract& LayerExtract::operator=(LayerExtract&&) noexcept = default;
 LayerExtract::~LayerExtract() = default;
 
 Result<LayerExtract> LayerExtract::open(Fd root, LayerExtractOptions options) {
-    TRY(ExtractTree tree, ExtractTree::open(std::move(root)));
-    auto state = std::make_unique<State>(std::move(tree), options);
-    TRY_VOID(backend_open(state->tree, options.backend, state->files, state->backend));
-    // The state lives as long as the tree in it.
-    state->tree.drain_with([files = state->files.get()] { return files->drain(); });
-    return LayerExtract(std::move(state));
+    assert(!options.into || options.whiteouts == WhiteoutForm::literal);
+    TRY(ExtractTree tree, ExtractTree::open(std::move(root), options.into.get()));
+    return LayerExtract(std::make_unique<State>(std::move(tree), std::move(options)));
 }
 
 void LayerExtract::record(std::unique_ptr<LayerRecipeWriter> recipe) {
-    assert(state_->backend == ExtractBackend::sync);
     state_->recipe = std::move(recipe);
-    state_->tree.replaced_with(
-        [writer = state_->recipe.get()](int dir, const std::string& name, const std::string& path) {
-            return writer->replaced(dir, name, path);
-        });
+    state_->tree.replaced_with([state = state_.get()](int dir,
+                                                      const std::string& name,
+                                                      const std::string& path) -> Result<void> {
+        TRY_VOID(state->files.settle());  // It reads the file.
+        return state->recipe->replaced(dir, name, path);
+    });
 }
 
-Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes) {
-    TRY([[maybe_unused]] const std::size_t taken, state_->feed(bytes, true));
-    return ok;
-}
-
-Result<std::size_t> LayerExtract::feed_some(std::span<const std::uint8_t> bytes) {
-    return state_->feed(bytes, false);
+Result<void> LayerExtract::feed(std::span<const std::uint8_t> bytes,
+                                const std::function<void()>& beside) {
+    return state_->feed(bytes, beside);
 }
 
 Result<LayerExtractResult> LayerExtract::finish() {
@@ -449,9 +459,6 @@ Result<LayerExtractResult> LayerExtract::finish() {
     }
     if (auto whole = state.reader.finish(); !whole) {
         return state.fail(std::move(whole).error());
-    }
-    if (auto drained = state.files->drain(); !drained) {
-        return state.fail(std::move(drained).error().context("extract"));
     }
     if (auto finished = state.tree.finish(); !finished) {
         return state.fail(std::move(finished).error().context("extract"));
@@ -466,12 +473,8 @@ Result<LayerExtractResult> LayerExtract::finish() {
     return state.result;
 }
 
-ExtractBackend LayerExtract::backend() const {
-    return state_->backend;
-}
-
-int LayerExtract::ring_fd() const {
-    return state_->files->ring_fd();
+unsigned LayerExtract::helpers_started() const {
+    return state_->files.helpers_started();
 }
 
 }  // namespace davit

@@ -11,12 +11,17 @@
 /// nothing more is written; the caller removes the directory. Nothing is synced: the caller calls
 /// syncfs(2) once before it makes the layer visible.
 ///
-/// No object of the engine is touched, so calls may run on a worker thread, one at a time. A loop
-/// may also drive it: feed_some() when ring_fd() is readable.
+/// No object of the engine is touched, so calls may run on a worker thread, one at a time. Threads
+/// of its own help with the files; outside of a call none of them has anything to do.
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
+#include <utility>
 
+#include "graph/layer_extract_tree.h"
 #include "graph/layer_recipe.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/limits.h"
@@ -24,30 +29,33 @@
 
 namespace davit {
 
-/// Who creates the small files, which is nearly all of the work.
-///
-/// Measured with 60,000 files of 0.7 to 14 KB (two cores, ext4 in a loop-mounted file, medians):
-/// sync 1.72 s with 1.74 s of CPU, uring 1.58 s with 2.5 s of CPU, since its workers contend for
-/// the directories' locks; with the cores busy sync is 20 % faster, and in a pull they are busy.
-/// tar -x takes 2.2 to 2.9 s.
-enum class ExtractBackend : std::uint8_t {
-    automatic,  ///< sync.
-    sync,       ///< One system call after the other.
-    uring,      ///< Linked io_uring chains (open, write, close), run by the kernel's workers. Into
-                ///< a root that is not empty the files go as with sync.
-};
-
 /// What becomes of `.wh.` names.
 enum class WhiteoutForm : std::uint8_t {
     overlay,  ///< Character devices 0/0 and trusted.overlay.opaque.
     literal,  ///< Files like any other (docker cp).
 };
 
+/// Into a directory of a tree that lives, instead of a layer's own (docker cp): the names that its
+/// links mean are the tree's, mounts are crossed, and what is mounted is not replaced. Whoever else
+/// is in the tree may change it meanwhile: nothing is ever touched outside of it.
+struct ExtractInto : ExtractSurroundings {
+    /// Refuse to put a file where a directory is, or a directory where something else is.
+    bool directories_stay = false;
+    /// Stands in the place of each name's first component, if set: "b/x" for "a/x", "./x", "/x".
+    std::string first_name;
+    /// Whose everything becomes, whatever the archive says: user and group.
+    std::optional<std::pair<std::uint32_t, std::uint32_t>> owner;
+};
+
 struct LayerExtractOptions {
-    ExtractBackend backend = ExtractBackend::automatic;
     WhiteoutForm whiteouts = WhiteoutForm::overlay;
     std::uint64_t entries_max = limits::layer_entries_max;
     std::uint64_t bytes_max = limits::layer_bytes_max;
+    /// Null: a layer. Else with whiteouts literal; what the archive says of the directory itself is
+    /// left alone.
+    std::shared_ptr<const ExtractInto> into;
+    /// Threads that write files beside the caller's, at most; by the processors if not given.
+    std::optional<unsigned> helpers;
 };
 
 struct LayerExtractResult {
@@ -60,37 +68,32 @@ struct LayerExtractResult {
 class LayerExtract {
   public:
     /// root is the layer's directory, open for reading.
-    /// Errors: unsupported or permission_denied if uring was asked for and cannot be had.
     static Result<LayerExtract> open(Fd root, LayerExtractOptions options = {});
     LayerExtract(LayerExtract&&) noexcept;
     LayerExtract& operator=(LayerExtract&&) noexcept;
 
-    /// Waits for what the kernel still does. Blocks: as long as a few hundred small writes.
+    /// Ends the helpers.
     ~LayerExtract();
 
     /// Have everything kept that it takes to make the archive again, until finish(). Before the
-    /// first bytes, and only with the sync backend: with the other the disk lags behind.
+    /// first bytes.
     void record(std::unique_ptr<LayerRecipeWriter> recipe);
 
     /// Apply the next bytes of the archive.
     /// Errors: corrupt (malformed, climbs out, a hard link without target, a file as a parent);
     ///         resource_exhausted (disk, quota or a limit); whatever the system calls say; each
     ///         names the entry. An error is final.
+    /// Takes:  beside: work that a helper does meanwhile, or who is free first. It has run when
+    ///         the call returns, also with an error.
     /// Blocks: for the disk. Call through offload().
-    Result<void> feed(std::span<const std::uint8_t> bytes);
+    Result<void> feed(std::span<const std::uint8_t> bytes,
+                      const std::function<void()>& beside = {});
 
-    /// As feed(), but returns early rather than wait for a file in flight.
-    /// Gives:  how many bytes were taken; call again with the rest when ring_fd() is readable.
-    Result<std::size_t> feed_some(std::span<const std::uint8_t> bytes);
-
-    /// There are no more bytes: waits for all files and finishes the directories.
+    /// There are no more bytes: finishes the directories.
     Result<LayerExtractResult> finish();
 
-    /// The backend in use: sync or uring.
-    ExtractBackend backend() const;
-
-    /// To be polled for reading; -1 with the sync backend, which never returns early.
-    int ring_fd() const;
+    /// How many helpers have had work so far.
+    unsigned helpers_started() const;
 
   private:
     struct State;

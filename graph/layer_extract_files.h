@@ -1,10 +1,22 @@
 #pragma once
-/// ExtractFiles: regular files of a layer being extracted, one after the other or many at once.
+/// ExtractFiles: the regular files of a layer being extracted, written by several threads.
+///
+/// Every name is made by the caller's thread, in the archive's order, so that whatever depends on
+/// the order (a name that comes twice, a link, a parent that is replaced) is as it would be with
+/// one thread. What comes after goes by the open descriptor and has no order among files: content,
+/// owner, mode, attributes, times, close. Helper threads take their share of that. Nothing is
+/// copied: until settle() returns, the bytes given are still read.
+#include <array>
+#include <condition_variable>
 #include <cstdint>
-#include <memory>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
+#include <thread>
+#include <vector>
 
 #include "graph/layer_extract_tree.h"
 #include "graph/tar_entry.h"
@@ -12,7 +24,7 @@
 
 namespace davit {
 
-/// A regular file to be made, or being made.
+/// A regular file to be made.
 struct ExtractFile {
     ExtractDirRef dir;
     std::string name;
@@ -24,69 +36,95 @@ struct ExtractFile {
 
 class ExtractFiles {
   public:
-    ExtractFiles() = default;
+    /// helpers: threads beside the caller's, at most; each is started when there is work for it.
+    ExtractFiles(ExtractTree& tree, unsigned helpers);
     ExtractFiles(const ExtractFiles&) = delete;
     ExtractFiles& operator=(const ExtractFiles&) = delete;
-    virtual ~ExtractFiles() = default;
+
+    /// Gives up the files that nobody has begun to write. Blocks for those that are being written.
+    ~ExtractFiles();
 
     /// One file: begin, its data in order, end. What stands in its place is replaced.
-    virtual Result<void> begin(ExtractFile file) = 0;
-    virtual Result<void> data(std::uint64_t offset, std::span<const std::uint8_t> bytes) = 0;
-    virtual Result<void> end() = 0;
-
-    /// Wait until no file of that name is in flight.
-    virtual Result<void> settle(const ExtractDir& dir, std::string_view name) = 0;
-
-    /// Wait until no file is in flight.
-    virtual Result<void> drain() = 0;
-
-    /// Hand out what was queued and take in what has finished, without waiting.
-    virtual Result<void> pump() = 0;
-
-    /// Whether begin() would not have to wait.
-    virtual bool ready() = 0;
-
-    /// To be polled for reading; -1 if there is nothing to wait for.
-    virtual int ring_fd() const = 0;
-};
-
-/// A file made by plain system calls. Used by both backends.
-class ExtractPlainFile {
-  public:
-    explicit ExtractPlainFile(ExtractTree& tree) : tree_(tree) {}
-
+    /// Errors: those of this file. One that failed earlier is told by settle() alone.
     Result<void> begin(ExtractFile file);
-    Result<void> write(std::uint64_t offset, std::span<const std::uint8_t> bytes);
-
-    /// Size, owner, mode, attributes, times; then closed.
+    Result<void> data(std::uint64_t offset, std::span<const std::uint8_t> bytes);
     Result<void> end();
 
-    bool is_open() const { return static_cast<bool>(fd_); }
+    /// Work of another kind, to be done before the next settle() returns. Lives until then.
+    void beside(const std::function<void()>& work);
 
-    int fd() const { return fd_.get(); }
+    /// Waits until all bytes given so far are written and all files that have ended are complete.
+    /// Errors: that of the file that failed, the first in the archive's order. It is final.
+    Result<void> settle();
 
-    const ExtractFile& file() const { return file_; }
+    unsigned helpers_started() const { return static_cast<unsigned>(helpers_.size()); }
 
   private:
-    Result<void> create();
+    struct Piece {
+        std::uint64_t offset = 0;
+        std::span<const std::uint8_t> bytes;
+    };
+
+    /// A file that has its name. Of its content the pieces are missing, all else is written.
+    struct Open {
+        ExtractFile file;
+        Fd fd;
+        bool chown = false;
+        bool chmod = false;
+        std::array<Piece, 2> pieces;
+        std::size_t piece_count = 0;
+        std::uint64_t number = 0;  ///< Its place in the archive's order.
+    };
+
+    struct Failure {
+        std::uint64_t number = 0;
+        Error error;
+    };
+
+    using Lock = std::unique_lock<std::mutex>;
+
+    Open& slot_take();
+    Result<void> create(Open& open);
+    static Result<void> pieces_write(Open& open);
+    static Result<void> complete(Open& open, std::uint64_t& xattrs_dropped);
+    void publish();
+    void helper_start();
+
+    bool has_work() const { return beside_ != nullptr || !waiting_.empty(); }
+
+    void work_run(Lock& lock);
+    void failure_keep(const Open& open, Error error);
+    void help();
 
     ExtractTree& tree_;
-    ExtractFile file_;
-    Fd fd_;
-    bool chown_ = false;
-    bool chmod_ = false;
     bool owner_checked_ = false;
+    std::uint64_t number_ = 0;
+    std::vector<Open> slots_;
+    Open* current_ = nullptr;   ///< Between begin() and end().
+    std::vector<Open*> ended_;  ///< Not handed out yet.
+    std::size_t ended_bytes_ = 0;
+    const unsigned helpers_max_;
+    std::vector<std::thread> helpers_;
+
+    std::mutex mutex_;  ///< For all that follows.
+    std::condition_variable work_;
+    std::condition_variable done_;  ///< The caller waits for a file that is being written.
+    std::vector<Open*> free_;
+    std::deque<Open*> waiting_;
+    const std::function<void()>* beside_ = nullptr;
+    std::size_t running_ = 0;
+    std::uint64_t xattrs_dropped_ = 0;
+    std::optional<Failure> failed_;
+    bool stop_ = false;
 };
+
+/// How many threads beside the caller's are of use on this machine.
+unsigned extract_helpers();
 
 /// pwrite(2) of everything.
 Result<void> extract_write_all(int fd,
                                std::uint64_t offset,
                                std::span<const std::uint8_t> bytes,
                                const std::string& path);
-
-std::unique_ptr<ExtractFiles> extract_files_sync(ExtractTree& tree);
-
-/// Errors: those of io_uring_setup(2).
-Result<std::unique_ptr<ExtractFiles>> extract_files_uring(ExtractTree& tree);
 
 }  // namespace davit

@@ -22,7 +22,8 @@ namespace davit {
 
 namespace {
 
-constexpr std::uint64_t resolve_flags = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+constexpr std::uint64_t resolve_around = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+constexpr std::uint64_t resolve_flags = resolve_around | RESOLVE_NO_XDEV;
 constexpr mode_t directory_mode = 0755;
 
 /// What a directory kept until the end costs besides its path: map node and fields.
@@ -80,6 +81,14 @@ Result<std::string> path_below(int root, int dir) {
     return path.substr(above.size() + 1);
 }
 
+/// Something is mounted there. Removing the name would take the mount away from who has it.
+bool is_mount(int dir, const std::string& name) {
+    struct statx info {};
+
+    return ::statx(dir, name.c_str(), AT_SYMLINK_NOFOLLOW, 0, &info) == 0 &&
+           (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 bool is_whiteout(const struct stat& info) {
     return S_ISCHR(info.st_mode) && info.st_rdev == ::makedev(0, 0);
 }
@@ -113,8 +122,9 @@ Result<void> extract_xattrs_set(int fd,
     return ok;
 }
 
-Result<ExtractTree> ExtractTree::open(Fd root) {
+Result<ExtractTree> ExtractTree::open(Fd root, const ExtractSurroundings* around) {
     ExtractTree tree;
+    tree.around_ = around;
     TRY(tree.root_, dir_ref(std::move(root), ""));
     TRY(tree.umask_, umask_read());
     tree.uid_ = ::geteuid();
@@ -152,8 +162,26 @@ void ExtractTree::cache_clear() {
     cache_.clear();
 }
 
+/// With surroundings: below the directory extracted into as long as no link leads elsewhere.
+Result<Fd> ExtractTree::open_below(const std::string& path, int flags) const {
+    const auto how = static_cast<std::uint64_t>(flags);
+    const std::string name = path.empty() ? "." : path;
+    if (around_ == nullptr) {
+        return Fd::openat2(root_fd(), name, how, resolve_flags);
+    }
+    auto direct = Fd::openat2(root_fd(), name, how, resolve_around | RESOLVE_NO_SYMLINKS);
+    if (direct || direct.error().errno_value() != ELOOP) {
+        return direct;
+    }
+    return Fd::openat2(around_->root.get(), around_->path + "/" + name, how, resolve_around);
+}
+
 Result<ExtractDirRef> ExtractTree::dir_open(const std::string& path) const {
     constexpr int flags = O_RDONLY | O_DIRECTORY;
+    if (around_ != nullptr) {
+        TRY(Fd opened, open_below(path, flags));
+        return dir_ref(std::move(opened), path);
+    }
     auto direct = Fd::openat2(root_fd(), path, flags, resolve_flags | RESOLVE_NO_SYMLINKS);
     if (direct) {
         return dir_ref(*std::move(direct), path);
@@ -171,11 +199,6 @@ Result<ExtractDirRef> ExtractTree::dir_find(const std::string& path) {
         return dir;
     }
     auto dir = dir_open(path);
-    if (!dir) {
-        // It may be a file whose creation is still in flight.
-        TRY_VOID(drain_());
-        dir = dir_open(path);
-    }
     if (dir) {
         cache_add(path, *dir);
     }
@@ -257,7 +280,6 @@ Result<bool> ExtractTree::directory_make(const ExtractDir& dir,
                                          const std::string& name,
                                          const std::string& path) {
     if (::mkdirat(dir.fd.get(), name.c_str(), directory_mode) == 0) {
-        made(dir, name);
         return true;
     }
     if (errno != EEXIST) {
@@ -274,7 +296,6 @@ Result<bool> ExtractTree::directory_make(const ExtractDir& dir,
     if (::mkdirat(dir.fd.get(), name.c_str(), directory_mode) != 0) {
         return Error::from_errno(errno, "mkdir", path);
     }
-    made(dir, name);
     if (whiteout) {
         // The layer removes what the layers below have here, and has a directory of its own.
         TRY_VOID(opaque_set(path));
@@ -312,6 +333,9 @@ Result<bool> ExtractTree::make_room(const ExtractDir& dir,
     if (::fstatat(dir.fd.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno == ENOENT ? Result<bool>(false) : Error::from_errno(errno, "fstatat", path);
     }
+    if (!is_lonely() && is_mount(dir.fd.get(), name)) {
+        return Error::from_errno(EBUSY, "unlinkat", path);
+    }
     if (!S_ISDIR(info.st_mode)) {
         if (replaced_ && S_ISREG(info.st_mode)) {
             TRY_VOID(replaced_(dir.fd.get(), name, extract_path(dir, name)));
@@ -324,7 +348,6 @@ Result<bool> ExtractTree::make_room(const ExtractDir& dir,
         }
         return is_whiteout(info);
     }
-    TRY_VOID(drain_());  // Files may be on their way into it.
     cache_clear();
     deferred_forget(path);
     if (replaced_) {
@@ -397,8 +420,7 @@ void ExtractTree::deferred_forget(const std::string& path) {
 }
 
 Result<void> ExtractTree::deferred_apply(const std::string& path, const Deferred& deferred) {
-    auto opened = Fd::openat2(
-        root_fd(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve_flags);
+    auto opened = open_below(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!opened) {
         // Something else took its place later, through another spelling of its name.
         const int reason = opened.error().errno_value();

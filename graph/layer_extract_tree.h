@@ -46,9 +46,17 @@ struct ExtractMeta {
     std::vector<TarXattr> xattrs;
 };
 
+/// A tree that lives, and has processes of its own (docker cp into a container): names that lead
+/// out of the directory extracted into lead elsewhere in the whole tree, across its mounts.
+struct ExtractSurroundings {
+    Fd root;           ///< The whole tree's.
+    std::string path;  ///< From there to the directory extracted into.
+};
+
 class ExtractTree {
   public:
-    static Result<ExtractTree> open(Fd root);
+    /// around: null for a tree that is nobody's yet; else it outlives the tree.
+    static Result<ExtractTree> open(Fd root, const ExtractSurroundings* around = nullptr);
 
     /// The directory of that clean path ("" is the root), made with its parents where missing.
     Result<ExtractDirRef> dir_make(const std::string& path);
@@ -79,22 +87,12 @@ class ExtractTree {
         return (mode & umask_) != 0 || (mode & 06000) != 0;
     }
 
-    /// Called before anything is done that depends on files still in flight.
-    void drain_with(std::function<Result<void>()> drain) { drain_ = std::move(drain); }
-
-    /// Called for each directory and symbolic link made.
-    void made_with(std::function<void(const ExtractDir&, std::string_view)> made) {
-        made_ = std::move(made);
-    }
-
     /// Called for each regular file that is about to be removed, with the directory it is in, its
     /// name there, and its path from the root.
     using Replaced =
         std::function<Result<void>(int dir, const std::string& name, const std::string& path)>;
 
     void replaced_with(Replaced replaced) { replaced_ = std::move(replaced); }
-
-    void made(const ExtractDir& dir, std::string_view name) const { made_(dir, name); }
 
     int root_fd() const { return root_->fd.get(); }
 
@@ -103,6 +101,9 @@ class ExtractTree {
     std::uint64_t xattrs_dropped() const { return xattrs_dropped_; }
 
     void xattrs_dropped_add(std::uint64_t count) { xattrs_dropped_ += count; }
+
+    /// Nobody else is in the tree, so what was made is what a name still means.
+    bool is_lonely() const { return around_ == nullptr; }
 
     /// What newly made files belong to, as seen on the first one.
     void owner_seen(uid_t uid, gid_t gid) {
@@ -124,6 +125,7 @@ class ExtractTree {
 
     ExtractTree() = default;
 
+    Result<Fd> open_below(const std::string& path, int flags) const;
     ExtractDirRef cache_find(const std::string& path);
     void cache_add(const std::string& path, ExtractDirRef dir);
     void cache_clear();
@@ -141,13 +143,11 @@ class ExtractTree {
     void deferred_forget(const std::string& path);
 
     ExtractDirRef root_;
+    const ExtractSurroundings* around_ = nullptr;
     std::unordered_map<std::string, Cached> cache_;
     std::list<const std::string*> cache_order_;  ///< Most recently used first.
     std::map<std::string, Deferred, std::less<>> deferred_;
     std::size_t deferred_bytes_ = 0;
-    std::function<Result<void>()> drain_ = [] { return Result<void>(ok); };
-    std::function<void(const ExtractDir&, std::string_view)> made_ = [](const ExtractDir&,
-                                                                        std::string_view) {};
     Replaced replaced_;
     uid_t uid_ = 0;
     gid_t gid_ = 0;

@@ -3,8 +3,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -27,7 +30,9 @@ namespace davit {
 namespace {
 
 constexpr std::uint64_t resolve_flags =
-    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+
+constexpr unsigned long mqueue_magic = 0x19800202;  // Of ipc/mqueue.c alone.
 
 /// Headers that are gathered before they are handed out.
 constexpr std::size_t headers_bytes = 64 * 1024;
@@ -42,6 +47,7 @@ bool is_elsewhere(const Error& error) {
 /// A directory whose members are being packed.
 struct Level {
     std::string path;  ///< "" is the root.
+    dev_t device = 0;
     std::vector<std::string> names;
     std::size_t next = 0;
 };
@@ -95,30 +101,47 @@ Result<std::vector<TarXattr>> xattrs_read(int fd, const std::string& path) {
     return xattrs;
 }
 
+/// A mount whose files are no storage: procfs, sysfs and the like, or a container's /dev, which is
+/// the one tmpfs that may have devices.
+bool is_of_the_kernel(int fd) {
+    struct statfs info {};
+
+    if (::fstatfs(fd, &info) != 0) {
+        return false;
+    }
+    switch (static_cast<unsigned long>(info.f_type)) {
+        case PROC_SUPER_MAGIC:
+        case SYSFS_MAGIC:
+        case CGROUP_SUPER_MAGIC:
+        case CGROUP2_SUPER_MAGIC:
+        case DEVPTS_SUPER_MAGIC:
+        case mqueue_magic:
+        case DEBUGFS_MAGIC:
+        case TRACEFS_MAGIC:
+        case SECURITYFS_MAGIC:
+        case BPF_FS_MAGIC:
+            return true;
+        case TMPFS_MAGIC:
+            return (static_cast<unsigned long>(info.f_flags) & ST_NODEV) == 0;
+        default:
+            return false;
+    }
+}
+
 bool is_opaque(int fd) {
     std::array<char, 8> value{};
     const ssize_t size = ::fgetxattr(fd, overlay_opaque_xattr, value.data(), value.size());
     return size == 1 && value[0] == 'y';
 }
 
-TarEntry entry_of(const std::string& path, const struct stat& info, TarType type) {
-    TarEntry entry;
-    entry.type = type;
-    entry.path = path;
-    entry.mode = info.st_mode & 07777;
-    entry.uid = info.st_uid;
-    entry.gid = info.st_gid;
-    entry.mtime = {info.st_mtim.tv_sec, static_cast<std::uint32_t>(info.st_mtim.tv_nsec)};
-    return entry;
-}
-
 }  // namespace
 
 struct TreeArchive::State {
-    State(Fd root_in, TreeForm form_in) : root(std::move(root_in)), form(form_in) {}
+    State(Fd root_in, TreeArchiveOptions wanted)
+        : root(std::move(root_in)), options(std::move(wanted)) {}
 
     Fd root;
-    TreeForm form;
+    TreeArchiveOptions options;
     std::string out;  ///< Made and not handed out yet, up to out_at.
     std::size_t out_at = 0;
     TarWriter tar{out};
@@ -132,6 +155,11 @@ struct TreeArchive::State {
     bool ended = false;
     std::optional<Error> failed;
 
+    std::string member_name(const std::string& path) const;
+    TarEntry entry_of(const std::string& path, const struct stat& info, TarType type) const;
+    Result<Fd> open(const std::string& path, int flags) const;
+    Result<Fd> file_open(const std::string& path) const;
+    Result<void> begin();
     Result<void> level_enter(std::string path, Fd opened);
     Result<void> level_leave();
     Result<void> member_next();
@@ -147,9 +175,62 @@ struct TreeArchive::State {
     Result<std::size_t> read(std::span<std::uint8_t> into);
 };
 
+/// What the archive calls that path of the tree.
+std::string TreeArchive::State::member_name(const std::string& path) const {
+    if (!options.top) {
+        return path;
+    }
+    if (!options.only.empty()) {
+        return *options.top;  // There is no other path.
+    }
+    return path.empty() && !options.top->empty() ? *options.top : *options.top + "/" + path;
+}
+
+TarEntry TreeArchive::State::entry_of(const std::string& path,
+                                      const struct stat& info,
+                                      TarType type) const {
+    TarEntry entry;
+    entry.type = type;
+    entry.path = member_name(path);
+    entry.mode = info.st_mode & 07777;
+    entry.uid = info.st_uid;
+    entry.gid = info.st_gid;
+    entry.mtime = {info.st_mtim.tv_sec, static_cast<std::uint32_t>(info.st_mtim.tv_nsec)};
+    return entry;
+}
+
+Result<Fd> TreeArchive::State::open(const std::string& path, int flags) const {
+    const std::uint64_t resolve = options.mounts ? resolve_flags : resolve_flags | RESOLVE_NO_XDEV;
+    return Fd::openat2(
+        root.get(), path.empty() ? "." : path, static_cast<std::uint64_t>(flags), resolve);
+}
+
+/// A regular file for reading, or ENXIO. Opening anything else may have effects (a device's), and
+/// in a tree that lives a name may become anything between two calls: so it is looked at first, by
+/// a descriptor that does nothing, and what was looked at is what is opened.
+Result<Fd> TreeArchive::State::file_open(const std::string& path) const {
+    TRY(const Fd named, open(path, O_PATH | O_NOFOLLOW));
+
+    struct stat info {};
+
+    if (::fstat(named.get(), &info) != 0) {
+        return Error::from_errno(errno, "fstat", path);
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return Error::from_errno(ENXIO, "open", path);
+    }
+    return Fd::open("/proc/self/fd/" + std::to_string(named.get()), O_RDONLY | O_NONBLOCK);
+}
+
 Result<void> TreeArchive::State::level_enter(std::string path, Fd opened) {
+    struct stat info {};
+
+    if (::fstat(opened.get(), &info) != 0) {
+        return Error::from_errno(errno, "fstat", path);
+    }
     Level level;
     level.path = std::move(path);
+    level.device = info.st_dev;
     TRY(level.names, names_read(opened.get(), names_bytes));
     dir = std::move(opened);
     levels.push_back(std::move(level));
@@ -164,9 +245,7 @@ Result<void> TreeArchive::State::level_leave() {
     dir.reset();
     // A level whose directory went meanwhile has no more members.
     while (!levels.empty() && !dir) {
-        const std::string& path = levels.back().path;
-        auto opened = Fd::openat2(
-            root.get(), path.empty() ? "." : path, O_RDONLY | O_DIRECTORY, resolve_flags);
+        auto opened = open(levels.back().path, O_RDONLY | O_DIRECTORY);
         if (opened) {
             dir = *std::move(opened);
         } else if (is_elsewhere(opened.error())) {
@@ -180,14 +259,17 @@ Result<void> TreeArchive::State::level_leave() {
 
 Result<void> TreeArchive::State::directory_add(const std::string& path, const struct stat& info) {
     TarEntry entry = entry_of(path, info, TarType::directory);
-    auto opened = Fd::openat2(root.get(), path, O_RDONLY | O_DIRECTORY, resolve_flags);
+    auto opened = open(path, O_RDONLY | O_DIRECTORY);
     if (!opened) {
         // A mount point, or gone: what it is on disk is known.
         return is_elsewhere(opened.error()) ? tar.add(entry) : std::move(opened).error();
     }
     TRY(entry.xattrs, xattrs_read(opened->get(), path));
     TRY_VOID(tar.add(entry));
-    if (form == TreeForm::layer && is_opaque(opened->get())) {
+    if (info.st_dev != levels.back().device && is_of_the_kernel(opened->get())) {
+        return ok;
+    }
+    if (options.form == TreeForm::layer && is_opaque(opened->get())) {
         TarEntry marker =
             entry_of(path + "/" + std::string(whiteout_opaque_name), info, TarType::file);
         marker.mode = 0;
@@ -199,7 +281,8 @@ Result<void> TreeArchive::State::directory_add(const std::string& path, const st
 
 Result<void> TreeArchive::State::file_add(const std::string& path, const struct stat& info) {
     if (info.st_nlink > 1) {
-        const auto [first, is_new] = linked.emplace(std::pair(info.st_dev, info.st_ino), path);
+        const auto [first, is_new] =
+            linked.emplace(std::pair(info.st_dev, info.st_ino), member_name(path));
         if (!is_new) {
             TarEntry entry = entry_of(path, info, TarType::hardlink);
             entry.linkpath = first->second;
@@ -210,8 +293,7 @@ Result<void> TreeArchive::State::file_add(const std::string& path, const struct 
         }
     }
     TarEntry entry = entry_of(path, info, TarType::file);
-    auto opened =
-        Fd::openat2(root.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, resolve_flags);
+    auto opened = file_open(path);
     if (!opened) {
         // Mounted over, it is an empty file on disk; gone, it need not be there.
         const bool mounted = opened.error().errno_value() == EXDEV;
@@ -225,9 +307,6 @@ Result<void> TreeArchive::State::file_add(const std::string& path, const struct 
 
     if (::fstat(opened->get(), &now) != 0) {
         return Error::from_errno(errno, "fstat", path);
-    }
-    if (!S_ISREG(now.st_mode)) {
-        return ok;
     }
     TRY(entry.xattrs, xattrs_read(opened->get(), path));
     entry.size = static_cast<std::uint64_t>(now.st_size);
@@ -267,7 +346,7 @@ Result<void> TreeArchive::State::whiteout_add(const std::string& path, const str
 
 Result<void> TreeArchive::State::node_add(const std::string& path, const struct stat& info) {
     const bool character = S_ISCHR(info.st_mode);
-    if (form == TreeForm::layer && character && info.st_rdev == ::makedev(0, 0)) {
+    if (options.form == TreeForm::layer && character && info.st_rdev == ::makedev(0, 0)) {
         return whiteout_add(path, info);
     }
     if (!character && !S_ISBLK(info.st_mode) && !S_ISFIFO(info.st_mode)) {
@@ -289,7 +368,7 @@ Result<void> TreeArchive::State::member_add(const std::string& name, const std::
     if (path.size() > limits::tar_path_bytes_max) {
         return Error(ErrorKind::invalid_argument, "path too long for an archive");
     }
-    if (form == TreeForm::layer && name.starts_with(whiteout_prefix)) {
+    if (options.form == TreeForm::layer && name.starts_with(whiteout_prefix)) {
         return Error(ErrorKind::invalid_argument,
                      "a layer cannot hold a file of that name: it would mean a removal");
     }
@@ -308,11 +387,33 @@ Result<void> TreeArchive::State::member_add(const std::string& name, const std::
     return S_ISLNK(info.st_mode) ? symlink_add(name, path, info) : node_add(path, info);
 }
 
+Result<void> TreeArchive::State::begin() {
+    TRY(Fd top, Fd::openat(root.get(), ".", O_RDONLY | O_DIRECTORY));
+    if (!options.only.empty()) {
+        Level level;
+        level.names.push_back(options.only);
+        names_bytes += options.only.size() + sizeof(std::string);
+        dir = std::move(top);
+        levels.push_back(std::move(level));
+        return ok;
+    }
+    if (options.top) {
+        struct stat info {};
+
+        if (::fstat(top.get(), &info) != 0) {
+            return Error::from_errno(errno, "fstat", *options.top);
+        }
+        TarEntry entry = entry_of("", info, TarType::directory);
+        TRY(entry.xattrs, xattrs_read(top.get(), *options.top));
+        TRY_VOID(tar.add(entry));
+    }
+    return level_enter("", std::move(top));
+}
+
 Result<void> TreeArchive::State::member_next() {
     if (!begun) {
         begun = true;
-        TRY(Fd top, Fd::openat(root.get(), ".", O_RDONLY | O_DIRECTORY));
-        return level_enter("", std::move(top));
+        return begin();
     }
     if (levels.empty()) {
         tar.finish();
@@ -377,8 +478,8 @@ Result<std::size_t> TreeArchive::State::read(std::span<std::uint8_t> into) {
     return filled;
 }
 
-TreeArchive::TreeArchive(Fd root, TreeForm form)
-    : state_(std::make_unique<State>(std::move(root), form)) {}
+TreeArchive::TreeArchive(Fd root, TreeArchiveOptions options)
+    : state_(std::make_unique<State>(std::move(root), std::move(options))) {}
 
 TreeArchive::TreeArchive(TreeArchive&&) noexcept = default;
 TreeArchive& TreeArchive::operator=(TreeArchive&&) noexcept = default;

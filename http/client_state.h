@@ -28,7 +28,8 @@ struct ClientConnection::State {
     ClientOptions options;
     InBuffer in;
     MessageParser parser;
-    /// A part of the body inside `in` that was not taken yet.
+    /// A part of the body that was not taken yet: inside `in`, or while read_body() runs inside the
+    /// reader's buffer.
     std::string_view piece;
     bool begun = false;
     /// An exchange or a body failed half-way: the stream's position is unknown.
@@ -39,7 +40,9 @@ struct ClientConnection::State {
     Task<void> write_body(const ClientRequest& request);
     Task<void> write(std::string_view bytes);
     Task<void> read_head();
+    Task<std::size_t> receive(std::span<char> space);
     Task<std::size_t> fill(std::size_t bytes_min);
+    Task<std::size_t> fill_directly(std::span<char> buffer);
     Result<void> advance();
 
     /// The failure, if any, was the request's own: its target's or its producer's.

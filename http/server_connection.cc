@@ -403,7 +403,9 @@ Task<void> ServerConnection::watch_until_gone() {
         CO_CHECK(co_await stream_->hung_up());
         gone_ = true;
     }
-    handler_scope_->cancel();
+    if (handler_scope_ != nullptr) {  // It may have ended in this very turn of the loop.
+        handler_scope_->cancel();
+    }
     co_return ok;
 }
 

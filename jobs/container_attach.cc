@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "drivers/log/log_files.h"
 #include "jobs/container/detach_filter.h"
 #include "jobs/container_streams.h"
 #include "reactor/base/limits.h"
@@ -68,6 +69,9 @@ class Attachment {
         if (request_.logs) {
             CO_CHECK(co_await replay_log());
         }
+        if (reader_) {
+            reader_->log_position_forget();
+        }
         if (request_.stream) {
             TaskGroup group;
             group.spawn(output_then_end(group));
@@ -117,9 +121,9 @@ class Attachment {
         if (!request_.stream) {
             reader_.reset();  // Nobody will take from it: the container must not wait for that.
         }
-        if (auto log = JsonFileReader::open(container_->record.log_path)) {
+        if (auto log = LogFiles::open(container_->record.log_path)) {
             if (end) {
-                log->end_at(end->file_bytes);
+                log->end_at(*end);
             }
             CO_CHECK(co_await replay_records(*log));
         }
@@ -132,7 +136,7 @@ class Attachment {
         co_return ok;
     }
 
-    Task<void> replay_records(JsonFileReader& log) {
+    Task<void> replay_records(LogFiles& log) {
         constexpr std::uint64_t turn_bytes = 64 * 1024;
         std::uint64_t turn_end = turn_bytes;
         for (;;) {

@@ -1,14 +1,11 @@
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "graph/graph_writer.h"
 #include "graph/image_store.h"
 #include "graph/tag_store.h"
 #include "graph/tree_archive.h"
+#include "jobs/container/freezer.h"
 #include "jobs/container_archive.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
@@ -20,10 +17,6 @@
 namespace davit {
 
 namespace {
-
-/// Freezing takes microseconds; a process in an uninterruptible call may take longer.
-constexpr int freeze_rounds_max = 100;
-constexpr int freeze_round_ms = 50;
 
 /// What a container changed, as the bytes of a layer.
 class TreeSource final : public LayerSource {
@@ -40,37 +33,6 @@ class TreeSource final : public LayerSource {
   private:
     TreeArchive tree_;
 };
-
-/// Until the kernel tells of a change in the cgroup (v2), or for one round. poll(2) tells of what
-/// has changed since the file was last read.
-Result<void> freeze_wait(int events) {
-    std::array<char, 256> text{};
-    const ssize_t size = events < 0 ? 0 : ::pread(events, text.data(), text.size(), 0);
-    const std::string_view now(text.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    if (now.find("frozen 1") != std::string_view::npos) {
-        return ok;
-    }
-    pollfd waiting{events, POLLPRI, 0};
-    (void)::poll(&waiting, events >= 0 ? 1 : 0, freeze_round_ms);
-    return ok;
-}
-
-Task<void> freeze(Cgroup& cgroup) {
-    Fd events;
-    if (cgroup.unified_fd() >= 0) {
-        CO_TRY(events, Fd::openat(cgroup.unified_fd(), "cgroup.events", O_RDONLY));
-    }
-    CO_CHECK(cgroup.freeze());
-    for (int round = 0; round < freeze_rounds_max; ++round) {
-        CO_TRY(const bool frozen, cgroup.frozen());
-        if (frozen) {
-            co_return ok;
-        }
-        auto wait = [fd = events.get()] { return freeze_wait(fd); };
-        CO_CHECK(co_await offload(wait));
-    }
-    co_return Error(ErrorKind::timed_out, "the container's processes cannot be frozen");
-}
 
 Task<LayerHandle> layer_of_changes(Daemon& daemon, const Container& container) {
     CO_TRY(RootfsSpec spec, container_rootfs_spec(daemon, container.record));
@@ -89,10 +51,11 @@ Task<LayerHandle> layer_of_changes(Daemon& daemon, const Container& container) {
 /// The layer, unpacked, while nothing runs in the container if that is wanted.
 Task<LayerHandle> layer_make(Daemon& daemon, Container& container, bool pause) {
     const std::shared_ptr<ContainerRun> run = container.run;
-    const std::shared_ptr<Cgroup> cgroup = pause && run != nullptr ? run->cgroup : nullptr;
+    const bool freeze = pause && container.record.state.status == ContainerState::running;
+    const std::shared_ptr<Cgroup> cgroup = freeze && run != nullptr ? run->cgroup : nullptr;
     Result<void> frozen = ok;
     if (cgroup != nullptr) {
-        frozen = co_await freeze(*cgroup);
+        frozen = co_await cgroup_freeze(*cgroup);
     }
     Result<LayerHandle> layer = Error(ErrorKind::internal, "not packed");
     if (frozen) {

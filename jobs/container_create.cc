@@ -6,11 +6,14 @@
 #include "graph/image_config.h"
 #include "graph/image_store.h"
 #include "jobs/container/host_limits.h"
+#include "jobs/container/log_config.h"
 #include "jobs/container/merge.h"
 #include "jobs/container/name_generator.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
+#include "reactor/base/byte_size.h"
 #include "reactor/offload.h"
 #include "reactor/undo.h"
 
@@ -94,7 +97,8 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     record.driver = daemon.graph_driver->name();
     record.config = std::move(request.config);
     record.host_config = std::move(request.host_config);
-    const HostFacts host{daemon.system.host_name, daemon.system.cpu_count};
+    const HostFacts host{
+        daemon.system.host_name, daemon.system.cpu_count, container_mount_lookups(daemon)};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
@@ -105,9 +109,8 @@ Result<ContainerRecord> record_make(Daemon& daemon,
         (parent.empty() ? daemon.config.cgroup_parent : cgroup_parent_clean(parent)) + "/" +
         record.id.str();
     record.files_directory = daemon.files_directory(record.id);
-    if (record.host_config.log_config.type != "none") {
-        record.log_path = daemon.log_directory(record.id) + "/" + record.id.str() + "-json.log";
-    }
+    record.log_path = log_path_of(
+        record.host_config.log_config, daemon.log_directory(record.id), record.id.str());
     return record;
 }
 
@@ -137,6 +140,19 @@ Task<void> bind_sources_check(const ContainerRecord& record) {
     co_return co_await offload(std::move(check));
 }
 
+/// StorageOpt size. A driver of whole trees has nothing to bound before it has made one.
+Task<void> storage_limit(Daemon& daemon, const ContainerRecord& record) {
+    const auto size = record.host_config.storage_opt.find("size");
+    if (size == record.host_config.storage_opt.end()) {
+        co_return ok;
+    }
+    CO_TRY(const std::int64_t bytes, byte_size_parse(size->second));
+    CO_TRY(RootfsSpec spec, container_rootfs_spec(daemon, record));
+    CO_CHECK(co_await daemon.graph_driver->prepare(std::move(spec)));
+    co_return co_await daemon.graph_driver->rw_limit(record.rw_name,
+                                                     static_cast<std::uint64_t>(bytes));
+}
+
 }  // namespace
 
 Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
@@ -162,8 +178,27 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
         undo.add("writable directory", [&daemon, container]() -> Task<void> {
             co_return daemon.graph_driver->rw_remove(container->record.rw_name);
         });
-        job.phases().begin("record");
-        done = co_await daemon.container_insert(*container);
+        done = co_await storage_limit(daemon, container->record);
+    }
+    if (done) {
+        job.phases().begin("volumes");
+        ContainerVolumes volumes(daemon, *container);
+        undo.add("volumes", [&daemon, container]() -> Task<void> {
+            co_return co_await container_volumes_release(daemon, container->record, true);
+        });
+        done = co_await volumes.make();
+        if (done) {
+            job.phases().begin("record");
+            done = co_await daemon.container_insert(*container, volumes.staged());
+        }
+        if (done) {
+            done = co_await volumes.publish();
+            if (!done) {
+                static_cast<void>(co_await daemon.container_erase(*container));
+            }
+        } else {
+            volumes.unstage();
+        }
     }
     if (!done) {
         co_await undo.unwind();

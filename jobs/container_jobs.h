@@ -66,9 +66,41 @@ Task<void> container_kill(Job& job,
                           std::shared_ptr<Container> container,
                           int signal);
 
+/// POST /containers/{id}/rename. Nothing but the name changes: what bears the id stays.
+/// Takes:  wanted: with or without its slash.
+/// Errors: conflict (taken); invalid_argument (no name, or the one it has); not_found (removed).
+Task<void> container_rename(Job& job,
+                            Daemon& daemon,
+                            std::shared_ptr<Container> container,
+                            std::string wanted);
+
+/// POST /containers/{id}/pause: freeze every process. Moves running -> paused.
+/// Errors: conflict (not running, or paused already); timed_out (a process cannot be frozen).
+/// Cancel: honoured until all stand still; it is thawed again then.
+Task<void> container_pause(Job& job, Daemon& daemon, std::shared_ptr<Container> container);
+
+/// POST /containers/{id}/unpause. Moves paused -> running. Errors: conflict (not paused).
+Task<void> container_unpause(Job& job, Daemon& daemon, std::shared_ptr<Container> container);
+
+/// Thaw a paused container, for a signal that was sent to it to be seen; else do nothing. The
+/// caller stores the record.
+void container_wake(Daemon& daemon, Container& container);
+
+/// POST /containers/{id}/update: limits and restart policy, of a running container at once.
+/// Takes:  update: what is not to be changed is as in a HostConfig of nothing.
+/// Gives:  warnings for the client.
+/// Errors: invalid_argument and conflict, in Docker's words; internal (what the kernel refuses;
+///         nothing has changed then); conflict (being removed).
+Task<std::vector<std::string>> container_update(Job& job,
+                                                Daemon& daemon,
+                                                std::shared_ptr<Container> container,
+                                                HostConfig update);
+
 struct ContainerRemoveRequest {
     /// Kill it if it runs.
     bool force = false;
+    /// Its anonymous volumes go, too; with --rm they always do.
+    bool volumes = false;
 };
 
 /// DELETE /containers/{id}. Errors: conflict (running, or being removed already).
@@ -77,8 +109,16 @@ Task<void> container_remove(Job& job,
                             std::shared_ptr<Container> container,
                             ContainerRemoveRequest request);
 
+/// Whenever the removal of a container with --rm has failed, try again: after a second, then at
+/// intervals that double up to a minute, until none is left. Runs until cancelled.
+Task<void> container_removals_retry(Daemon& daemon);
+
 /// What its root file system is made of. Errors: not_found (its layers are gone).
 Result<RootfsSpec> container_rootfs_spec(const Daemon& daemon, const ContainerRecord& record);
+
+/// Make the missing sources of bind mounts given by -v, as Docker does.
+/// Errors: invalid_argument (one given by --mount is missing).
+Result<void> container_bind_sources_make(const ContainerRecord& record);
 
 /// How large a container's file system is: its own layer is walked on the worker pool.
 /// Errors: not_found (removed meanwhile); resource_exhausted; what the disk says.

@@ -1,9 +1,21 @@
+#include "drivers/log/log_files.h"
+#include "http/message.h"
 #include "jobs/container_streams.h"
 #include "reactor/timer.h"
 
 namespace davit {
 
 namespace {
+
+/// "key=value,...", escaped as in a query.
+std::string attributes_text(const LogAttributes& attributes) {
+    std::string text;
+    for (const auto& [key, value] : attributes) {
+        text.append(text.empty() ? "" : ",").append(percent_encode(key));
+        text.append("=").append(percent_encode(value));
+    }
+    return text;
+}
 
 /// One record as the client wants it, appended to out.
 void record_append(std::string& out, const LogRecord& record, const LogsRequest& request) {
@@ -12,7 +24,7 @@ void record_append(std::string& out, const LogRecord& record, const LogsRequest&
         prefix = rfc3339_nano_fixed(record.time) + " ";
     }
     if (request.details) {
-        prefix += ' ';
+        prefix += attributes_text(record.attributes) + ' ';
     }
     if (request.framed) {
         const std::array<char, 8> header =
@@ -30,7 +42,7 @@ bool wanted(const LogRecord& record, const LogsRequest& request) {
 
 /// Write records up to the end of what there is. Gives: true once `until` was passed.
 /// Other work gets its turn after every batch read, however little of it is wanted.
-Task<bool> copy_records(Job& job, JsonFileReader& reader, const LogsRequest& request) {
+Task<bool> copy_records(Job& job, LogFiles& reader, const LogsRequest& request) {
     constexpr std::size_t batch_bytes = 64 * 1024;
     std::string batch;
     std::uint64_t turn_end = reader.bytes_read() + batch_bytes;
@@ -61,7 +73,7 @@ Task<bool> copy_records(Job& job, JsonFileReader& reader, const LogsRequest& req
 }
 
 /// Back through the file a block at a time: it may be long, and its lines, too.
-Task<void> seek_tail(JsonFileReader& reader, std::uint64_t count) {
+Task<void> seek_tail(LogFiles& reader, std::uint64_t count) {
     for (;;) {
         CO_TRY(const bool reached, reader.seek_tail_step(count));
         if (reached) {
@@ -78,7 +90,7 @@ Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRe
         co_return Error(ErrorKind::unsupported,
                         "configured logging driver does not support reading");
     }
-    std::optional<JsonFileReader> reader;
+    std::optional<LogFiles> reader;
     for (bool first = true;; first = false) {
         // Asked before reading: what is written after this look is seen by the next round.
         const bool running = container->run != nullptr;
@@ -89,8 +101,11 @@ Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRe
         }
         if (!reader) {
             // The file is made with the first output; there may be none yet, or ever.
-            if (auto opened = JsonFileReader::open(container->record.log_path)) {
+            if (auto opened = LogFiles::open(container->record.log_path)) {
                 reader.emplace(*std::move(opened));
+                if (request.details) {
+                    reader->attributes_wanted();
+                }
                 // A tail is of what there was when the request came.
                 if (request.tail && first) {
                     CO_CHECK(co_await seek_tail(*reader, *request.tail));

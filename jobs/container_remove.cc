@@ -1,9 +1,12 @@
+#include <algorithm>
 #include <csignal>
 
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
+#include "reactor/timer.h"
 
 namespace davit {
 
@@ -13,6 +16,7 @@ Task<void> end_run(Daemon& daemon, std::shared_ptr<Container> container) {
     const std::shared_ptr<ContainerRun> run = container->run;
     static_cast<void>(run->init.signal(SIGKILL));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
+    container_wake(daemon, *container);
     while (container->run == run) {
         CO_CHECK(co_await container->wait_changed());
     }
@@ -30,15 +34,28 @@ Task<void> remove_steps(Job& job, Daemon& daemon, Container& container) {
     job.phases().begin("files");
     CO_CHECK(remove_tree(AT_FDCWD, daemon.files_directory(container.id())));
     CO_CHECK(remove_tree(AT_FDCWD, daemon.log_directory(container.id())));
+    job.phases().begin("volumes");
+    CO_CHECK(co_await container_volumes_release(
+        daemon, container.record, container.record.removes_volumes));
     job.phases().begin("record");
     co_return co_await daemon.container_erase(container);
 }
 
+std::vector<std::shared_ptr<Container>> owed_removals(const Daemon& daemon) {
+    std::vector<std::shared_ptr<Container>> owed = daemon.containers.list();
+    std::erase_if(owed, [](const std::shared_ptr<Container>& container) {
+        return !container->record.host_config.auto_remove || container->removing ||
+               container->record.state.status != ContainerState::dead;
+    });
+    return owed;
+}
+
 Error still_running(const Container& container) {
+    const bool paused = container.record.state.status == ContainerState::paused;
     return Error(ErrorKind::conflict,
-                 "cannot remove container \"" + container.record.name +
-                     "\": container is running: stop the container before removing or force "
-                     "remove");
+                 "cannot remove container \"" + container.record.name + "\": container is " +
+                     (paused ? "paused and must be unpaused first"
+                             : "running: stop the container before removing or force remove"));
 }
 
 /// The caller has set `removing`, so nothing starts it any more.
@@ -49,6 +66,7 @@ Task<void> remove_carried_through(Job& job,
     if (container->run && request.force) {
         // Before taking the turn: who holds it may be waiting for this very end.
         static_cast<void>(container->run->init.signal(SIGKILL));
+        container_wake(daemon, *container);
     }
     CO_TRY(const auto permit, co_await container->operations.lock());
     if (container->run) {
@@ -59,6 +77,8 @@ Task<void> remove_carried_through(Job& job,
         CO_CHECK(co_await end_run(daemon, container));
     }
     container->record.state.status = ContainerState::removing;
+    container->record.removes_volumes =
+        request.volumes || container->record.host_config.auto_remove;
     if (!container->record.host_config.auto_remove) {
         // The intent: a start of the daemon finishes what is begun.
         CO_CHECK(co_await daemon.container_save(*container));
@@ -67,6 +87,9 @@ Task<void> remove_carried_through(Job& job,
     if (!removed) {
         container->record.state.status = ContainerState::dead;
         container->removal_error = removed.error().message();
+        if (container->record.host_config.auto_remove) {
+            daemon.removal_owed.set();
+        }
         // Whatever the disk says ("busy"): the request was in order.
         co_return std::move(removed).error().with_kind(ErrorKind::internal);
     }
@@ -107,6 +130,34 @@ Task<void> container_remove(Job& job,
     container->changed();
     container->output.run_ended();
     co_return ok;
+}
+
+Task<void> container_removals_retry(Daemon& daemon) {
+    constexpr Nanoseconds delay_first = std::chrono::seconds(1);
+    constexpr Nanoseconds delay_max = std::chrono::minutes(1);
+    for (;;) {
+        CO_CHECK(co_await daemon.removal_owed.wait());
+        daemon.removal_owed.reset();
+        for (Nanoseconds delay = delay_first; !owed_removals(daemon).empty();
+             delay = std::min(delay * 2, delay_max)) {
+            CO_CHECK(co_await sleep_for(delay));
+            for (const auto& container : owed_removals(daemon)) {
+                std::vector<std::string> shown{container->id().short_id()};
+                const ContainerRemoveRequest request;
+                const Result<void> removed = co_await daemon.engine.run("container_remove",
+                                                                        std::move(shown),
+                                                                        container_remove,
+                                                                        daemon,
+                                                                        container,
+                                                                        request);
+                if (!removed) {
+                    LOG_WARN("container={}: remove: {}, trying again",
+                             container->id().short_id(),
+                             removed.error().message());
+                }
+            }
+        }
+    }
 }
 
 }  // namespace davit

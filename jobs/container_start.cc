@@ -1,14 +1,25 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <iterator>
+
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container/log_config.h"
+#include "jobs/container/mount_propagation.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/container/spec_build.h"
 #include "jobs/container/state.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
 #include "libcontainer/user.h"
 #include "reactor/base/log.h"
+#include "reactor/offload.h"
 #include "reactor/undo.h"
 
 namespace davit {
@@ -29,23 +40,6 @@ SandboxFilesRequest sandbox_files_request(const ContainerRecord& record, const S
     request.own_network = sandbox.own;
     request.resolver = sandbox.resolver;
     return request;
-}
-
-/// Missing sources of bind mounts given by -v are made, as Docker does.
-Result<void> bind_sources_make(const ContainerRecord& record) {
-    for (const MountPoint& mount : record.mounts) {
-        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
-            continue;
-        }
-        if (!mount.create_source) {
-            return Error(ErrorKind::invalid_argument,
-                         "invalid mount config for type \"bind\": bind source path does not "
-                         "exist: " +
-                             mount.source);
-        }
-        TRY_VOID(make_directories(mount.source));
-    }
-    return ok;
 }
 
 /// libcontainer tells of the command without an errno; its other steps name their system call.
@@ -73,8 +67,10 @@ class Starter {
         const std::string& files = container_.record.files_directory;
         CO_CHECK(make_directories(files, 0711));
         CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record, sandbox)));
-        CO_CHECK(bind_sources_make(container_.record));
+        CO_CHECK(container_bind_sources_make(container_.record));
+        CO_CHECK(co_await propagation_check(container_.record));
         CO_CHECK(log_open());
+        CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
 
         phases_.begin("rootfs");
         CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
@@ -103,6 +99,7 @@ class Starter {
         if (sandbox.netns) {
             request.registers.push_back(std::move(sandbox.netns));
         }
+        std::ranges::move(mounts, std::back_inserter(request.registers));
         request.cgroup_fd = cgroup_->unified_fd();
         request.open_stdin = container_.record.config.open_stdin;
         request.terminal = container_.record.config.tty;
@@ -124,6 +121,18 @@ class Starter {
     bool command_failed() const { return command_failed_; }
 
   private:
+    /// Gives: the mounts that are passed to the launch.
+    Task<std::vector<Fd>> volumes_mount() {
+        if (!container_has_volumes(container_.record)) {
+            co_return std::vector<Fd>();
+        }
+        phases_.begin("volumes");
+        undo_.add("volumes", [this]() -> Task<void> {
+            return container_volumes_unmount(daemon_, container_.record);
+        });
+        co_return co_await container_volumes_mount(daemon_, container_.record);
+    }
+
     Result<void> cgroup_make() {
         std::vector<std::string> warnings;
         TRY(Cgroup cgroup,
@@ -144,7 +153,17 @@ class Starter {
         if (container_.record.log_path.empty()) {
             return ok;
         }
-        JsonFileWriter log = JsonFileWriter::make(container_.record.log_path);
+        JsonFileWriter log =
+            JsonFileWriter::make(container_.record.log_path,
+                                 log_rotation_of(container_.record.host_config.log_config),
+                                 log_attributes_of(container_.record));
+        if (log_has_service(container_.record.host_config.log_config)) {
+            auto sink = log_service_open(container_.record, daemon_.system.host_name);
+            if (!sink) {
+                return std::move(sink).error().context("failed to initialize logging driver");
+            }
+            log.also_to(*std::move(sink));
+        }
         if (!container_.record.host_config.auto_remove) {
             TRY_VOID(log.create());
         }
@@ -223,6 +242,9 @@ Task<void> announce(Job& job,
     state.status = ContainerState::running;
     state.pid = container->run->init.pid();
     state.started_at = wall_now();
+    if (HealthPlan::make(container->record.config)) {
+        state.health.emplace();
+    }
     container->record.manually_stopped = false;
     phases_keep(container->record, job.phases(), first_phase);
     const Result<void> saved = co_await daemon.container_save(*container);
@@ -286,6 +308,22 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
 }
 
 }  // namespace
+
+Result<void> container_bind_sources_make(const ContainerRecord& record) {
+    for (const MountPoint& mount : record.mounts) {
+        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
+            continue;
+        }
+        if (!mount.create_source) {
+            return Error(ErrorKind::invalid_argument,
+                         "invalid mount config for type \"bind\": bind source path does not "
+                         "exist: " +
+                             mount.source);
+        }
+        TRY_VOID(make_directories(mount.source));
+    }
+    return ok;
+}
 
 Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
     Result<void> started = ok;

@@ -35,6 +35,14 @@ int stop_signal_of(const Container& container) {
     return !name.empty() && parsed ? *parsed : SIGTERM;
 }
 
+/// Whether a signal to a paused container lets it go on: one that is to end it does. Follows: moby
+/// daemon/kill.go, killWithSignal().
+bool wakes(const Container& container, int signal) {
+    const std::string& name = container.record.config.stop_signal;
+    return container.record.state.status == ContainerState::paused &&
+           (name.empty() || signal == SIGKILL || signal == stop_signal_of(container));
+}
+
 /// Stop a running container; the caller holds its operations mutex.
 Task<void> stop_locked(Job& job,
                        Daemon& daemon,
@@ -51,6 +59,7 @@ Task<void> stop_locked(Job& job,
     job.phases().begin("signal");
     CO_CHECK(signal_send(*container, signal));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
+    container_wake(daemon, *container);
     Result<void> ended = ok;
     if (seconds < 0) {
         ended = co_await run_ended(container, run);
@@ -93,6 +102,10 @@ Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> conta
     }
     CO_CHECK(signal_send(*container, signal));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
+    if (wakes(*container, signal)) {
+        container_wake(daemon, *container);
+        CO_CHECK(co_await shielded(daemon.container_save(*container)));
+    }
     if (signal == SIGKILL) {
         // Docker answers once the container is gone; scripts remove it right afterwards.
         co_return co_await run_ended(container, run);

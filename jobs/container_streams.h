@@ -52,8 +52,8 @@ struct LogsRequest {
     bool error = false;
     bool follow = false;
     bool timestamps = false;
-    /// Put the attributes that the log driver keeps (log options labels and env) before each
-    /// record. There are no such options yet, so this is the space that follows them.
+    /// Put the attributes that the log driver keeps (log options labels, env and tag) before each
+    /// record.
     bool details = false;
     bool framed = true;
     std::optional<WallTime> since;

@@ -1,7 +1,9 @@
 #include <csignal>
 
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container_health.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
 #include "reactor/base/limits.h"
@@ -68,7 +70,13 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (run->error) {
         pumps.spawn(pump(*container, *run->error, OutputStream::standard_error));
     }
+    TaskGroup health(GroupPolicy::independent);
+    health.spawn(container_health(daemon, container));
     const Result<ExitStatus> status = co_await child_wait(run->init);
+    health.cancel();
+    if (const Result<void> checked = co_await health.join(); !checked) {
+        LOG_WARN("container={}: health: {}, ignoring", name, checked.error().message());
+    }
     if (!status) {
         LOG_ERROR("container={}: {}", name, status.error().message());
     }
@@ -104,6 +112,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     container_event(daemon, *container, "die", die_attributes(*container));
     container->changed();
+    static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
     // The usual case is free at once; the other one must not hold up who waits for the removal.
     const bool cgroup_left = !run->cgroup->remove();
     if (container->record.host_config.auto_remove && !container->restarting) {

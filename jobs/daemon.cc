@@ -13,6 +13,7 @@
 #include "graph/edges.h"
 #include "graph/image_store.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/image/image_service.h"
 #include "jobs/image/remove.h"
 #include "jobs/image_gc_auto.h"
@@ -38,6 +39,7 @@ ContainerEntry entry_of(const Container& container) {
     entry.name = container.record.name;
     entry.image = container.record.image_id;
     entry.chain_id = container.record.chain_id;
+    entry.mounted_chains = container_mounted_chains(container.record);
     entry.record = container_record_write(container.record);
     return entry;
 }
@@ -78,6 +80,7 @@ RegistryOptions registry_options(const DaemonConfig& config) {
     options.config.insecure_hosts = config.insecure_registries;
     options.config.mirrors = config.registry_mirrors_other;
     options.http.certs_directory = config.certs_dir;
+    options.http.stall_timeout = config.registry_stall_timeout;
     if (!config.registry_mirrors.empty()) {
         options.config.mirrors["docker.io"] = config.registry_mirrors;
     }
@@ -138,7 +141,10 @@ Task<void> Daemon::open_all() {
     for (const std::string* root : roots) {
         CO_CHECK(make_directories(*root + "/containers", 0711));
     }
+    volumes = std::make_unique<VolumeService>(*graph, *graph_writer, *run_db, events);
+    CO_CHECK(co_await volumes->load(state_root + "/volumes"));
     CO_CHECK(co_await containers_recover());
+    CO_CHECK(co_await volumes->settle());
     // What an earlier daemon of this boot had pulled and not written to disk yet.
     images->layers().sync().soon();
     co_return ok;
@@ -170,11 +176,14 @@ Task<void> Daemon::run_background() {
     TaskGroup work;
     work.spawn(network(*this));
     work.spawn(graph_driver->trash().run());
+    work.spawn(volumes->directory().trash().run());
     work.spawn(uses(*this));
     if (config.gc) {
         work.spawn(image_gc_auto(*this, *config.gc));
     }
     work.spawn(execs_expire(*this));
+    work.spawn(stats.run());
+    work.spawn(container_removals_retry(*this));
     co_return co_await work.join();
 }
 
@@ -222,15 +231,27 @@ Task<void> Daemon::shutdown() {
     co_return ok;
 }
 
-Task<void> Daemon::container_insert(const Container& container) {
+Task<void> Daemon::container_insert(const Container& container,
+                                    const std::vector<std::shared_ptr<Volume>>& made) {
     const ContainerHome home = home_of(container);
     const ContainerEntry entry = entry_of(container);
-    auto insert = [&](WriteTxn& txn) { return container_create(txn, home, entry); };
+    auto insert = [&](WriteTxn& txn) -> Result<void> {
+        for (const auto& volume : made) {
+            TRY_VOID(VolumeService::record_insert(txn, *volume));
+        }
+        return container_create(txn, home, entry);
+    };
     if (home == ContainerHome::graph) {
         co_return co_await graph_writer->update(insert);
     }
     CO_CHECK(run_db->update(insert));
     Result<void> held = co_await image_hold_check(*images, entry.image);
+    for (const MountPoint& mount : container.record.mounts) {
+        if (held && mount.type == "image") {
+            CO_TRY(Digest image, Digest::parse(mount.source));
+            held = co_await image_hold_check(*images, std::move(image));
+        }
+    }
     if (!held) {
         static_cast<void>(co_await container_erase(container));
     }
@@ -252,10 +273,24 @@ Task<void> Daemon::container_save(const Container& container, const ContainerSta
     co_return co_await graph_writer->update(save);
 }
 
+Task<void> Daemon::container_rename(const Container& container) {
+    const std::string name = container.record.name;
+    const std::string record = container_record_write(container.record);
+    auto rename = [&](WriteTxn& txn) -> Result<void> {
+        TRY_VOID(davit::container_rename(txn, container.id(), name));
+        return container_update(txn, container.id(), record);
+    };
+    if (home_of(container) == ContainerHome::run) {
+        co_return run_db->update(rename);
+    }
+    co_return co_await graph_writer->update(rename);
+}
+
 Task<void> Daemon::container_erase(const Container& container) {
     const ContainerHome home = home_of(container);
     auto erase = [&](WriteTxn& txn) -> Result<void> {
-        TRY([[maybe_unused]] const Digest chain, davit::container_erase(txn, home, container.id()));
+        TRY([[maybe_unused]] const std::vector<Digest> held,
+            davit::container_erase(txn, home, container.id()));
         return ok;
     };
     Result<void> erased = ok;
@@ -267,12 +302,16 @@ Task<void> Daemon::container_erase(const Container& container) {
     if (!erased && erased.error().kind() != ErrorKind::not_found) {
         co_return erased;
     }
-    const Result<void> released = co_await chain_release(container.record.chain_id);
-    if (!released) {
-        // The next start collects them.
-        LOG_WARN("container={}: its layers: {}, ignoring",
-                 container.id().short_id(),
-                 released.error().message());
+    std::vector<Digest> chains = container_mounted_chains(container.record);
+    chains.push_back(container.record.chain_id);
+    for (Digest& chain : chains) {
+        const Result<void> released = co_await chain_release(std::move(chain));
+        if (!released) {
+            // The next start collects them.
+            LOG_WARN("container={}: its layers: {}, ignoring",
+                     container.id().short_id(),
+                     released.error().message());
+        }
     }
     co_return ok;
 }

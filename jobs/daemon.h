@@ -16,8 +16,11 @@
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
 #include "jobs/exec_table.h"
+#include "jobs/stats_sampler.h"
 #include "jobs/system_info.h"
+#include "jobs/volume/volume_service.h"
 #include "libcontainer/cgroup.h"
+#include "reactor/async_event.h"
 
 namespace davit {
 
@@ -35,22 +38,28 @@ class Daemon {
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Background work: emptying the trash, writing down when images were used, forgetting execs,
-    /// collecting images if the configuration says so. Runs until cancelled.
+    /// Background work: emptying the trash, sampling what containers use, writing down when images
+    /// were used, forgetting execs, removing what should have removed itself, collecting images if
+    /// the configuration says so. Runs until cancelled.
     Task<void> run_background();
 
     /// End every container (stop, then kill) and join what still runs.
     Task<void> shutdown();
 
-    /// Store a new container's record; its image and layers cannot go from then on.
-    /// Errors: conflict (the name); not_found (the image has gone meanwhile).
-    Task<void> container_insert(const Container& container);
+    /// Store a new container's record, and those of the volumes made with it, all or none; its
+    /// images and layers cannot go from then on.
+    /// Errors: conflict (the name); not_found (an image has gone meanwhile).
+    Task<void> container_insert(const Container& container,
+                                const std::vector<std::shared_ptr<Volume>>& made);
 
     /// Store a container's record where it belongs: durably, or with --rm for this boot only.
     Task<void> container_save(const Container& container);
 
     /// Store it as it will be in another state, which nobody may see before it is stored.
     Task<void> container_save(const Container& container, const ContainerStateRecord& state);
+
+    /// Store a container's record under the name that it has now. Errors: conflict (it is taken).
+    Task<void> container_rename(const Container& container);
 
     /// Remove a container's record, and its layers if only it needed them. Missing is fine.
     Task<void> container_erase(const Container& container);
@@ -83,6 +92,7 @@ class Daemon {
     EventBus events;
     ContainerTable containers;
     ExecTable execs;
+    StatsSampler stats;
     CgroupLayout cgroups;
     HostLimits host_limits;
     std::unique_ptr<GraphDb> graph;
@@ -92,6 +102,11 @@ class Daemon {
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
     std::unique_ptr<Networks> networks;
+    /// One prune of containers at a time.
+    bool containers_prune_runs = false;
+    std::unique_ptr<VolumeService> volumes;
+    /// The removal of a container with --rm has failed: it is tried again (container_jobs.h).
+    AsyncEvent removal_owed;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
 

@@ -2,6 +2,7 @@
 /// What `davit daemon` was told on its command line.
 #include <sys/resource.h>
 
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <optional>
@@ -36,6 +37,8 @@ struct DaemonConfig {
     /// Layers at a time, of all pulls and of all pushes; 0 is the default.
     std::size_t downloads_max = 0;
     std::size_t uploads_max = 0;
+    /// A registry that sends nothing for this long has stalled.
+    std::chrono::seconds registry_stall_timeout{60};
     /// Remove images that were not used for longest by itself (jobs/image_gc_auto.h); nothing: only
     /// when asked to.
     std::optional<GcMarks> gc;

@@ -9,6 +9,7 @@
 #include "graph/container_store.h"
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/image/remove.h"
 #include "jobs/network/networks.h"
@@ -56,7 +57,8 @@ Task<void> recover_one(Daemon& daemon, std::shared_ptr<Container> container) {
         container->record.host_config.auto_remove || status == ContainerState::removing;
     if (unwanted) {
         std::vector<std::string> shown{container->id().short_id()};
-        const ContainerRemoveRequest request;
+        ContainerRemoveRequest request;
+        request.volumes = container->record.removes_volumes;
         co_return co_await daemon.engine.run(
             "container_remove", std::move(shown), container_remove, daemon, container, request);
     }
@@ -101,6 +103,7 @@ Task<void> Daemon::containers_recover() {
             }
             auto container = std::make_shared<Container>(*std::move(record));
             CO_CHECK(containers.insert(container));
+            container_volumes_hold(*this, *container);
             found.push_back(std::move(container));
         }
     }

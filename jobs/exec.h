@@ -7,9 +7,11 @@
 /// process. The container's end is its end. Follows: Docker Engine API, operations ContainerExec,
 /// ExecStart, ExecResize, ExecInspect.
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "jobs/container/container.h"
@@ -62,6 +64,8 @@ struct ExecRun {
     bool tty = false;
     /// Null for a detached one.
     std::shared_ptr<ExecClient> client;
+    /// Takes the output of both streams in the daemon itself, if set; it must bound what it keeps.
+    std::function<void(std::string_view)> captured;
     /// Waiting for output; cancelled some time after the process has ended, since others may hold
     /// its pipes open for good.
     CancelScope reads;

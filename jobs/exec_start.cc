@@ -1,5 +1,6 @@
 // From what a client asked for to a running process.
 #include <algorithm>
+#include <cerrno>
 
 #include "jobs/container/merge.h"
 #include "jobs/container/spec_build.h"
@@ -72,19 +73,41 @@ Result<ExecSpec> exec_spec_build(const Daemon& daemon, const Exec& exec) {
     return spec;
 }
 
+Result<ExecRequest> request_make(const Exec& exec,
+                                 const ContainerRun& run,
+                                 const LaunchPlan& plan,
+                                 int cgroup_fd) {
+    ExecRequest request;
+    request.plan = plan;
+    TRY(Fd init, Fd::duplicate(run.init.pidfd()));
+    request.registers.push_back(std::move(init));
+    request.cgroup_fd = cgroup_fd;
+    request.open_stdin = exec.config.attach_stdin;
+    request.terminal = exec.config.tty;
+    return request;
+}
+
+/// The container uses controllers in its own v2 cgroup, which takes no process then: it is started
+/// where the container's init is, as runc and crun do. That one may be on the move.
+constexpr int leaf_tries_max = 3;
+
+bool is_cgroup_busy(const Result<ExecProcess>& process) {
+    return !process && process.error().errno_value() == EBUSY;
+}
+
 Task<ExecProcess> process_start(Job& job, Daemon& daemon, std::shared_ptr<Exec> exec) {
     const std::shared_ptr<ContainerRun> run = exec->container->run;
     job.phases().begin("plan");
     CO_TRY(const ExecSpec spec, exec_spec_build(daemon, *exec));
-    ExecRequest request;
-    CO_TRY(request.plan, exec_plan_compile(spec));
-    CO_TRY(Fd init, Fd::duplicate(run->init.pidfd()));
-    request.registers.push_back(std::move(init));
-    request.cgroup_fd = run->cgroup->unified_fd();
-    request.open_stdin = exec->config.attach_stdin;
-    request.terminal = exec->config.tty;
+    CO_TRY(const LaunchPlan plan, exec_plan_compile(spec));
+    CO_TRY(ExecRequest request, request_make(*exec, *run, plan, run->cgroup->unified_fd()));
     job.phases().begin("exec");
     Result<ExecProcess> process = co_await daemon.exec_driver->start(std::move(request));
+    for (int tries = 0; is_cgroup_busy(process) && tries < leaf_tries_max; ++tries) {
+        CO_TRY(const Fd leaf, run->cgroup->leaf_of(run->init.pid()));
+        CO_TRY(ExecRequest again, request_make(*exec, *run, plan, leaf.get()));
+        process = co_await daemon.exec_driver->start(std::move(again));
+    }
     job.phases().end();
     if (!process && exec->container->run != run) {
         co_return Error(ErrorKind::conflict,

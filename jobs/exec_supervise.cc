@@ -47,6 +47,9 @@ Task<void> pump(std::shared_ptr<ExecRun> run, FdStream& from, OutputStream strea
             co_return ok;
         }
         late_bytes += run->reads.cancelled() ? *got : 0;
+        if (run->captured) {
+            run->captured({buffer.data(), *got});
+        }
         if (wanted && !client->writes.cancelled()) {
             std::string bytes(buffer.data(), *got);
             if (!co_await send(client, stream, std::move(bytes)).under(&client->writes)) {

@@ -185,6 +185,49 @@ Result<void> Cgroup::directories_make(const Resources& resources) {
     return ok;
 }
 
+Result<void> Cgroup::join_needed(const Resources& resources) {
+    for (const CgroupLayout::Hierarchy& hierarchy : hierarchies_) {
+        const bool there = std::ranges::any_of(
+            directories_, [&](const Directory& one) { return one.hierarchy == &hierarchy; });
+        if (there || !needed(hierarchy, resources)) {
+            continue;
+        }
+        TRY_VOID(directory_make(hierarchy, path_, true));
+        TRY(Fd fd, Fd::open(hierarchy.mount_point + path_, O_RDONLY | O_DIRECTORY));
+        directories_.push_back({&hierarchy, std::move(fd)});
+        TRY_VOID(processes_move(directories_.back().fd.get()));
+    }
+    return ok;
+}
+
+/// All processes into a directory of another hierarchy. What they fork on the way is found in the
+/// next round.
+Result<void> Cgroup::processes_move(int directory) const {
+    constexpr int rounds_max = 100;
+    for (int round = 0; round < rounds_max; ++round) {
+        TRY(const std::vector<pid_t> all, pids());
+        std::vector<pid_t> inside;
+        TRY_VOID(pids_append(directory, inside));
+        std::ranges::sort(inside);
+        bool moved = false;
+        for (const pid_t pid : all) {
+            if (std::ranges::binary_search(inside, pid)) {
+                continue;
+            }
+            moved = true;
+            const auto written =
+                file_write_existing(directory, "cgroup.procs", std::to_string(pid));
+            if (!written && written.error().errno_value() != ESRCH) {
+                return written;
+            }
+        }
+        if (!moved) {
+            return ok;
+        }
+    }
+    return Error(ErrorKind::unavailable, "the container makes processes faster than they move");
+}
+
 Result<Cgroup> Cgroup::create(const CgroupLayout& layout,
                               const std::string& path,
                               const Resources& resources,
@@ -226,6 +269,34 @@ int Cgroup::unified_fd() const {
         }
     }
     return -1;
+}
+
+std::string unified_path_parse(std::string_view proc_cgroup) {
+    while (!proc_cgroup.empty()) {
+        const std::string_view line = proc_cgroup.substr(0, proc_cgroup.find('\n'));
+        proc_cgroup.remove_prefix(std::min(line.size() + 1, proc_cgroup.size()));
+        if (line.starts_with("0::/")) {
+            return std::string(line.substr(3));
+        }
+    }
+    return "";
+}
+
+Result<Fd> Cgroup::leaf_of(pid_t pid) const {
+    TRY(const std::string text, file_read("/proc/" + std::to_string(pid) + "/cgroup"));
+    const std::string path = unified_path_parse(text);
+    const int own = unified_fd();
+    if (own < 0 || (path != path_ && !path.starts_with(path_ + "/"))) {
+        return Error(ErrorKind::conflict,
+                     "process " + std::to_string(pid) + " is not in cgroup " + path_);
+    }
+    if (path == path_) {
+        return Fd::openat(own, ".", O_RDONLY | O_DIRECTORY);
+    }
+    return Fd::openat2(own,
+                       path.substr(path_.size() + 1),
+                       O_RDONLY | O_DIRECTORY,
+                       RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
 }
 
 int Cgroup::controller_fd(std::string_view controller) const {

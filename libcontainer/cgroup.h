@@ -49,6 +49,25 @@ struct CgroupLayout {
     const Hierarchy* unified() const;
 };
 
+/// What limits were before they were changed.
+class LimitsBefore {
+  public:
+    /// Write them back, the last one changed first. Errors: the first file's that refuses.
+    /// Blocks: as Cgroup::update().
+    Result<void> restore() const;
+
+  private:
+    friend class Cgroup;
+
+    struct File {
+        Fd directory;
+        std::string name;
+        std::string text;
+    };
+
+    std::vector<File> files_;
+};
+
 class Cgroup {
   public:
     /// Make the directories and write the limits that are set. Existing directories are an error:
@@ -78,6 +97,10 @@ class Cgroup {
     /// Blocks: lowering a memory limit may reclaim; through offload() for a running container.
     Result<void> update(const Resources& resources, std::vector<std::string>& warnings);
 
+    /// As update(), for processes that run: every limit is set, or none. A hierarchy that create()
+    /// left out, since it had nothing to do, gets its directory now, and the processes.
+    Result<LimitsBefore> change(const Resources& resources, std::vector<std::string>& warnings);
+
     /// SIGKILL to every process: cgroup.kill, or freeze, signal and thaw on v1. They still have to
     /// be reaped.
     Result<void> kill();
@@ -86,6 +109,12 @@ class Cgroup {
     Result<void> freeze();
     Result<void> thaw();
     Result<bool> frozen() const;
+
+    /// The v2 directory that a process inside is in, which may be one that the container made.
+    /// Where the container uses controllers in its own directory, only such ones can take a process
+    /// (cgroup-v2.rst "No Internal Process Constraint"): clone3(2) into unified_fd() says EBUSY.
+    /// Errors: not_found (it has ended); conflict (it is not inside).
+    Result<Fd> leaf_of(pid_t pid) const;
 
     /// The pids inside, children included, as this process sees them.
     Result<std::vector<pid_t>> pids() const;
@@ -116,6 +145,9 @@ class Cgroup {
     Result<void> v1_devices(const std::vector<std::string>& rules,
                             std::vector<std::string>& warnings);
 
+    Result<void> join_needed(const Resources& resources);
+    Result<void> processes_move(int directory) const;
+
     /// Write a limit of a controller; a missing controller or file is a warning.
     Result<void> limit_write(std::string_view controller,
                              const char* file,
@@ -129,7 +161,12 @@ class Cgroup {
     CgroupMode mode_;
     std::string path_;
     std::vector<Directory> directories_;
+    /// Where limit_write() notes what it overwrites; null: nowhere.
+    LimitsBefore* before_ = nullptr;
 };
+
+/// The path in the v2 hierarchy, from the text of /proc/PID/cgroup; "" if there is none.
+std::string unified_path_parse(std::string_view proc_cgroup);
 
 /// v1 cpu.shares (2 to 262144) to v2 cpu.weight (1 to 10000), as runc converts.
 std::uint64_t cpu_weight_from_shares(std::uint64_t shares);

@@ -32,6 +32,13 @@ Result<void> Cgroup::limit_write(std::string_view controller,
                                  const std::string& value,
                                  std::vector<std::string>& warnings) {
     const int directory = controller_fd(controller);
+    if (before_ != nullptr && directory >= 0) {
+        if (auto text = file_read(directory, file)) {
+            TRY(Fd copy, Fd::duplicate(directory));
+            text->resize(std::min(text->find('\n'), text->size()));
+            before_->files_.push_back({std::move(copy), file, *std::move(text)});
+        }
+    }
     Result<void> written = directory < 0 ? Result<void>(Error::from_errno(ENOENT, "open", file))
                                          : file_write_existing(directory, file, value);
     if (!written && written.error().errno_value() == ENOENT) {
@@ -169,6 +176,31 @@ Result<void> Cgroup::v2_limits(const Resources& resources, std::vector<std::stri
 Result<void> Cgroup::update(const Resources& resources, std::vector<std::string>& warnings) {
     return mode_ == CgroupMode::v2 ? v2_limits(resources, warnings)
                                    : v1_limits(resources, warnings);
+}
+
+Result<LimitsBefore> Cgroup::change(const Resources& resources,
+                                    std::vector<std::string>& warnings) {
+    TRY_VOID(join_needed(resources));
+    LimitsBefore before;
+    before_ = &before;
+    Result<void> changed = update(resources, warnings);
+    before_ = nullptr;
+    if (!changed) {
+        static_cast<void>(before.restore());  // The first error is the one that matters.
+        return std::move(changed).error();
+    }
+    return before;
+}
+
+Result<void> LimitsBefore::restore() const {
+    Result<void> first = ok;
+    for (auto file = files_.rbegin(); file != files_.rend(); ++file) {
+        Result<void> written = file_write_existing(file->directory.get(), file->name, file->text);
+        if (!written && first) {
+            first = std::move(written);
+        }
+    }
+    return first;
 }
 
 Result<void> Cgroup::v1_devices(const std::vector<std::string>& rules,

@@ -1,6 +1,7 @@
 // The daemon's side of what davit-init says (launch.h).
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -50,6 +51,7 @@ Error exec_error(const plan::Message& message, const std::string& subject) {
         case plan::Detail::unknown_user:
         case plan::Detail::unknown_group:
         case plan::Detail::id_out_of_range:
+        case plan::Detail::inside_proc:
             break;
     }
     return Error(error_kind_from_errno(message.error_number),
@@ -74,6 +76,9 @@ std::optional<Error> request_error(const plan::Message& message, const std::stri
         case plan::Detail::id_out_of_range:
             return Error(ErrorKind::invalid_argument,
                          "uids and gids must be in range 0-2147483647");
+        case plan::Detail::inside_proc:
+            return Error(ErrorKind::invalid_argument,
+                         "\"" + subject + "\" cannot be mounted because it is inside /proc");
         case plan::Detail::none:
         case plan::Detail::not_in_path:
         case plan::Detail::no_such_file:
@@ -112,7 +117,7 @@ std::string warning_text(const plan::Message& message) {
 bool is_sound(const plan::Message& message) {
     return message.magic == plan::magic && message.kind >= plan::MessageKind::ready &&
            message.kind <= plan::MessageKind::process && message.operation <= plan::Kind::last_ &&
-           message.detail <= plan::Detail::id_out_of_range && message.error_number >= 0;
+           message.detail <= plan::Detail::inside_proc && message.error_number >= 0;
 }
 
 }  // namespace
@@ -150,10 +155,44 @@ Result<InitEvent> init_message_decode(std::string_view datagram) {
     return event;
 }
 
-Result<std::optional<InitEvent>> init_channel_receive(int channel) {
+namespace {
+
+struct Datagram {
     char bytes[sizeof(plan::Message) + 1];
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-    iovec vector{.iov_base = bytes, .iov_len = sizeof(bytes)};
+    std::size_t size = 0;  // 0: the channel has ended.
+    pid_t sender = 0;
+    Fd passed;
+};
+
+/// What came with a datagram; further descriptors than the first are closed.
+void control_take(msghdr& header, Datagram& datagram) {
+    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr;
+         item = CMSG_NXTHDR(&header, item)) {
+        if (item->cmsg_level != SOL_SOCKET) {
+            continue;
+        }
+        if (item->cmsg_type == SCM_CREDENTIALS) {
+            ucred credentials{};
+            std::memcpy(&credentials, CMSG_DATA(item), sizeof(credentials));
+            datagram.sender = credentials.pid;
+        } else if (item->cmsg_type == SCM_RIGHTS) {
+            const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (std::size_t i = 0; i < count; ++i) {
+                int fd = -1;
+                std::memcpy(&fd, CMSG_DATA(item) + i * sizeof(fd), sizeof(fd));
+                Fd owned(fd);
+                if (!datagram.passed) {
+                    datagram.passed = std::move(owned);
+                }
+            }
+        }
+    }
+}
+
+/// False: nothing is there yet.
+Result<bool> datagram_receive(int channel, Datagram& datagram) {
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
+    iovec vector{.iov_base = datagram.bytes, .iov_len = sizeof(datagram.bytes)};
     msghdr header{};
     header.msg_iov = &vector;
     header.msg_iovlen = 1;
@@ -164,35 +203,46 @@ Result<std::optional<InitEvent>> init_channel_receive(int channel) {
         got = ::recvmsg(channel, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     } while (got < 0 && errno == EINTR);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-        return std::optional<InitEvent>{};
+        return false;
     }
     // ECONNRESET: it closed with the release byte unread.
     if (got < 0 && errno != ECONNRESET) {
         return Error::from_errno(errno, "recvmsg", "davit-init");
     }
-    if (got <= 0) {
+    if (got > 0) {
+        datagram.size = static_cast<std::size_t>(got);
+        control_take(header, datagram);
+    }
+    return true;
+}
+
+}  // namespace
+
+Result<std::optional<InitEvent>> init_channel_receive(int channel, std::span<const pid_t> senders) {
+    Datagram datagram;
+    TRY(const bool there, datagram_receive(channel, datagram));
+    if (!there) {
+        return std::optional<InitEvent>{};
+    }
+    if (datagram.size == 0) {
         return std::optional<InitEvent>(InitEvent{});
     }
-    Fd passed;
-    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr;
-         item = CMSG_NXTHDR(&header, item)) {
-        if (item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(item), sizeof(fd));
-            passed = Fd(fd);
-        }
+    if (!senders.empty() &&
+        std::find(senders.begin(), senders.end(), datagram.sender) == senders.end()) {
+        return std::optional<InitEvent>{};
     }
-    TRY(InitEvent event, init_message_decode({bytes, static_cast<std::size_t>(got)}));
-    if (event.kind == InitEvent::Kind::console && !passed) {
+    TRY(InitEvent event, init_message_decode({datagram.bytes, datagram.size}));
+    event.sender = datagram.sender;
+    if (event.kind == InitEvent::Kind::console && !datagram.passed) {
         return Error(ErrorKind::corrupt, "davit-init sent no terminal");
     }
     if (event.kind == InitEvent::Kind::process) {
-        if (!passed) {
+        if (!datagram.passed) {
             return Error(ErrorKind::corrupt, "davit-init sent no process");
         }
-        event.process = PidRef(event.process.pid(), std::move(passed));
+        event.process = PidRef(event.process.pid(), std::move(datagram.passed));
     }
-    event.console = std::move(passed);
+    event.console = std::move(datagram.passed);
     return std::optional<InitEvent>(std::move(event));
 }
 

@@ -181,6 +181,10 @@ Result<Launched> launch(const LaunchRequest& request) {
     if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) != 0) {
         return Error::from_errno(errno, "fcntl(F_SETFL)");
     }
+    const int on = 1;  // What comes then says who sent it.
+    if (::setsockopt(ours.get(), SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0) {
+        return Error::from_errno(errno, "setsockopt(SO_PASSCRED)");
+    }
     Fd null;
     std::vector<int> sources;
     sources.reserve(plan::first_register_fd + request.registers.size());

@@ -67,13 +67,19 @@ struct InitEvent {
 
     Kind kind = Kind::closed;
     std::string text = {};
+    pid_t sender = 0;  // Who said it.
     Fd console;
     PidRef process = {};
     std::optional<Error> error = {};
 };
 
-/// The next event, nothing if none is there yet. Errors: corrupt; any of recvmsg(2).
-Result<std::optional<InitEvent>> init_channel_receive(int channel);
+/// The next event, nothing if none is there yet.
+/// Takes:  the only processes that are listened to, by the kernel's word (SCM_CREDENTIALS); empty:
+///         anybody. A container with CAP_SYS_PTRACE may take the channel from a process that is
+///         about to be its own, and speak on it.
+/// Errors: corrupt; any of recvmsg(2).
+Result<std::optional<InitEvent>> init_channel_receive(int channel,
+                                                      std::span<const pid_t> senders = {});
 
 /// Decode one datagram of the channel; pure. Errors: corrupt.
 /// The Error inside a `failed` event uses the words clients look for: `exec: "foo": executable file

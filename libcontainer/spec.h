@@ -53,7 +53,9 @@ struct Mount {
     std::vector<std::pair<std::string, std::string>> options = {};
     std::uint64_t attributes = 0;   // MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC, ...
     std::uint64_t propagation = 0;  // MS_PRIVATE (also 0), MS_SLAVE, MS_SHARED.
-    bool recursive = true;          // bind: with the mounts below it, attributes included.
+    bool recursive = true;          // bind: with the mounts below it.
+    /// bind, recursive: the attributes are for the mounts below, too.
+    bool attributes_recursive = true;
     /// Refuse a target with a symlink in it instead of following it inside the root. For /proc and
     /// /sys, where a mount elsewhere would leave masks and later writes pointing at an image's
     /// files.

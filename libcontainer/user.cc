@@ -121,21 +121,22 @@ bool lists_member(std::string_view members, std::string_view name) {
 }
 
 Result<std::string> read_in_root(int root, const char* path) {
-    auto file =
-        Fd::openat2(root, path, O_RDONLY | O_NONBLOCK, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-    if (!file) {
-        const int error = file.error().errno_value();
+    // Looked at before it is opened: opening a device may have effects.
+    auto named = Fd::openat2(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+    if (!named) {
+        const int error = named.error().errno_value();
         if (error == ENOENT || error == ENOTDIR) {
             return std::string{};
         }
-        return std::move(file).error();
+        return std::move(named).error();
     }
 
     struct stat info {};
 
-    if (::fstat(file->get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+    if (::fstat(named->get(), &info) != 0 || !S_ISREG(info.st_mode)) {
         return Error(ErrorKind::invalid_argument, std::string(path) + " is not a regular file");
     }
+    TRY(const Fd file, Fd::open("/proc/self/fd/" + std::to_string(named->get()), O_RDONLY));
     const auto size = static_cast<std::size_t>(info.st_size);
     if (size > file_bytes_max) {
         return Error(ErrorKind::resource_exhausted, std::string(path) + " is too large");
@@ -144,7 +145,7 @@ Result<std::string> read_in_root(int root, const char* path) {
     std::size_t used = 0;
     while (used < size) {
         const ssize_t got =
-            ::pread(file->get(), text.data() + used, size - used, static_cast<off_t>(used));
+            ::pread(file.get(), text.data() + used, size - used, static_cast<off_t>(used));
         if (got < 0) {
             return Error::from_errno(errno, "read", path);
         }
@@ -203,6 +204,10 @@ Result<ResolvedUser> user_resolve(std::string_view spec,
     auto& gids = resolved.additional_gids;
     std::sort(gids.begin(), gids.end());
     gids.erase(std::unique(gids.begin(), gids.end()), gids.end());
+    // Its own, too: a program that changes its group must not leave one that denies
+    // (CVE-2022-36109).
+    std::erase(gids, resolved.gid);
+    gids.insert(gids.begin(), resolved.gid);
     return resolved;
 }
 

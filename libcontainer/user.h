@@ -16,7 +16,8 @@ namespace davit {
 struct ResolvedUser {
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::vector<std::uint32_t> additional_gids = {};  // Sorted, without duplicates.
+    /// gid first, then sorted, without duplicates.
+    std::vector<std::uint32_t> additional_gids = {};
     std::string home = "/";
 };
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "bench/support/bundle.h"
+#include "bench/support/podman.h"
 
 namespace davit::bench {
 namespace {
@@ -184,24 +185,11 @@ void Field::add_runtime(const std::string& program, const std::string& bundle) {
 
 void Field::add_podman(const std::string& runtime, const std::string& tar_path) {
     const std::string name = "podman + " + runtime;
-    // Short: podman takes a run root of at most 50 characters.
     const std::string base = fmt::format("{}/{}", workspace_.path(), runtime);
     const std::string log = base + ".log";
     // podman with runc accepts a hybrid hierarchy, but both get the same surroundings.
     const int mounts = plain_cgroups_.get();
-    const std::vector<std::string> global = {"podman",
-                                             "--root",
-                                             base + "/root",
-                                             "--runroot",
-                                             base + "/run",
-                                             "--tmpdir",
-                                             base + "/tmp",
-                                             "--storage-driver",
-                                             "overlay",
-                                             "--cgroup-manager",
-                                             "cgroupfs",
-                                             "--runtime",
-                                             runtime};
+    const std::vector<std::string> global = podman_argv(base, runtime);
     std::vector<std::string> import = global;
     import.insert(import.end(), {"import", "--quiet", tar_path, image});
     if (Result<void> imported = process_run({import, {}, log, mounts}); !imported) {

@@ -128,12 +128,41 @@ Engine::~Engine() {
     }
 }
 
+std::vector<pid_t> Engine::processes() const {
+    std::vector<pid_t> all = process_children(process_.pid());
+    all.push_back(process_.pid());
+    return all;
+}
+
 long Engine::rss_kib() const {
-    long total = process_rss_kib(process_.pid());
-    for (const pid_t child : process_children(process_.pid())) {
-        total += process_rss_kib(child);
+    long total = 0;
+    for (const pid_t process : processes()) {
+        total += process_memory_kib(process, "VmRSS:");
     }
     return total;
+}
+
+Result<void> Engine::peak_reset() const {
+    for (const pid_t process : processes()) {
+        TRY_VOID(process_peak_reset(process));
+    }
+    return ok;
+}
+
+long Engine::peak_kib() const {
+    long total = 0;
+    for (const pid_t process : processes()) {
+        total += process_memory_kib(process, "VmHWM:");
+    }
+    return total;
+}
+
+Result<std::string> Engine::image_call(std::string_view step, const HttpRequest& request) const {
+    TRY(std::string progress, http_call(socket_, request));
+    if (const std::size_t at = progress.find("\"error\""); at != std::string::npos) {
+        return Error(ErrorKind::unavailable, fmt::format("{}: {}", step, progress.substr(at)));
+    }
+    return progress;
 }
 
 Result<void> Engine::import_image(std::string_view tar, const std::string& reference) const {
@@ -141,22 +170,40 @@ Result<void> Engine::import_image(std::string_view tar, const std::string& refer
     const std::string target = fmt::format("/v1.41/images/create?fromSrc=-&repo={}&tag={}",
                                            reference.substr(0, colon),
                                            reference.substr(colon + 1));
-    TRY(std::string progress, http_call(socket_, {"POST", target, "application/x-tar", tar}));
-    if (progress.find("\"error\"") != std::string::npos) {
-        return Error(ErrorKind::unavailable, "import: " + progress);
-    }
+    TRY_VOID(image_call("import", {"POST", target, "application/x-tar", tar}));
     return ok;
 }
 
 Result<void> Engine::pull_image(const std::string& repository, const std::string& tag) const {
     const std::string target =
         fmt::format("/v1.41/images/create?fromImage={}&tag={}", repository, tag);
-    TRY(std::string progress, http_call(socket_, {"POST", target, "", ""}));
-    if (progress.find("\"error\"") != std::string::npos) {
-        return Error(ErrorKind::unavailable,
-                     "pull: " + progress.substr(progress.find("\"error\"")));
+    TRY_VOID(image_call("pull", {"POST", target, "", ""}));
+    return ok;
+}
+
+Result<void> Engine::load_image(std::string_view archive) const {
+    const char* target = "/v1.41/images/load?quiet=1";
+    TRY_VOID(image_call("load", {"POST", target, "application/x-tar", archive}));
+    return ok;
+}
+
+Result<void> Engine::save_image(const std::string& name) const {
+    TRY(HttpUnix connection, HttpUnix::connect(socket_));
+    TRY(const int status,
+        connection.begin({"GET", fmt::format("/v1.41/images/{}/get", name), "", ""}));
+    std::size_t bytes = 0;
+    TRY_VOID(connection.finish([&bytes](std::string_view piece) { bytes += piece.size(); }));
+    if (status != 200 || bytes < 1024) {
+        return Error(ErrorKind::unavailable, fmt::format("save: {}, {} bytes", status, bytes));
     }
     return ok;
+}
+
+Result<double> Engine::image_bytes(const std::string& name) const {
+    const std::string target = fmt::format("/v1.41/images/{}/json", name);
+    TRY(const std::string json, http_call(socket_, {"GET", target, "", ""}));
+    TRY(const double bytes, json_number_find(json, "Size"));
+    return bytes;
 }
 
 Result<void> Engine::remove_image(const std::string& name) const {

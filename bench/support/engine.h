@@ -1,6 +1,7 @@
 #pragma once
 /// Engines under test: daemons that the harness starts in private directories, and stops.
 #include <string>
+#include <vector>
 
 #include "bench/bench.h"
 #include "bench/support/http_unix.h"
@@ -35,11 +36,25 @@ class Engine {
     /// Resident memory of the daemon and the helpers it started (containerd, the keeper's daemon).
     long rss_kib() const;
 
+    /// The most that was resident since peak_reset(), of each of them at its own time. Errors: as
+    /// proc_pid_clear_refs(5).
+    Result<void> peak_reset() const;
+    long peak_kib() const;
+
     /// POST /images/create?fromSrc=-: a tar becomes an image.
     Result<void> import_image(std::string_view tar, const std::string& reference) const;
 
     /// POST /images/create?fromImage=: fails on an error in the progress stream.
     Result<void> pull_image(const std::string& repository, const std::string& tag) const;
+
+    /// POST /images/load: the archive of docker save, or an OCI layout in a tar.
+    Result<void> load_image(std::string_view archive) const;
+
+    /// GET /images/NAME/get, read to its end and thrown away.
+    Result<void> save_image(const std::string& name) const;
+
+    /// The Size that GET /images/NAME/json has, in bytes.
+    Result<double> image_bytes(const std::string& name) const;
 
     /// DELETE /images/NAME?force=1; a missing image is fine.
     Result<void> remove_image(const std::string& name) const;
@@ -49,6 +64,11 @@ class Engine {
         : process_(std::move(process)), socket_(std::move(socket)) {}
 
     static Result<Engine> start(std::vector<std::string> argv, const EngineConfig& config);
+
+    std::vector<pid_t> processes() const;
+
+    /// A request whose answer is a progress stream; an error in the stream is an error.
+    Result<std::string> image_call(std::string_view step, const HttpRequest& request) const;
 
     PidRef process_;
     std::string socket_;

@@ -155,10 +155,15 @@ Result<void> process_stop(const PidRef& child, std::chrono::seconds grace) {
     return ok;
 }
 
-long process_rss_kib(pid_t pid) {
+long process_memory_kib(pid_t pid, const std::string& line) {
     Result<std::string> status = file_read(fmt::format("/proc/{}/status", pid));
-    const std::size_t at = status ? status->find("VmRSS:") : std::string::npos;
-    return at == std::string::npos ? 0 : std::atol(status->c_str() + at + 6);
+    const std::size_t at = status ? status->find(line) : std::string::npos;
+    return at == std::string::npos ? 0 : std::atol(status->c_str() + at + line.size());
+}
+
+Result<void> process_peak_reset(pid_t pid) {
+    TRY(const Fd file, Fd::open(fmt::format("/proc/{}/clear_refs", pid), O_WRONLY));
+    return write_all(file.get(), "5");
 }
 
 std::vector<pid_t> process_children(pid_t pid) {

@@ -33,8 +33,11 @@ std::string log_tail(const std::string& path);
 /// The path of a program, looked for in PATH and the sbin directories; "" if there is none.
 std::string program_find(const std::string& name);
 
-/// VmRSS of a process in KiB; 0 if it has ended.
-long process_rss_kib(pid_t pid);
+/// A line of /proc/PID/status ("VmRSS:", "VmHWM:") in KiB; 0 if the process has ended.
+long process_memory_kib(pid_t pid, const std::string& line);
+
+/// VmHWM counts from now on. Follows: proc_pid_clear_refs(5), 5.
+Result<void> process_peak_reset(pid_t pid);
 
 /// The direct children of a process (needs CONFIG_PROC_CHILDREN).
 std::vector<pid_t> process_children(pid_t pid);

@@ -30,6 +30,7 @@ struct port_map_key {
     __u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP. */
     __u8 pad;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct port_map_key) == 20);
 
 struct port_map_value {
@@ -37,6 +38,7 @@ struct port_map_value {
     __be16 port_be;
     __u16 pad;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct port_map_value) == 20);
 
 /* Key of endpoint: struct davit_address. */
@@ -48,6 +50,7 @@ struct endpoint_value {
     __u8 mac[6];         /* The container's end. */
     __u8 gateway_mac[6]; /* The bridge. */
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct endpoint_value) == 28);
 
 enum { DAVIT_NET_INTERNAL = 1, DAVIT_NET_NO_ICC = 2, DAVIT_NET_MASQUERADE = 4 };
@@ -57,6 +60,7 @@ struct net_value {
     __u32 flags;
     __u32 bridge_ifindex;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct net_value) == 24);
 
 /* Key of host_addr: struct davit_address. */
@@ -69,6 +73,7 @@ struct uplink_value {
     struct davit_address addr;
     __u32 mtu;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct uplink_value) == 20);
 
 /* Key of flow: a packet as it comes in. */
@@ -80,12 +85,13 @@ struct flow_key {
     __u8 protocol;
     __u8 pad[3];
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct flow_key) == 40);
 
 enum {
-    DAVIT_TO_PEER = 1,     /* Into the container behind a veth. */
-    DAVIT_TO_NEIGHBOUR,    /* Out of an uplink. */
-    DAVIT_TO_LOOPBACK,     /* Back to a local socket. */
+    DAVIT_TO_PEER = 1,  /* Into the container behind a veth. */
+    DAVIT_TO_NEIGHBOUR, /* Out of an uplink. */
+    DAVIT_TO_LOOPBACK,  /* Back to a local socket. */
 };
 
 /* What becomes of it: the whole rewritten tuple, and where it goes. */
@@ -101,6 +107,7 @@ struct flow_value {
     __u8 pad[2];
     __u64 last_ns; /* CLOCK_MONOTONIC, to half a second. */
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct flow_value) == 56);
 
 /* Key of sock_rev: what a socket was connected to in place of what it asked for. */
@@ -110,6 +117,7 @@ struct sock_rev_key {
     __be16 port_be;
     __u8 pad[6];
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct sock_rev_key) == 32);
 
 struct sock_rev_value {
@@ -117,6 +125,7 @@ struct sock_rev_value {
     __be16 port_be;
     __u16 pad;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct sock_rev_value) == 20);
 
 struct fragment_key {
@@ -126,6 +135,7 @@ struct fragment_key {
     __u8 protocol;
     __u8 pad[3];
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct fragment_key) == 40);
 
 struct fragment_value {
@@ -140,6 +150,7 @@ struct netns_value {
     __u16 pad;
     __u32 net;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct netns_value) == 24);
 
 struct config_value {
@@ -148,6 +159,7 @@ struct config_value {
     __u16 snat_port_first; /* Host order. */
     __u16 snat_port_last;
 };
+
 DAVIT_STATIC_ASSERT(sizeof(struct config_value) == 16);
 
 /* Why a packet took the way it took; the index into stats. */

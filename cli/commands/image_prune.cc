@@ -1,11 +1,7 @@
 // davit image prune
-#include <algorithm>
-
-#include <fmt/format.h>
-
 #include "cli/commands/commands.h"
-#include "cli/confirm.h"
 #include "cli/list_printer.h"
+#include "cli/prune_prompt.h"
 #include "cli/units.h"
 #include "http/json_reader.h"
 
@@ -56,11 +52,11 @@ Task<int> prune(Context& context, PruneOptions options, Arguments /*arguments*/)
     }
     CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
-        const std::string warning =
-            std::string("This will remove all ") +
-            (options.all ? "images without at least one container associated to them."
-                         : "dangling images.");
-        CO_TRY(const bool yes, co_await confirmed(context, warning));
+        CO_TRY(const bool yes,
+               co_await prune_confirmed(
+                   context,
+                   options.all ? "all images without at least one container associated to them"
+                               : "all dangling images"));
         if (!yes) {
             co_return Error(ErrorKind::cancelled, "image prune has been cancelled");
         }

@@ -1,4 +1,7 @@
-// davit inspect: containers, then images.
+// davit inspect: containers, then images, networks and volumes.
+#include <algorithm>
+#include <array>
+
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
@@ -24,7 +27,7 @@ constexpr Flag inspect_flags[] = {
         "format", 'f', "string", "json, or a template like '{{.State.Status}}'"),
     flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of containers"),
     flag<InspectOptions, &InspectOptions::type>(
-        "type", 0, "string", "Only container, image or network"),
+        "type", 0, "string", "Only container, image, network, or volume"),
 };
 
 constexpr Flag image_inspect_flags[] = {
@@ -40,23 +43,34 @@ constexpr Flag network_inspect_flags[] = {
     flag<InspectOptions, &InspectOptions::verbose>("verbose", 'v', "", "The same here"),
 };
 
+constexpr Flag volume_inspect_flags[] = {
+    flag<InspectOptions, &InspectOptions::format>(
+        "format", 'f', "string", "json, or a template like '{{.Mountpoint}}'"),
+};
+
 constexpr Flag container_inspect_flags[] = {
     flag<InspectOptions, &InspectOptions::format>(
         "format", 'f', "string", "json, or a template like '{{.State.Status}}'"),
     flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of files"),
 };
 
+constexpr std::array<std::string_view, 4> inspect_types{"container", "image", "network", "volume"};
+
+std::string inspect_path(std::string_view type, const std::string& name) {
+    if (type == "container") {
+        return container_path(name, "json");
+    }
+    if (type == "image") {
+        return "/images/" + percent_encode(name, true) + "/json";
+    }
+    return "/" + std::string(type) + "s/" + percent_encode(name, false);
+}
+
 Task<std::string> inspect_as(ApiClient& api,
                              std::string_view type,
                              std::string name,
                              const InspectOptions& options) {
-    std::string path = "/images/" + percent_encode(name, true) + "/json";
-    if (type == "container") {
-        path = container_path(name, "json");
-    } else if (type == "network") {
-        path = "/networks/" + percent_encode(name);
-    }
-    ApiCall call{"GET", std::move(path)};
+    ApiCall call{"GET", inspect_path(type, name)};
     if (type == "container" && options.size) {
         call.query.add("size", "1");
     }
@@ -66,7 +80,7 @@ Task<std::string> inspect_as(ApiClient& api,
 
 /// The JSON of what has this name. Errors: not_found if nothing has.
 Task<std::string> inspect_one(ApiClient& api, std::string name, const InspectOptions& options) {
-    for (const std::string_view type : {"container", "image", "network"}) {
+    for (const std::string_view type : inspect_types) {
         if (!options.type.empty() && options.type != type) {
             continue;
         }
@@ -106,13 +120,12 @@ Result<std::string> documents_text(const std::vector<std::string>& documents,
 }
 
 Task<int> inspect(Context& context, InspectOptions options, Arguments arguments) {
-    if (!options.type.empty() && options.type != "container" && options.type != "image" &&
-        options.type != "network") {
-        co_return Error(
-            ErrorKind::invalid_argument,
-            fmt::format("unknown type: \"{}\": must be one of \"container\", \"image\", "
-                        "\"network\"",
-                        options.type));
+    if (!options.type.empty() &&
+        std::ranges::find(inspect_types, options.type) == inspect_types.end()) {
+        co_return Error(ErrorKind::invalid_argument,
+                        fmt::format("unknown type: \"{}\": must be one of \"container\", "
+                                    "\"image\", \"network\", \"volume\"",
+                                    options.type));
     }
     if (!options.format.empty() && options.format != "json") {
         // A template that cannot work is known before anything is asked for.
@@ -155,12 +168,27 @@ Task<int> image_inspect(Context& context, InspectOptions options, Arguments argu
     return inspect(context, std::move(options), std::move(arguments));
 }
 
+Task<int> volume_inspect(Context& context, InspectOptions options, Arguments arguments) {
+    options.type = "volume";
+    return inspect(context, std::move(options), std::move(arguments));
+}
+
 }  // namespace
+
+constexpr Command volume_inspect_command{
+    .group = "volume",
+    .group_names = "inspect",
+    .usage = "[OPTIONS] VOLUME [VOLUME...]",
+    .summary = "Show volumes in detail",
+    .count = {.min = 1},
+    .flags = volume_inspect_flags,
+    .body = command_body<InspectOptions, volume_inspect>,
+};
 
 constexpr Command inspect_command{
     .name = "inspect",
     .usage = "[OPTIONS] NAME|ID [NAME|ID...]",
-    .summary = "Show containers and images in detail",
+    .summary = "Show containers, images and volumes in detail",
     .count = {.min = 1},
     .flags = inspect_flags,
     .body = command_body<InspectOptions, inspect>,

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
-#include "cli/confirm.h"
 #include "cli/container_options.h"
 #include "cli/container_request.h"
 #include "cli/list_printer.h"
+#include "cli/prune_prompt.h"
 #include "http/json_reader.h"
 #include "http/json_writer.h"
 
@@ -228,9 +228,8 @@ Task<int> prune(Context& context, PruneNetworksOptions options, Arguments /*argu
     CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
         CO_TRY(const bool yes,
-               co_await confirmed(
-                   context,
-                   "This will remove all custom networks not used by at least one container."));
+               co_await prune_confirmed(context,
+                                        "all custom networks not used by at least one container"));
         if (!yes) {
             co_return Error(ErrorKind::cancelled, "network prune has been cancelled");
         }

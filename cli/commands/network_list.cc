@@ -18,7 +18,8 @@ struct ListOptions {
 };
 
 constexpr Flag list_flags[] = {
-    flag<ListOptions, &ListOptions::filters>("filter", 'f', "filter", "Show what fulfils key=value"),
+    flag<ListOptions, &ListOptions::filters>(
+        "filter", 'f', "filter", "Show what fulfils key=value"),
     flag<ListOptions, &ListOptions::format>(
         "format", 0, "string", "table, json, or a template like '{{.ID}} {{.Name}}'"),
     flag<ListOptions, &ListOptions::no_trunc>("no-trunc", 0, "", "Do not shorten columns"),

@@ -43,9 +43,7 @@ Task<int> port(Context& context, PortOptionsNone /*options*/, Arguments argument
     }
     if (!found) {
         co_return Error(ErrorKind::not_found,
-                        fmt::format("no public port '{}' published for {}",
-                                    wanted,
-                                    arguments[0]));
+                        fmt::format("no public port '{}' published for {}", wanted, arguments[0]));
     }
     co_return 0;
 }

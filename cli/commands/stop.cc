@@ -1,4 +1,4 @@
-// davit stop, kill, rm: one request per container, all at the same time.
+// davit stop, restart, kill, rm: one request per container, all at the same time.
 #include "cli/commands/commands.h"
 #include "cli/container_api.h"
 
@@ -18,8 +18,11 @@ constexpr Flag stop_flags[] = {
     flag<StopOptions, &StopOptions::timeout>("time", 0, "int", ""),
 };
 
-Task<void> stop_one(ApiClient& api, std::string container, const StopOptions& options) {
-    ApiCall call{"POST", container_path(container, "stop")};
+Task<void> stop_one(ApiClient& api,
+                    std::string container,
+                    std::string_view verb,
+                    const StopOptions& options) {
+    ApiCall call{"POST", container_path(container, verb)};
     if (!options.signal.empty()) {
         call.query.add("signal", options.signal);
     }
@@ -35,7 +38,14 @@ Task<void> stop_one(ApiClient& api, std::string container, const StopOptions& op
 
 Task<int> stop(Context& context, StopOptions options, Arguments arguments) {
     ContainerAction action = [&options](ApiClient& api, std::string container) {
-        return stop_one(api, std::move(container), options);
+        return stop_one(api, std::move(container), "stop", options);
+    };
+    co_return co_await for_each_container(context, std::move(arguments), std::move(action));
+}
+
+Task<int> restart(Context& context, StopOptions options, Arguments arguments) {
+    ContainerAction action = [&options](ApiClient& api, std::string container) {
+        return stop_one(api, std::move(container), "restart", options);
     };
     co_return co_await for_each_container(context, std::move(arguments), std::move(action));
 }
@@ -114,6 +124,17 @@ constexpr Command stop_command{
     .count = {.min = 1},
     .flags = stop_flags,
     .body = command_body<StopOptions, stop>,
+};
+
+constexpr Command restart_command{
+    .name = "restart",
+    .group = "container",
+    .group_names = "restart",
+    .usage = "[OPTIONS] CONTAINER [CONTAINER...]",
+    .summary = "Restart one or more containers",
+    .count = {.min = 1},
+    .flags = stop_flags,
+    .body = command_body<StopOptions, restart>,
 };
 
 constexpr Command kill_command{

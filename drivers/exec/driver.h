@@ -36,6 +36,12 @@ struct ExecProcess {
     std::vector<std::string> warnings;
 };
 
+/// The mounts of a container without any process in it. They are gone when both are closed.
+struct MountedTree {
+    Fd root;             ///< Its root directory, inside the namespace.
+    Fd mount_namespace;  ///< Keeps what is mounted below the root there.
+};
+
 class ExecDriver {
   public:
     ExecDriver() = default;
@@ -49,6 +55,10 @@ class ExecDriver {
     /// Errors: not_found and permission_denied for the program, in the words that clients look for;
     ///         what the kernel refused, with the step; cancelled.
     virtual Task<ExecProcess> start(ExecRequest request) = 0;
+
+    /// Carry out a plan with a gate up to the gate, keep what it has mounted, and end its process.
+    /// Errors: what the kernel refused, with the step; cancelled.
+    virtual Task<MountedTree> mount_tree(ExecRequest request) = 0;
 };
 
 /// Errors: unsupported where the kernel lacks what davit-init needs.

@@ -109,12 +109,21 @@ Result<LayerFiles> DirectoryDriver::layer_open(const std::string& cache_id) cons
     return files;
 }
 
+Result<std::vector<std::string>> DirectoryDriver::names_staying(
+    const std::string& directory) const {
+    TRY(std::vector<std::string> names, directory_names(base_.get(), directory));
+    std::erase_if(names, [this, &directory](const std::string& name) {
+        return trash_->is_leaving(directory + "/" + name);
+    });
+    return names;
+}
+
 Result<std::vector<std::string>> DirectoryDriver::layer_names() const {
-    return directory_names(base_.get(), layers_dir);
+    return names_staying(layers_dir);
 }
 
 Result<std::vector<std::string>> DirectoryDriver::rw_names() const {
-    return directory_names(base_.get(), rw_dir);
+    return names_staying(rw_dir);
 }
 
 Result<void> DirectoryDriver::rw_remove(const std::string& name) {

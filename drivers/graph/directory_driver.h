@@ -50,6 +50,9 @@ class DirectoryDriver : public GraphDriver {
     static std::string staged_path(const std::string& name);
     static std::string rw_path(const std::string& name);
 
+    /// Without those that are thrown away already.
+    Result<std::vector<std::string>> names_staying(const std::string& directory) const;
+
     bool exists(const std::string& path) const;
     Result<void> make_dir(const std::string& path, mode_t mode) const;
 

@@ -10,8 +10,11 @@ class DirectoryLayerWriter final : public LayerWriter {
   public:
     explicit DirectoryLayerWriter(LayerExtract extract) : extract_(std::move(extract)) {}
 
-    Result<void> write(std::span<const std::uint8_t> archive) override {
-        return extract_.feed(archive);
+    using LayerWriter::write;
+
+    Result<void> write(std::span<const std::uint8_t> archive,
+                       const std::function<void()>& beside) override {
+        return extract_.feed(archive, beside);
     }
 
     Result<LayerContents> finish() override {

@@ -44,9 +44,14 @@ class LayerWriter {
     virtual ~LayerWriter() = default;
 
     /// The next bytes of the uncompressed archive, cut anywhere.
+    /// Takes:  beside (may be empty): work on the same bytes that goes on at the same time, if the
+    ///         writer has a thread for it. It has run when the call returns, also with an error.
     /// Errors: corrupt (not an archive, or a name that leaves the layer); resource_exhausted (disk
     ///         full, or a limit). An error is final.
-    virtual Result<void> write(std::span<const std::uint8_t> archive) = 0;
+    virtual Result<void> write(std::span<const std::uint8_t> archive,
+                               const std::function<void()>& beside) = 0;
+
+    Result<void> write(std::span<const std::uint8_t> archive) { return write(archive, {}); }
 
     /// The archive is complete.
     virtual Result<LayerContents> finish() = 0;
@@ -179,6 +184,15 @@ class GraphDriver {
     /// Make a container's own directory. name: a single path component. Errors: conflict.
     /// Blocks: a few system calls; a driver of whole trees fills it in prepare().
     virtual Result<void> rw_create(const std::string& name) = 0;
+
+    /// Bound what a container may write, by the file system's quotas. For a directory in which
+    /// nothing was written yet, after prepare().
+    /// Errors: internal, in Docker's words, where the file system has no quotas for that.
+    virtual Task<void> rw_limit([[maybe_unused]] std::string name,
+                                [[maybe_unused]] std::uint64_t bytes_max) {
+        co_return Error(ErrorKind::internal,
+                        "--storage-opt is not supported for " + std::string(this->name()));
+    }
 
     /// As layer_remove(). A root file system mounted from it keeps working until it is unmounted.
     virtual Result<void> rw_remove(const std::string& name) = 0;

@@ -3,8 +3,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <limits>
-#include <set>
-#include <vector>
+#include <utility>
 
 #include "drivers/graph/directory_names.h"
 #include "reactor/base/log.h"
@@ -20,22 +19,30 @@ constexpr std::size_t names_max = 256;
 /// How many entries one slice of deleting takes away: some milliseconds.
 constexpr std::uint64_t slice_entries = 2048;
 
+/// For one name more in the trash: EMLINK where directories are counted.
+bool no_room(int error) {
+    return error == ENOSPC || error == EDQUOT || error == EMLINK;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<TrashBin>> TrashBin::open(Fd dir, Dissolve dissolve) {
     return std::unique_ptr<TrashBin>(new TrashBin(std::move(dir), std::move(dissolve)));
 }
 
-Result<TreeRemove> TrashBin::removal_begin(const std::string& name) const {
+Result<TreeRemove> TrashBin::removal_begin(int dir, const std::string& path) const {
+    const std::size_t slash = path.rfind('/');
+    const std::string above = slash == std::string::npos ? "." : path.substr(0, slash);
+    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    TRY(Fd parent, Fd::openat(dir, above, O_RDONLY | O_DIRECTORY));
     if (dissolve_) {
-        TRY_VOID(dissolve_(dir_.get(), name));
+        TRY_VOID(dissolve_(parent.get(), name));
     }
-    TRY(Fd parent, Fd::openat(dir_.get(), ".", O_RDONLY | O_DIRECTORY));
     return TreeRemove(std::move(parent), name);
 }
 
-Task<void> TrashBin::entry_delete(std::string name) {
-    auto begin = [this, &name] { return removal_begin(name); };
+Task<void> TrashBin::entry_delete(int dir, std::string path) {
+    auto begin = [this, dir, &path] { return removal_begin(dir, path); };
     CO_TRY(TreeRemove removal, co_await offload(std::move(begin)));
     for (bool gone = false; !gone;) {
         auto slice = [&removal] { return removal.step(slice_entries); };
@@ -51,6 +58,10 @@ Result<void> TrashBin::take(int from_dir, const std::string& path) {
         if (::renameat2(from_dir, path.c_str(), dir_.get(), name.c_str(), RENAME_NOREPLACE) == 0) {
             break;
         }
+        if (no_room(errno)) {
+            in_place_.emplace(path, from_dir);
+            break;
+        }
         if (errno != EEXIST) {
             return Error::from_errno(errno, "renameat2", path);
         }
@@ -60,12 +71,36 @@ Result<void> TrashBin::take(int from_dir, const std::string& path) {
     return ok;
 }
 
+Task<void> TrashBin::all_delete(std::vector<std::string> names) {
+    for (const std::string& name : names) {
+        Result<void> removed = co_await entry_delete(dir_.get(), name);
+        if (!removed) {
+            if (removed.error().kind() == ErrorKind::cancelled) {
+                co_return std::move(removed).error();
+            }
+            LOG_WARN("trash: delete {}: {}, ignoring", name, removed.error().message());
+            stuck_.insert(name);
+        }
+    }
+    while (!in_place_.empty()) {
+        const auto [path, dir] = *in_place_.begin();
+        Result<void> removed = co_await entry_delete(dir, path);
+        if (!removed) {
+            if (removed.error().kind() == ErrorKind::cancelled) {
+                co_return std::move(removed).error();
+            }
+            LOG_WARN("trash: delete {}: {}, ignoring", path, removed.error().message());
+        }
+        in_place_.erase(path);
+    }
+    co_return ok;
+}
+
 Task<void> TrashBin::run() {
-    std::set<std::string> stuck;  // Could not be deleted: not again before the next start.
     for (;;) {
         wanted_.reset();
         // Names that are stuck must not hide the others behind the count.
-        const std::size_t count_max = names_max + stuck.size();
+        const std::size_t count_max = names_max + stuck_.size();
         auto list = [dir = dir_.get(), count_max] { return directory_names(dir, ".", count_max); };
         Result<std::vector<std::string>> listed = co_await offload(std::move(list));
         if (!listed && listed.error().kind() == ErrorKind::cancelled) {
@@ -78,22 +113,13 @@ Task<void> TrashBin::run() {
             // No reason to end, and the engine with it: the next entry makes it look again.
             LOG_WARN("trash: list it: {}, ignoring", listed.error().message());
         }
-        std::erase_if(names, [&stuck](const std::string& name) { return stuck.contains(name); });
-        if (names.empty() && !wanted_.is_set()) {
+        std::erase_if(names, [this](const std::string& name) { return stuck_.contains(name); });
+        if (names.empty() && in_place_.empty() && !wanted_.is_set()) {
             idle_.set();
             CO_CHECK(co_await wanted_.wait());
             continue;
         }
-        for (const std::string& name : names) {
-            Result<void> removed = co_await entry_delete(name);
-            if (!removed) {
-                if (removed.error().kind() == ErrorKind::cancelled) {
-                    co_return std::move(removed).error();
-                }
-                LOG_WARN("trash: delete {}: {}, ignoring", name, removed.error().message());
-                stuck.insert(name);
-            }
-        }
+        CO_CHECK(co_await all_delete(std::move(names)));
     }
 }
 
@@ -102,15 +128,21 @@ Task<void> TrashBin::drained() {
 }
 
 Result<void> TrashBin::empty_now() {
+    auto delete_now = [this](int dir, const std::string& path) -> Result<void> {
+        TRY(TreeRemove removal, removal_begin(dir, path));
+        TRY_VOID(removal.step(std::numeric_limits<std::uint64_t>::max()));
+        return ok;
+    };
+    for (const auto& [path, dir] : std::exchange(in_place_, {})) {
+        TRY_VOID(delete_now(dir, path));
+    }
     for (;;) {
         TRY(const std::vector<std::string> names, directory_names(dir_.get(), ".", names_max));
         if (names.empty()) {
             return ok;
         }
         for (const std::string& name : names) {
-            TRY(TreeRemove removal, removal_begin(name));
-            TRY([[maybe_unused]] const bool gone,
-                removal.step(std::numeric_limits<std::uint64_t>::max()));
+            TRY_VOID(delete_now(dir_.get(), name));
         }
     }
 }

@@ -38,18 +38,63 @@ std::string_view stream_name(OutputStream stream) {
 
 }  // namespace
 
+JsonFileWriter JsonFileWriter::make(std::string path,
+                                    LogRotation rotation,
+                                    const LogAttributes& attributes) {
+    JsonFileWriter writer(std::move(path), rotation);
+    if (!attributes.empty()) {
+        writer.attributes_ = ",\"attrs\":";
+        JsonWriter(writer.attributes_).string_map(attributes);
+    }
+    return writer;
+}
+
 Result<void> JsonFileWriter::create() {
+    struct stat info {};
+
     TRY_VOID(make_directories(path_.substr(0, path_.rfind('/')), 0710));
-    TRY(fd_, Fd::open(path_, O_WRONLY | O_CREAT | O_APPEND, 0640));
+    TRY(Fd fd, Fd::open(path_, O_WRONLY | O_CREAT | O_APPEND, 0640));
+    if (::fstat(fd.get(), &info) != 0) {
+        return Error::from_errno(errno, "fstat", path_);
+    }
+    bytes_ = static_cast<std::uint64_t>(info.st_size);
+    fd_ = std::make_shared<const Fd>(std::move(fd));
     return ok;
+}
+
+/// FILE becomes FILE.1, and so on; the oldest goes. Some tens of microseconds, since what takes
+/// time, giving up the oldest one's blocks, is done when its last descriptor is closed.
+Result<void> JsonFileWriter::rotate() {
+    const auto name = [this](unsigned number) {
+        return number == 0 ? path_ : path_ + "." + std::to_string(number);
+    };
+    const unsigned last = std::max(rotation_.files_max, 1U) - 1;
+    if (auto oldest = Fd::open(name(last), O_PATH | O_NOFOLLOW)) {
+        retired_ = std::make_shared<const Fd>(*std::move(oldest));
+    }
+    if (last == 0 && ::unlink(path_.c_str()) != 0 && errno != ENOENT) {
+        return Error::from_errno(errno, "unlink", path_);
+    }
+    for (unsigned number = last; number > 0; --number) {
+        const std::string from = name(number - 1);
+        if (::rename(from.c_str(), name(number).c_str()) != 0 && errno != ENOENT) {
+            return Error::from_errno(errno, "rename", from);
+        }
+    }
+    return create();
 }
 
 void JsonFileWriter::add_record(OutputStream stream, std::string_view text) {
     records_ += "{\"log\":";
     JsonWriter(records_).string(text);
-    records_.append(",\"stream\":\"").append(stream_name(stream)).append("\",\"time\":\"");
+    records_.append(",\"stream\":\"").append(stream_name(stream)).append("\"");
+    records_.append(attributes_).append(",\"time\":\"");
     add_time();
     records_ += "\"}\n";
+    if (sink_) {
+        sink_->send(stream == OutputStream::standard_error,
+                    text.substr(0, text.size() - (text.ends_with('\n') ? 1 : 0)));
+    }
 }
 
 /// As rfc3339_nano(), which costs more than all else of a short record.
@@ -124,6 +169,40 @@ Result<void> JsonFileWriter::end(OutputStream stream) {
     return flush();
 }
 
+/// Take whole records off left, as many as the file still has room for, and one at least.
+std::string_view JsonFileWriter::part_take(std::string_view& left) const {
+    std::size_t size = left.size();
+    if (rotation_.bytes_max > 0 && bytes_ + size > rotation_.bytes_max) {
+        const std::uint64_t room = rotation_.bytes_max > bytes_ ? rotation_.bytes_max - bytes_ : 0;
+        const std::size_t end = left.find('\n', room > 0 ? room - 1 : 0);
+        size = end == std::string_view::npos ? size : end + 1;
+    }
+    const std::string_view part = left.substr(0, size);
+    left.remove_prefix(size);
+    return part;
+}
+
+Result<void> JsonFileWriter::part_write(std::string_view part) {
+    std::string_view left = part;
+    while (!left.empty()) {
+        const ssize_t done = ::write(fd_->get(), left.data(), left.size());
+        if (done >= 0) {
+            torn_ = false;
+            left.remove_prefix(static_cast<std::size_t>(done));
+            bytes_ += static_cast<std::uint64_t>(done);
+        } else if (errno != EINTR) {
+            Error error = Error::from_errno(errno, "write", path_);
+            const std::size_t written = part.size() - left.size();
+            if (written > 0) {
+                const auto whole = part.rfind('\n', written - 1);
+                torn_record_remove(written - (whole == std::string_view::npos ? 0 : whole + 1));
+            }
+            return error;
+        }
+    }
+    return ok;
+}
+
 Result<void> JsonFileWriter::flush() {
     if (records_.empty()) {
         return ok;
@@ -132,22 +211,15 @@ Result<void> JsonFileWriter::flush() {
     if (written && torn_) {
         records_.insert(0, 1, '\n');
     }
+    Result<void> rotated = ok;
     for (std::string_view left = records_; written && !left.empty();) {
-        const ssize_t done = ::write(fd_.get(), left.data(), left.size());
-        if (done >= 0) {
-            torn_ = false;
-            left.remove_prefix(static_cast<std::size_t>(done));
-        } else if (errno != EINTR) {
-            written = Error::from_errno(errno, "write", path_);
-            const auto whole = records_.rfind('\n', records_.size() - left.size() - 1);
-            const std::size_t done_bytes = records_.size() - left.size();
-            if (done_bytes > 0) {
-                torn_record_remove(done_bytes - (whole == std::string::npos ? 0 : whole + 1));
-            }
+        if (rotation_.bytes_max > 0 && bytes_ >= rotation_.bytes_max && rotated) {
+            rotated = rotate();  // If it fails the file grows on: no record is lost for that.
         }
+        written = part_write(part_take(left));
     }
     records_.clear();
-    return written;
+    return written ? std::move(rotated) : std::move(written);
 }
 
 void JsonFileWriter::torn_record_remove(std::size_t torn_bytes) {
@@ -156,18 +228,26 @@ void JsonFileWriter::torn_record_remove(std::size_t torn_bytes) {
     if (torn_bytes == 0) {
         return;
     }
-    const bool removed = ::fstat(fd_.get(), &info) == 0 &&
+    const int fd = fd_->get();
+    const bool removed = ::fstat(fd, &info) == 0 &&
                          info.st_size >= static_cast<off_t>(torn_bytes) &&
-                         ::ftruncate(fd_.get(), info.st_size - static_cast<off_t>(torn_bytes)) == 0;
+                         ::ftruncate(fd, info.st_size - static_cast<off_t>(torn_bytes)) == 0;
+    bytes_ -= removed ? torn_bytes : 0;
     torn_ = !removed;
 }
 
 LogPosition JsonFileWriter::position() const {
     struct stat info {};
 
-    const bool there = (fd_ ? ::fstat(fd_.get(), &info) : ::stat(path_.c_str(), &info)) == 0;
     LogPosition position;
-    position.file_bytes = there ? static_cast<std::uint64_t>(info.st_size) : 0;
+    position.file = fd_;
+    if (!fd_) {
+        if (auto there = Fd::open(path_, O_RDONLY)) {
+            position.file = std::make_shared<const Fd>(*std::move(there));
+        }
+    }
+    const bool known = position.file && ::fstat(position.file->get(), &info) == 0;
+    position.file_bytes = known ? static_cast<std::uint64_t>(info.st_size) : 0;
     position.partial_output = partial_[0];
     position.partial_error = partial_[1];
     return position;
@@ -269,6 +349,10 @@ Result<std::optional<LogRecord>> JsonFileReader::next() {
         return corrupt(std::move(when).error());
     }
     record.time = *when;
+    if (attributes_wanted_) {
+        auto attributes = root.member("attrs").as_string_map();
+        record.attributes = attributes ? *std::move(attributes) : LogAttributes();
+    }
     return std::optional<LogRecord>(std::move(record));
 }
 

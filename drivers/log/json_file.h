@@ -5,12 +5,18 @@
 /// The format is Docker's, because log shippers read the files. A line longer than
 /// limits::log_line_bytes_max becomes several records, of which only the last one's text ends in
 /// "\n".
+///
+/// A file that has grown to its bound is renamed to FILE.1, that to FILE.2, and so on; the oldest
+/// goes. drivers/log/log_files.h reads them as one.
 #include <cstdint>
 #include <limits>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "drivers/log/datagram_sink.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/fd.h"
 
@@ -18,8 +24,23 @@ namespace davit {
 
 enum class OutputStream : std::uint8_t { standard_output = 1, standard_error = 2 };
 
+/// How much of a log is kept.
+struct LogRotation {
+    /// A file that has this many bytes gets no more; 0: it may grow for ever.
+    std::uint64_t bytes_max = 0;
+    /// The one that is written to, and older ones.
+    unsigned files_max = 1;
+
+    bool operator==(const LogRotation&) const = default;
+};
+
+/// What stands beside every record ("attrs"), by key.
+using LogAttributes = std::map<std::string, std::string>;
+
 /// How far a log has got: what is in its file, and what is held back until its line is complete.
 struct LogPosition {
+    /// The file; null if there is none yet.
+    std::shared_ptr<const Fd> file;
     std::uint64_t file_bytes = 0;
     std::string partial_output;
     std::string partial_error;
@@ -29,7 +50,15 @@ struct LogPosition {
 class JsonFileWriter {
   public:
     /// Append to path; the file and its directory are made with the first record.
-    static JsonFileWriter make(std::string path) { return JsonFileWriter(std::move(path)); }
+    static JsonFileWriter make(std::string path,
+                               LogRotation rotation = {},
+                               const LogAttributes& attributes = {});
+
+    /// Give every record to a service of the host as well.
+    void also_to(std::shared_ptr<DatagramSink> sink) { sink_ = std::move(sink); }
+
+    /// How many records that service did not take.
+    std::uint64_t dropped() const { return sink_ ? sink_->dropped() : 0; }
 
     /// Make them now.
     Result<void> create();
@@ -49,12 +78,20 @@ class JsonFileWriter {
     /// Where everything taken so far ends.
     LogPosition position() const;
 
+    /// The file that was rotated away last, for the caller to close where that may take a while;
+    /// null if there is none.
+    std::shared_ptr<const Fd> retired_take() { return std::exchange(retired_, nullptr); }
+
   private:
-    explicit JsonFileWriter(std::string path) : path_(std::move(path)) {}
+    JsonFileWriter(std::string path, LogRotation rotation)
+        : path_(std::move(path)), rotation_(rotation) {}
 
     void add_record(OutputStream stream, std::string_view text);
     void add_time();
     Result<void> flush();
+    Result<void> rotate();
+    std::string_view part_take(std::string_view& left) const;
+    Result<void> part_write(std::string_view part);
     void torn_record_remove(std::size_t torn_bytes);
 
     std::string& partial(OutputStream stream) {
@@ -62,7 +99,13 @@ class JsonFileWriter {
     }
 
     std::string path_;
-    Fd fd_;
+    LogRotation rotation_;
+    std::shared_ptr<const Fd> fd_;
+    std::uint64_t bytes_ = 0;  // Of the file.
+    std::shared_ptr<const Fd> retired_;
+    std::shared_ptr<DatagramSink> sink_;
+    /// What stands between stream and time: ",\"attrs\":{...}", or nothing.
+    std::string attributes_;
     /// Of the last record: times grow from record to record, so that `since` can name each.
     WallTime last_{};
     /// The text of that time up to the second, and which second that is.
@@ -78,6 +121,8 @@ struct LogRecord {
     OutputStream stream = OutputStream::standard_output;
     std::string text;
     WallTime time;
+    /// Only if they were asked for.
+    LogAttributes attributes;
 };
 
 /// Reads records from a position on; sees what is appended after it was opened.
@@ -89,6 +134,16 @@ class JsonFileReader {
     /// One step (of one block) towards the position from which exactly the last count records, of
     /// those there were at the first step, follow. Gives: true when it is reached.
     Result<bool> seek_tail_step(std::uint64_t count);
+
+    /// How many records there are behind the position that was reached, or to its end if that is
+    /// none of the file's beginning.
+    std::uint64_t tail_records() const { return tail_ ? tail_->newlines : 0; }
+
+    /// Read the records' attributes, too.
+    void attributes_wanted() { attributes_wanted_ = true; }
+
+    /// Which file it is.
+    int fd() const { return fd_.get(); }
 
     /// The next complete record; nothing at the end of what is written so far.
     /// Errors: corrupt for a line that is not a record (the next call goes on after it), and for
@@ -116,6 +171,7 @@ class JsonFileReader {
 
     Fd fd_;
     std::optional<Tail> tail_;
+    bool attributes_wanted_ = false;
     bool skipping_ = false;     // Inside a line that was too long.
     std::uint64_t offset_ = 0;  // Of the first byte that is not in buffer_ yet.
     std::uint64_t end_ = std::numeric_limits<std::uint64_t>::max();

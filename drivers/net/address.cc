@@ -94,8 +94,7 @@ Result<Subnet> Subnet::parse(std::string_view text) {
     }
     unsigned prefix = 0;
     const std::string_view digits = text.substr(slash + 1);
-    const auto [end, error] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
     if (error != std::errc{} || end != digits.data() + digits.size()) {
         return bad("bad bits after slash: \"" + std::string(digits) + "\"");
     }
@@ -145,8 +144,7 @@ Result<MacAddress> mac_parse(std::string_view text) {
     for (std::size_t i = 0; i < mac.size(); ++i) {
         const char* at = text.data() + 3 * i;
         const auto [end, error] = std::from_chars(at, at + 2, mac[i], 16);
-        if (error != std::errc{} || end != at + 2 ||
-            (i < 5 && *end != ':' && *end != '-')) {
+        if (error != std::errc{} || end != at + 2 || (i < 5 && *end != ':' && *end != '-')) {
             return bad;
         }
     }

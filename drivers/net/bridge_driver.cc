@@ -106,6 +106,7 @@ class BridgeDriver final : public NetworkDriver {
                              EndpointMade made,
                              std::uint64_t cookie,
                              bool adopted);
+
     unsigned mtu_of(const NetworkSpec& network) const {
         return network.mtu == 0 ? mtu_default_ : network.mtu;
     }
@@ -173,8 +174,8 @@ void BridgeDriver::host_tell(const HostNetwork& host) {
             continue;
         }
         addresses.insert(bpf_address(address.address));
-        static_cast<void>(programs_->host_address_set(
-            bpf_address(address.address), static_cast<std::uint32_t>(address.index)));
+        static_cast<void>(programs_->host_address_set(bpf_address(address.address),
+                                                      static_cast<std::uint32_t>(address.index)));
         if (!address.secondary && address.global && is_uplink(*link, options_.owner)) {
             uplinks.emplace(static_cast<std::uint32_t>(address.index),
                             uplink_value{bpf_address(address.address), link->mtu});
@@ -240,7 +241,8 @@ Task<EndpointsJob> BridgeDriver::job_make(EndpointsRequest& request) {
         CO_CHECK(co_await network_make(spec.network));
         const auto bridge = bridges_.find(spec.network.id);
         if (bridge == bridges_.end()) {
-            co_return Error(ErrorKind::not_found, "network " + spec.network.id.str() + " not found");
+            co_return Error(ErrorKind::not_found,
+                            "network " + spec.network.id.str() + " not found");
         }
         job.targets.push_back({spec, bridge->second.index, mtu_of(spec.network)});
     }
@@ -291,10 +293,8 @@ Result<void> BridgeDriver::publish(const EndpointsRequest& request,
         TRY_VOID(programs_->netns_set(made.netns.cookie, resolver));
     }
     for (std::size_t i = 0; i < request.endpoints.size(); ++i) {
-        TRY_VOID(publish_one(request.endpoints[i],
-                             std::move(made.endpoints[i]),
-                             made.netns.cookie,
-                             adopted));
+        TRY_VOID(publish_one(
+            request.endpoints[i], std::move(made.endpoints[i]), made.netns.cookie, adopted));
     }
     return ok;
 }
@@ -407,9 +407,8 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
         }
     }
     for (const std::uint64_t cookie : programs_->namespaces()) {
-        if (std::ranges::none_of(endpoints_, [&](const auto& item) {
-                return item.second.netns_cookie == cookie;
-            })) {
+        if (std::ranges::none_of(
+                endpoints_, [&](const auto& item) { return item.second.netns_cookie == cookie; })) {
             programs_->netns_delete(cookie);
         }
     }

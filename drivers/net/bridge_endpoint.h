@@ -1,6 +1,6 @@
 #pragma once
-/// A container's side of the bridge driver: veth pairs into a namespace, addresses, routes, filters,
-/// held ports. Functions for a worker thread, values in and out.
+/// A container's side of the bridge driver: veth pairs into a namespace, addresses, routes,
+/// filters, held ports. Functions for a worker thread, values in and out.
 #include <vector>
 
 #include "bpf/programs.h"

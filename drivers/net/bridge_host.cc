@@ -73,9 +73,11 @@ Result<HostInstalled> host_install(const BridgeDriverOptions& options) {
     HostInstalled installed;
     const auto install = [&]() -> Result<void> {
         TRY_VOID(make_directories(options.pin_directory, 0700));
-        if (!is_bpffs(options.pin_directory) &&
-            ::mount("bpf", options.pin_directory.c_str(), "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC,
-                    "mode=0700") != 0) {
+        if (!is_bpffs(options.pin_directory) && ::mount("bpf",
+                                                        options.pin_directory.c_str(),
+                                                        "bpf",
+                                                        MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                                                        "mode=0700") != 0) {
             return Error::from_errno(errno, "mount a bpffs", options.pin_directory);
         }
         TRY_VOID(make_directories(options.cgroup_path));
@@ -126,7 +128,8 @@ Result<HostLinks> host_links_follow(const std::string& owner,
         if (!is_uplink(link, owner) || filtered.contains(link.index)) {
             continue;
         }
-        const Result<bool> put = filter_put(socket, link.index, from_uplink_fd, "davit_from_uplink");
+        const Result<bool> put =
+            filter_put(socket, link.index, from_uplink_fd, "davit_from_uplink");
         if (put) {
             filtered[link.index] = *put;
         } else if (put.error().errno_value() != ENODEV) {

@@ -86,7 +86,8 @@ class NetworkDriver {
     virtual std::string_view name() const = 0;
 
     /// Make what the network needs on the host; there already is fine.
-    /// Errors: unsupported (the kernel has not what it takes); conflict (a link of this name that is
+    /// Errors: unsupported (the kernel has not what it takes); conflict (a link of this name that
+    /// is
     ///         not davit's).
     virtual Task<void> network_make(NetworkSpec network) = 0;
 

@@ -60,8 +60,8 @@ AddressPool::AddressPool(Subnet subnet, Subnet range)
 
 Result<IpAddress> AddressPool::allocate() {
     const bool whole = subnet_.prefix() >= 31;  // RFC 3021: both addresses are hosts'.
-    const std::uint64_t first = std::max<std::uint64_t>(
-        lowest_, std::uint64_t{subnet_.first()} + (whole ? 0 : 1));
+    const std::uint64_t first =
+        std::max<std::uint64_t>(lowest_, std::uint64_t{subnet_.first()} + (whole ? 0 : 1));
     const std::uint64_t last =
         std::min<std::uint64_t>(range_.last(), std::uint64_t{subnet_.last()} - (whole ? 0 : 1));
     for (std::uint64_t at = first; at <= last; ++at) {

@@ -198,10 +198,9 @@ Result<HostNetwork> host_network_read(NetlinkSocket& socket) {
     TRY(host.links, links_read(socket));
     ifaddrmsg addresses{};
     addresses.ifa_family = AF_INET;
-    TRY_VOID(
-        socket.dump(RTM_GETADDR, as_bytes(addresses), [&](std::uint16_t, std::string_view body) {
-            address_read(host, body);
-        }));
+    TRY_VOID(socket.dump(RTM_GETADDR,
+                         as_bytes(addresses),
+                         [&](std::uint16_t, std::string_view body) { address_read(host, body); }));
     rtmsg routes{};
     routes.rtm_family = AF_INET;
     TRY_VOID(socket.dump(RTM_GETROUTE, as_bytes(routes), [&](std::uint16_t, std::string_view body) {

@@ -1,6 +1,6 @@
 #pragma once
-/// What the bridge driver asks of rtnetlink: bridges, veth pairs, addresses, routes, TC filters; and
-/// what the host has. All of it blocks (drivers/net/netlink.h).
+/// What the bridge driver asks of rtnetlink: bridges, veth pairs, addresses, routes, TC filters;
+/// and what the host has. All of it blocks (drivers/net/netlink.h).
 #include <string>
 #include <vector>
 
@@ -98,8 +98,8 @@ struct InterfaceRequest {
 
 void interface_configure(NetlinkBatch& batch, const InterfaceRequest& request);
 
-/// Delete a link; index 0: by its name. Never a container's veth that dies with its namespace: a delete waits for tens of
-/// milliseconds.
+/// Delete a link; index 0: by its name. Never a container's veth that dies with its namespace: a
+/// delete waits for tens of milliseconds.
 void link_delete(NetlinkBatch& batch, int index, const std::string& name);
 
 /// The qdisc that filters hang on. Errors: conflict (it is there).

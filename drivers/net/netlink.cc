@@ -125,11 +125,8 @@ Result<NetlinkSocket> NetlinkSocket::open() {
     // Without the request's bytes in each error; a kernel that cannot sends them, to no harm.
     const int on = 1;
     static_cast<void>(::setsockopt(fd.get(), SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on)));
-    static_cast<void>(::setsockopt(fd.get(),
-                                   SOL_SOCKET,
-                                   SO_RCVBUFFORCE,
-                                   &receive_buffer_bytes,
-                                   sizeof(receive_buffer_bytes)));
+    static_cast<void>(::setsockopt(
+        fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof(receive_buffer_bytes)));
     return NetlinkSocket(std::move(fd));
 }
 
@@ -143,7 +140,8 @@ Result<std::string> NetlinkSocket::receive() {
         return Error::from_errno(errno, "recv", "netlink");
     }
     if (static_cast<std::size_t>(got) > buffer.size()) {
-        return Error(ErrorKind::corrupt, "netlink: a datagram of " + std::to_string(got) + " bytes");
+        return Error(ErrorKind::corrupt,
+                     "netlink: a datagram of " + std::to_string(got) + " bytes");
     }
     buffer.resize(static_cast<std::size_t>(got));
     return buffer;

@@ -43,8 +43,7 @@ Result<Fd> bind_one(const PortSpec& port, std::uint16_t number, const PortHoldHo
     }
     std::uint64_t cookie = 0;
     socklen_t size = sizeof(cookie);
-    if (hooks.before &&
-        ::getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0) {
+    if (hooks.before && ::getsockopt(fd.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0) {
         hooks.before(cookie);
     }
     sockaddr_in address{};

@@ -1,6 +1,7 @@
 #pragma once
 /// Published ports are held by bound sockets: visible to everybody, in conflict both ways, and out
-/// of the range of ephemeral ports. They do not listen: a path that davit does not cover is refused.
+/// of the range of ephemeral ports. They do not listen: a path that davit does not cover is
+/// refused.
 #include <cstdint>
 #include <functional>
 #include <vector>

@@ -145,8 +145,10 @@ bool ContainerFilter::matches(const ContainerRecord& record) const {
     const bool in_time =
         (!before_ || record.created < *before_) && (!since_ || record.created > *since_);
     const bool in_state = states_.empty() || states_.contains(state.status);
-    // No container is a task of a swarm's, and none has a health yet.
-    const bool possible = !wants_task_ && filters_.admits("health", "none");
+    const std::string_view health =
+        state.health ? health_status_name(state.health->status) : "none";
+    // No container is a task of a swarm's.
+    const bool possible = !wants_task_ && filters_.admits("health", health);
     const bool exit_code = exit_codes_.empty() || (state.status == ContainerState::exited &&
                                                    exit_codes_.contains(state.exit_code));
     const bool image = !images_ || images_->contains(record.image_id);
@@ -183,7 +185,7 @@ bool ContainerFilter::matches_places(const ContainerRecord& record) const {
     const bool volume =
         !filters_.has("volume") || std::ranges::any_of(record.mounts, [&](const MountPoint& mount) {
             return filters_.admits("volume", mount.destination) ||
-                   filters_.admits("volume", mount.source);
+                   filters_.admits("volume", mount.name.empty() ? mount.source : mount.name);
         });
     const bool network =
         !filters_.has("network") || std::ranges::any_of(record.networks, [&](const auto& item) {

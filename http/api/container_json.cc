@@ -19,6 +19,29 @@ bool is_up(ContainerState state) {
            state == ContainerState::restarting;
 }
 
+void write_health(JsonWriter& json, const HealthRecord& health) {
+    json.key("Health").begin_object().key("Status").string(health_status_name(health.status));
+    json.key("FailingStreak").number(health.failing_streak).key("Log").begin_array();
+    for (const HealthProbeRecord& probe : health.log) {
+        json.begin_object().key("Start").string(rfc3339_nano(probe.start));
+        json.key("End").string(rfc3339_nano(probe.end));
+        json.key("ExitCode").number(probe.exit_code);
+        json.key("Output").string(probe.output).end_object();
+    }
+    json.end_array().end_object();
+}
+
+/// "Up 5 minutes (healthy)". Follows: moby container/health.go String().
+std::string health_text(const ContainerStateRecord& state) {
+    if (!state.health) {
+        return "";
+    }
+    const bool starting = state.health->status == HealthStatus::starting;
+    return std::string(starting ? " (health: " : " (")
+        .append(health_status_name(state.health->status))
+        .append(")");
+}
+
 void write_state(JsonWriter& json, const ContainerStateRecord& state) {
     json.key("State").begin_object();
     json.key("Status").string(container_state_name(state.status));
@@ -30,7 +53,11 @@ void write_state(JsonWriter& json, const ContainerStateRecord& state) {
     json.key("Pid").number(state.pid).key("ExitCode").number(state.exit_code);
     json.key("Error").string(state.error);
     json.key("StartedAt").string(time_text(state.started_at));
-    json.key("FinishedAt").string(time_text(state.finished_at)).end_object();
+    json.key("FinishedAt").string(time_text(state.finished_at));
+    if (state.health) {
+        write_health(json, *state.health);
+    }
+    json.end_object();
 }
 
 void write_networks(JsonWriter& json, const ContainerRecord& record) {
@@ -95,15 +122,24 @@ void write_network_settings(JsonWriter& json, const ContainerRecord& record) {
     json.end_object();
 }
 
-void write_mounts(JsonWriter& json, const ContainerRecord& record) {
+/// A list does not tell where a volume has its data, as Docker's does not.
+void write_mounts(JsonWriter& json, const ContainerRecord& record, bool in_list) {
     json.key("Mounts").begin_array();
     for (const MountPoint& mount : record.mounts) {
         if (!mount.listed) {
             continue;
         }
-        json.begin_object().key("Type").string(mount.type).key("Source").string(mount.source);
-        json.key("Destination").string(mount.destination).key("Mode").string(mount.mode);
-        json.key("RW").boolean(mount.read_write);
+        json.begin_object().key("Type").string(mount.type);
+        if (!mount.name.empty()) {
+            json.key("Name").string(mount.name);
+        }
+        const bool hidden = in_list && mount.type == "volume";
+        json.key("Source").string(hidden ? "" : mount.source);
+        json.key("Destination").string(mount.destination);
+        if (!mount.driver.empty()) {
+            json.key("Driver").string(mount.driver);
+        }
+        json.key("Mode").string(mount.mode).key("RW").boolean(mount.read_write);
         json.key("Propagation").string(mount.propagation).end_object();
     }
     json.end_array();
@@ -191,7 +227,10 @@ void write_paths(JsonWriter& json, const ContainerRecord& record) {
     };
     json.key("ResolvConfPath").string(file("resolv.conf"));
     json.key("HostnamePath").string(file("hostname")).key("HostsPath").string(file("hosts"));
-    json.key("LogPath").string(record.log_path);
+    // How other drivers keep what is read of them is nobody's business.
+    const std::string& driver = record.host_config.log_config.type;
+    const bool shown = driver.empty() || driver == "json-file";
+    json.key("LogPath").string(shown ? record.log_path : "");
 }
 
 }  // namespace
@@ -205,7 +244,7 @@ std::string container_status_text(const ContainerRecord& record, WallTime now) {
         case ContainerState::created:
             return "Created";
         case ContainerState::running:
-            return "Up " + since(state.started_at);
+            return "Up " + since(state.started_at) + health_text(state);
         case ContainerState::paused:
             return "Up " + since(state.started_at) + " (Paused)";
         case ContainerState::restarting:
@@ -243,7 +282,7 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
     host_config_write(json, record.host_config);
     write_graph_driver(json, view);
     write_size(json, view);
-    write_mounts(json, record);
+    write_mounts(json, record, false);
     json.key("Config");
     container_config_write(json, record.config);
     write_network_settings(json, record);
@@ -276,7 +315,7 @@ void container_summary_write(JsonWriter& json, const ContainerView& view, ApiVer
     json.end_object().key("NetworkSettings").begin_object();
     write_networks(json, record);
     json.end_object();
-    write_mounts(json, record);
+    write_mounts(json, record, true);
     json.end_object();
 }
 

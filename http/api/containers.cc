@@ -237,12 +237,33 @@ Task<void> container_kill(ApiContext& context) {
     co_return co_await context.send_empty(204);
 }
 
+Task<void> container_rename(ApiContext& context) {
+    CO_TRY(const auto container, container_of(context));
+    std::string name(context.query.get("name"));
+    CO_CHECK(
+        co_await davit::container_rename(context.job, context.daemon, container, std::move(name)));
+    co_return co_await context.send_empty(204);
+}
+
+Task<void> container_pause(ApiContext& context) {
+    CO_TRY(const auto container, container_of(context));
+    CO_CHECK(co_await davit::container_pause(context.job, context.daemon, container));
+    co_return co_await context.send_empty(204);
+}
+
+Task<void> container_unpause(ApiContext& context) {
+    CO_TRY(const auto container, container_of(context));
+    CO_CHECK(co_await davit::container_unpause(context.job, context.daemon, container));
+    co_return co_await context.send_empty(204);
+}
+
 Task<void> container_remove(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
     if (context.query.boolean("link")) {
         co_return Error(ErrorKind::unsupported, "remove: links are not supported");
     }
-    const ContainerRemoveRequest request{.force = context.query.boolean("force")};
+    const ContainerRemoveRequest request{.force = context.query.boolean("force"),
+                                         .volumes = context.query.boolean("v")};
     CO_CHECK(co_await davit::container_remove(context.job, context.daemon, container, request));
     co_return co_await context.send_empty(204);
 }

@@ -6,8 +6,43 @@ namespace davit {
 
 namespace {
 
+/// Options of another type than the mount's were ignored before 1.42.
+void foreign_options_drop(MountRequest& mount) {
+    if (mount.type != "bind") {
+        mount.bind_options.reset();
+    }
+    if (mount.type != "volume") {
+        mount.volume_options.reset();
+    }
+    if (mount.type != "tmpfs") {
+        mount.tmpfs_options.reset();
+    }
+}
+
+/// What a mount may not ask for in the words of an older version.
+Result<void> mount_version_check(MountRequest& mount, ApiVersion version) {
+    if (version < ApiVersion{1, 42}) {
+        foreign_options_drop(mount);
+    }
+    if (version < ApiVersion{1, 44} && mount.bind_options) {
+        mount.bind_options->read_only_non_recursive = false;
+        if (mount.bind_options->read_only_force_recursive) {
+            return Error(ErrorKind::invalid_argument,
+                         "BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer");
+        }
+    }
+    if (version < ApiVersion{1, 45} && mount.volume_options &&
+        !mount.volume_options->subpath.empty()) {
+        return Error(ErrorKind::invalid_argument, "VolumeOptions.Subpath needs API v1.45 or newer");
+    }
+    if (version < ApiVersion{1, 48} && mount.type == "image") {
+        return Error(ErrorKind::invalid_argument, "Mount type \"Image\" needs API v1.48 or newer");
+    }
+    return ok;
+}
+
 /// Before their versions the keys did not exist, or meant something else.
-void version_apply(HostConfig& config, ApiVersion version) {
+Result<void> version_apply(HostConfig& config, ApiVersion version) {
     if (version < ApiVersion{1, 25}) {
         config.auto_remove = false;  // Such clients remove the container themselves.
     }
@@ -16,16 +51,11 @@ void version_apply(HostConfig& config, ApiVersion version) {
     }
     if (version < ApiVersion{1, 42}) {
         config.console_size = {};
-        for (MountRequest& mount : config.mounts) {
-            // Options of another type than the mount's were ignored.
-            mount.has_volume_options = mount.has_image_options = false;
-            if (mount.type == "bind") {
-                mount.tmpfs_options.reset();
-            } else {
-                mount.bind_options.reset();
-            }
-        }
     }
+    for (MountRequest& mount : config.mounts) {
+        TRY_VOID(mount_version_check(mount, version));
+    }
+    return ok;
 }
 
 Result<std::map<std::string, EndpointSettings>> endpoints_parse(const JsonValue& networking,
@@ -59,7 +89,7 @@ Result<ContainerCreateBody> container_create_body_parse(std::string_view body, A
     TRY(result.host_config, host_config_parse(host_config));
     TRY(const JsonValue networking, root.object("NetworkingConfig"));
     TRY(result.endpoints, endpoints_parse(networking, version));
-    version_apply(result.host_config, version);
+    TRY_VOID(version_apply(result.host_config, version));
     return result;
 }
 

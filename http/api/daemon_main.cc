@@ -47,6 +47,9 @@ constexpr const char* usage =
     "                               layers pulled at a time (default 3)\n"
     "      --max-concurrent-uploads N\n"
     "                               layers pushed at a time (default 5)\n"
+    "      --registry-stall-timeout SECONDS\n"
+    "                               give up on a registry that sends nothing for so long (default "
+    "60)\n"
     "      --gc-high PERCENT        remove images that were not used for longest when more of the\n"
     "                               disk is used (default: never)\n"
     "      --gc-low PERCENT         until less would be used (default 70%, at most --gc-high)\n"
@@ -57,6 +60,9 @@ constexpr const char* usage =
     "  -D, --debug                  the same as --log-level debug\n"
     "      --help                   this text\n";
 
+constexpr std::size_t parallel_max = 64;
+constexpr std::size_t stall_seconds_max = 3600;
+
 enum LongOption : int {
     option_data_root = 256,
     option_run_dir,
@@ -66,6 +72,7 @@ enum LongOption : int {
     option_certs_dir,
     option_downloads_max,
     option_uploads_max,
+    option_stall_timeout,
     option_cgroup_parent,
     option_network_cgroup,
     option_gc_high,
@@ -115,8 +122,7 @@ Result<void> mirror_take(DaemonConfig& config, std::string_view value) {
     return ok;
 }
 
-Result<std::size_t> count_parse(const char* name, std::string_view value) {
-    constexpr std::size_t count_max = 64;
+Result<std::size_t> count_parse(const char* name, std::string_view value, std::size_t count_max) {
     std::size_t count = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
     if (error != std::errc{} || end != value.data() + value.size() || count == 0 ||
@@ -189,11 +195,17 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
             config.certs_dir = value;
             break;
         case option_downloads_max: {
-            TRY(config.downloads_max, count_parse("max-concurrent-downloads", value));
+            TRY(config.downloads_max, count_parse("max-concurrent-downloads", value, parallel_max));
             break;
         }
         case option_uploads_max: {
-            TRY(config.uploads_max, count_parse("max-concurrent-uploads", value));
+            TRY(config.uploads_max, count_parse("max-concurrent-uploads", value, parallel_max));
+            break;
+        }
+        case option_stall_timeout: {
+            TRY(const std::size_t seconds,
+                count_parse("registry-stall-timeout", value, stall_seconds_max));
+            config.registry_stall_timeout = std::chrono::seconds(seconds);
             break;
         }
         case option_cgroup_parent:
@@ -252,6 +264,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"certs-dir", required_argument, nullptr, option_certs_dir},
         {"max-concurrent-downloads", required_argument, nullptr, option_downloads_max},
         {"max-concurrent-uploads", required_argument, nullptr, option_uploads_max},
+        {"registry-stall-timeout", required_argument, nullptr, option_stall_timeout},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
         {"network-cgroup", required_argument, nullptr, option_network_cgroup},
         {"gc-high", required_argument, nullptr, option_gc_high},

@@ -11,6 +11,7 @@ Task<void> version(ApiContext& context);
 Task<void> info(ApiContext& context);
 Task<void> jobs_list(ApiContext& context);
 Task<void> loop_stats(ApiContext& context);
+Task<void> loop_reset(ApiContext& context);
 Task<void> job_cancel(ApiContext& context);
 Task<void> not_a_swarm(ApiContext& context);
 Task<void> plugins_list(ApiContext& context);
@@ -26,10 +27,27 @@ Task<void> container_start(ApiContext& context);
 Task<void> container_stop(ApiContext& context);
 Task<void> container_restart(ApiContext& context);
 Task<void> container_kill(ApiContext& context);
+Task<void> container_rename(ApiContext& context);
+Task<void> container_pause(ApiContext& context);
+Task<void> container_unpause(ApiContext& context);
 Task<void> container_wait(ApiContext& context);
 Task<void> container_remove(ApiContext& context);
 
+// container_details.cc
+Task<void> container_top(ApiContext& context);
+Task<void> container_changes(ApiContext& context);
+Task<void> container_update(ApiContext& context);
+
+// stats.cc
+Task<void> container_stats(ApiContext& context);
+
+// container_prune.cc
+Task<void> containers_prune(ApiContext& context);
+
 // container_archive.cc
+Task<void> container_archive_stat(ApiContext& context);
+Task<void> container_archive_get(ApiContext& context);
+Task<void> container_archive_put(ApiContext& context);
 Task<void> container_export(ApiContext& context);
 Task<void> container_commit(ApiContext& context);
 
@@ -84,6 +102,13 @@ Task<void> graph_show(ApiContext& context);
 Task<void> image_gc(ApiContext& context);
 Task<void> image_pin(ApiContext& context);
 Task<void> image_unpin(ApiContext& context);
+
+// volumes.cc
+Task<void> volume_list(ApiContext& context);
+Task<void> volume_create(ApiContext& context);
+Task<void> volume_inspect(ApiContext& context);
+Task<void> volume_remove(ApiContext& context);
+Task<void> volumes_prune(ApiContext& context);
 
 // system_df.cc
 Task<void> system_df(ApiContext& context);

@@ -1,13 +1,11 @@
 // POST /images/prune
-#include <algorithm>
 #include <array>
 #include <memory>
 
-#include "http/api/duration.h"
-#include "http/api/filters.h"
 #include "http/api/handlers.h"
 #include "http/api/image_event.h"
 #include "http/api/image_users.h"
+#include "http/api/prune_filter.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 #include "jobs/image/image_service.h"
@@ -19,33 +17,6 @@ namespace {
 
 constexpr std::array<std::string_view, 4> known_keys{"dangling", "label", "label!", "until"};
 
-struct PruneFilter {
-    Filters filters;
-    bool dangling_only = true;
-    std::optional<WallTime> until;
-};
-
-Result<PruneFilter> filter_parse(std::string_view text, WallTime now) {
-    PruneFilter filter;
-    TRY(filter.filters, Filters::parse(text, known_keys));
-    TRY(const std::optional<bool> dangling, filter.filters.boolean("dangling"));
-    filter.dangling_only = dangling.value_or(true);
-    if (filter.filters.all("until").size() > 1) {
-        return Error(ErrorKind::invalid_argument, "more than one until filter specified");
-    }
-    for (const std::string& value : filter.filters.all("until")) {
-        TRY(filter.until, timestamp_parse(value, now));
-    }
-    return filter;
-}
-
-bool has_label(const ImageConfig& config, const std::string& wanted) {
-    const std::size_t sign = wanted.find('=');
-    const auto label = config.config.labels.find(wanted.substr(0, sign));
-    return label != config.config.labels.end() &&
-           (sign == std::string::npos || label->second == wanted.substr(sign + 1));
-}
-
 bool admits(const PruneFilter& filter, const ImageConfig& config) {
     if (filter.until) {
         // An image that does not say when it was made is older than any that does.
@@ -54,9 +25,7 @@ bool admits(const PruneFilter& filter, const ImageConfig& config) {
             return false;
         }
     }
-    const auto has = [&config](const std::string& label) { return has_label(config, label); };
-    return filter.filters.admits_labels("label", config.config.labels) &&
-           !std::ranges::any_of(filter.filters.all("label!"), has);
+    return filter.admits_labels(config.config.labels);
 }
 
 std::string pruned_json(const ImagesPruned& pruned) {
@@ -81,9 +50,11 @@ std::string pruned_json(const ImagesPruned& pruned) {
 }  // namespace
 
 Task<void> images_prune(ApiContext& context) {
-    CO_TRY(PruneFilter filter, filter_parse(context.query.get("filters"), wall_now()));
+    CO_TRY(const PruneFilter filter,
+           PruneFilter::parse(context.query.get("filters"), known_keys, wall_now()));
+    CO_TRY(const std::optional<bool> dangling, filter.filters.boolean("dangling"));
     ImagePrune prune;
-    prune.dangling_only = filter.dangling_only;
+    prune.dangling_only = dangling.value_or(true);
     prune.request = [&context] { return image_remove_request(context.daemon); };
     prune.admits = [&filter](const ImageConfig& config) { return admits(filter, config); };
     CO_TRY(const ImagesPruned pruned,

@@ -124,8 +124,8 @@ Task<void> network_connect(ApiContext& context) {
     CO_TRY(const auto network, network_of(context));
     CO_TRY(const auto container, context.daemon.containers.find(parsed.container));
     CO_TRY(const auto permit, co_await container->operations.lock());
-    CO_CHECK(co_await context.daemon.networks->connect(
-        container, network, std::move(parsed.settings)));
+    CO_CHECK(
+        co_await context.daemon.networks->connect(container, network, std::move(parsed.settings)));
     co_return co_await context.response.send(200, "", "");
 }
 

@@ -66,6 +66,20 @@ Result<LogsRequest> logs_request(const ApiContext& context, const Container& con
     return request;
 }
 
+/// Follows: moby daemon/attach.go.
+Result<void> attachable(const Container& container, std::string_view name) {
+    const ContainerState state = container.record.state.status;
+    const std::string text = "container " + std::string(name);
+    if (state == ContainerState::paused) {
+        return Error(ErrorKind::conflict, text + " is paused, unpause the container before attach");
+    }
+    if (state == ContainerState::restarting) {
+        return Error(ErrorKind::conflict,
+                     text + " is restarting, wait until the container is running");
+    }
+    return ok;
+}
+
 }  // namespace
 
 std::string_view stream_type(const ApiContext& context, bool framed) {
@@ -84,6 +98,7 @@ Result<TerminalSize> terminal_size(const ApiContext& context) {
 
 Task<void> container_attach(ApiContext& context) {
     CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
+    CO_CHECK(attachable(*container, context.params.get("id")));
     CO_TRY(AttachRequest request, attach_request(context, *container));
     auto reader = std::make_unique<OutputHub::Reader>(container->output);
     const std::string_view type = stream_type(context, request.framed);

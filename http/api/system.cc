@@ -42,7 +42,9 @@ void write_plugins(JsonWriter& json) {
     json.key("Volume").strings(std::array<std::string_view, 1>{"local"});
     json.key("Network").strings(std::array<std::string_view, 3>{"bridge", "host", "null"});
     json.key("Authorization").null();
-    json.key("Log").strings(std::array<std::string_view, 1>{"json-file"});
+    static constexpr std::array<std::string_view, 4> logs{
+        "journald", "json-file", "local", "syslog"};
+    json.key("Log").strings(logs);
     json.end_object();
 }
 
@@ -194,6 +196,12 @@ Task<void> loop_stats(ApiContext& context) {
     }
     json.end_array().end_object();
     co_return co_await context.send_json(200, std::move(body));
+}
+
+/// What is told from now on is about the turns from now on.
+Task<void> loop_reset(ApiContext& context) {
+    Loop::current().stalls() = StallDetector();
+    co_return co_await context.send_empty(204);
 }
 
 Task<void> job_cancel(ApiContext& context) {

@@ -1,4 +1,4 @@
-// GET /system/df: how much of the disk images and containers need.
+// GET /system/df: how much of the disk images, containers and volumes need.
 //
 // Follows: Docker Engine API, operation SystemDataUsage. LayersSize counts each layer once, as it
 // lies on disk, so LayersSize and the containers' SizeRw together are what the data root holds, but
@@ -61,11 +61,15 @@ Task<void> system_df(ApiContext& context) {
     if (selection.wants("container")) {
         CO_TRY(containers, co_await container_usage_json(context));
     }
+    std::string volumes = "null";
+    if (selection.wants("volume")) {
+        CO_TRY(volumes, co_await volume_usage_json(context));
+    }
     std::string body;
     JsonWriter json(body);
     json.begin_object().key("LayersSize").number(layers);
     json.key("Images").raw(images).key("Containers").raw(containers);
-    json.key("Volumes").raw(selection.wants("volume") ? "[]" : "null");
+    json.key("Volumes").raw(volumes);
     json.key("BuildCache").raw(selection.wants("build-cache") ? "[]" : "null");
     if (context.version < ApiVersion{1, 42}) {
         json.key("BuilderSize").number(0);

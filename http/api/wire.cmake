@@ -8,5 +8,7 @@ add_library(davit_wire STATIC
     ${CMAKE_CURRENT_LIST_DIR}/event_filter.cc
     ${CMAKE_CURRENT_LIST_DIR}/filters.cc
     ${CMAKE_CURRENT_LIST_DIR}/image_filter.cc
-    ${CMAKE_CURRENT_LIST_DIR}/platform_json.cc)
+    ${CMAKE_CURRENT_LIST_DIR}/platform_json.cc
+    ${CMAKE_CURRENT_LIST_DIR}/prune_filter.cc
+    ${CMAKE_CURRENT_LIST_DIR}/stats_json.cc)
 target_link_libraries(davit_wire PUBLIC davit_container_model davit_json)

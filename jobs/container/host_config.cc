@@ -63,6 +63,26 @@ template <typename V>
 void fields(V& visit, FieldOf<V, TmpfsOptions>& options) {
     visit("SizeBytes", options.size_bytes, WhenEmpty::omit);
     visit("Mode", options.mode, WhenEmpty::omit);
+    visit("Options", options.options, WhenEmpty::omit);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, VolumeDriverConfig>& config) {
+    visit("Name", config.name, WhenEmpty::omit);
+    visit("Options", config.options, WhenEmpty::omit);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, VolumeOptions>& options) {
+    visit("NoCopy", options.no_copy, WhenEmpty::omit);
+    visit("Labels", options.labels, WhenEmpty::omit);
+    visit("DriverConfig", options.driver_config, WhenEmpty::omit);
+    visit("Subpath", options.subpath, WhenEmpty::omit);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, ImageOptions>& options) {
+    visit("Subpath", options.subpath, WhenEmpty::omit);
 }
 
 template <typename V>
@@ -73,6 +93,8 @@ void fields(V& visit, FieldOf<V, MountRequest>& mount) {
     visit("ReadOnly", mount.read_only, WhenEmpty::omit);
     visit("Consistency", mount.consistency, WhenEmpty::omit);
     visit("BindOptions", mount.bind_options, WhenEmpty::omit);
+    visit("VolumeOptions", mount.volume_options, WhenEmpty::omit);
+    visit("ImageOptions", mount.image_options, WhenEmpty::omit);
     visit("TmpfsOptions", mount.tmpfs_options, WhenEmpty::omit);
 }
 
@@ -198,17 +220,6 @@ void note_unsupported(const JsonValue& json, HostConfig& config) {
     }
 }
 
-/// What a mount carries beside the struct's fields.
-Result<void> mount_extras(const JsonValue& json, HostConfig& config) {
-    TRY(const std::vector<JsonValue> mounts, json.member("Mounts").as_array());
-    for (std::size_t i = 0; i < mounts.size(); ++i) {
-        config.mounts[i].has_volume_options = mounts[i].member("VolumeOptions").present();
-        config.mounts[i].has_image_options = mounts[i].member("ImageOptions").present();
-        note_if_given(mounts[i].member("TmpfsOptions"), "Mounts.TmpfsOptions.", "Options", config);
-    }
-    return ok;
-}
-
 }  // namespace
 
 template <typename V>
@@ -228,7 +239,6 @@ Result<HostConfig> host_config_parse(const JsonValue& json) {
     fields(reader, config);
     TRY_VOID(std::move(reader).result());
     note_unsupported(json, config);
-    TRY_VOID(mount_extras(json, config));
     return config;
 }
 

@@ -26,23 +26,45 @@ struct BindOptions {
 };
 
 struct TmpfsOptions {
-    std::int64_t size_bytes = 0;  // 0: unlimited.
-    std::uint32_t mode = 0;       // 0: 01777.
+    std::int64_t size_bytes = 0;                    // 0: unlimited.
+    std::uint32_t mode = 0;                         // 0: 01777.
+    std::vector<std::vector<std::string>> options;  // {"exec"}, {"noexec"}.
 
     bool operator==(const TmpfsOptions&) const = default;
 };
 
+struct VolumeDriverConfig {
+    std::string name;
+    std::map<std::string, std::string> options;
+
+    bool operator==(const VolumeDriverConfig&) const = default;
+};
+
+struct VolumeOptions {
+    bool no_copy = false;
+    std::map<std::string, std::string> labels;
+    std::optional<VolumeDriverConfig> driver_config;
+    std::string subpath;
+
+    bool operator==(const VolumeOptions&) const = default;
+};
+
+struct ImageOptions {
+    std::string subpath;
+
+    bool operator==(const ImageOptions&) const = default;
+};
+
 struct MountRequest {
-    std::string type;  // "bind", "tmpfs"; others are refused by mount_points_resolve().
+    std::string type;  // "bind", "volume", "tmpfs", "image"; mount_points_resolve() refuses others.
     std::string source;
     std::string target;
     bool read_only = false;
     std::string consistency;  // Means nothing on Linux.
     std::optional<BindOptions> bind_options;
+    std::optional<VolumeOptions> volume_options;
+    std::optional<ImageOptions> image_options;
     std::optional<TmpfsOptions> tmpfs_options;
-    /// Options of another type were given too; never stored, since that is an error.
-    bool has_volume_options = false;
-    bool has_image_options = false;
 
     bool operator==(const MountRequest&) const = default;
 };
@@ -165,6 +187,16 @@ void host_config_write(JsonWriter& json, const HostConfig& config);
 /// Gives:  warnings for the client.
 /// Errors: invalid_argument, in Docker's words; unsupported, naming the option and what to do.
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count = 0);
+
+/// The same for what POST /containers/{id}/update may change: limits and restart policy. Errors: as
+/// host_config_check().
+Result<void> host_config_update_check(const HostConfig& update, int cpu_count);
+
+/// Change the limits and the restart policy that an update gives. Follows: moby container/
+/// container_unix.go, UpdateContainer().
+/// Errors: conflict, in Docker's words, with what is set already; invalid_argument. config may have
+///         been changed in part by then.
+Result<void> host_config_update(HostConfig& config, const HostConfig& update);
 
 /// Put in what Docker puts in where nothing was asked for: the log driver, the size of /dev/shm,
 /// namespaces, masked paths, swap; and clear what means "unset". Call it after host_config_check().

@@ -7,9 +7,11 @@
 
 #include "jobs/container/cpu_list.h"
 #include "jobs/container/host_config.h"
+#include "jobs/container/log_config.h"
 #include "jobs/container/ports.h"
 #include "libcontainer/capabilities.h"
 #include "libcontainer/spec.h"
+#include "reactor/base/byte_size.h"
 
 namespace davit {
 
@@ -45,14 +47,15 @@ bool is_address(const std::string& text) {
            ::inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
 }
 
-Result<void> check_memory(const HostConfig& config) {
+/// is_update: what is not given stays as it is.
+Result<void> check_memory(const HostConfig& config, bool is_update) {
     if (config.memory != 0 && config.memory < memory_bytes_min) {
         return bad("Minimum memory limit allowed is 6MB");
     }
     if (config.memory > 0 && config.memory_swap > 0 && config.memory_swap < config.memory) {
         return bad("Minimum memoryswap limit should be larger than memory limit, see usage");
     }
-    if (config.memory == 0 && config.memory_swap > 0) {
+    if (config.memory == 0 && config.memory_swap > 0 && !is_update) {
         return bad("You should always set the Memory limit when using Memoryswap limit, see usage");
     }
     if (config.memory_swap < -1) {
@@ -301,15 +304,11 @@ Result<void> check_sysctls(const HostConfig& config) {
 }
 
 Result<void> check_storage(const HostConfig& config) {
-    if (!config.volumes_from.empty()) {
-        return not_yet("VolumesFrom", config.volumes_from.front(), "mount the directories with -v");
-    }
-    if (!config.volume_driver.empty() && config.volume_driver != "local") {
-        return not_yet("VolumeDriver", config.volume_driver, "leave it out");
-    }
-    if (!config.storage_opt.empty()) {
-        const auto& [name, value] = *config.storage_opt.begin();
-        return not_yet("StorageOpt", name + "=" + value, "leave --storage-opt out");
+    for (const auto& [name, value] : config.storage_opt) {
+        if (name != "size") {
+            return bad("Unknown option " + name);
+        }
+        TRY([[maybe_unused]] const std::int64_t bytes, byte_size_parse(value));
     }
     if (config.shm_size < 0) {
         return bad("SHM size can not be less than 0");
@@ -349,57 +348,17 @@ Result<void> check_restart(const HostConfig& config) {
     return ok;
 }
 
-/// Names and options that are none of Docker's are refused with its words.
-Result<void> check_log(const LogConfig& log) {
-    static constexpr auto later = std::to_array<std::string_view>({
-        "local",
-        "journald",
-        "syslog",
-        "gelf",
-        "fluentd",
-        "awslogs",
-        "splunk",
-        "gcplogs",
-        "logentries",
-    });
-    static constexpr auto options = std::to_array<std::string_view>({
-        "max-file",
-        "max-size",
-        "compress",
-        "labels",
-        "labels-regex",
-        "env",
-        "env-regex",
-        "tag",
-        "mode",
-        "max-buffer-size",
-        "cache-disabled",
-        "cache-max-file",
-        "cache-max-size",
-        "cache-compress",
-    });
-    if (is_one_of(log.type, later)) {
-        return not_yet("LogConfig.Type", log.type, "use json-file or none");
+Result<void> check_known(const HostConfig& config) {
+    if (config.unsupported.empty()) {
+        return ok;
     }
-    if (log.type == "none") {
-        return ok;  // Whatever its options.
-    }
-    if (!log.type.empty() && log.type != "json-file") {
-        return bad("error looking up logging plugin " + log.type + ": plugin \"" + log.type +
-                   "\" not found");
-    }
-    for (const auto& [name, value] : log.config) {
-        if (!is_one_of(name, options)) {
-            return bad("unknown log opt '" + name + "' for json-file log driver");
-        }
-        return not_yet("LogConfig.Config", name + "=" + value, "leave --log-opt out");
-    }
-    return ok;
+    const UnsupportedOption& option = config.unsupported.front();
+    return not_yet(option.key, option.value, "leave the option out");
 }
 
 Result<void> check_policies(const HostConfig& config) {
     TRY_VOID(check_restart(config));
-    TRY_VOID(check_log(config.log_config));
+    TRY_VOID(log_config_check(config.log_config));
     if (config.init.value_or(false)) {
         return not_yet("Init", "true", "leave --init out, or use an init of the image's");
     }
@@ -420,13 +379,17 @@ Result<void> check_policies(const HostConfig& config) {
 
 }  // namespace
 
+Result<void> host_config_update_check(const HostConfig& update, int cpu_count) {
+    TRY_VOID(check_known(update));
+    TRY_VOID(check_memory(update, true));
+    TRY_VOID(check_cpu(update, cpu_count));
+    return check_restart(update);
+}
+
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count) {
     std::vector<std::string> warnings;
-    if (!config.unsupported.empty()) {
-        const UnsupportedOption& option = config.unsupported.front();
-        return not_yet(option.key, option.value, "leave the option out");
-    }
-    TRY_VOID(check_memory(config));
+    TRY_VOID(check_known(config));
+    TRY_VOID(check_memory(config, false));
     TRY_VOID(check_cpu(config, cpu_count));
     TRY_VOID(check_network(config, warnings));
     TRY_VOID(check_namespaces(config));

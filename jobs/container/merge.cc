@@ -117,21 +117,6 @@ Result<void> hostname_set(ContainerRecord& record, const HostFacts& host) {
     return ok;
 }
 
-void warn_unserved(const ContainerRecord& record, std::vector<std::string>& warnings) {
-    for (const std::string& volume : record.config.volumes) {
-        const bool mounted = std::ranges::any_of(
-            record.mounts, [&](const MountPoint& mount) { return mount.destination == volume; });
-        if (!mounted) {
-            warnings.push_back("volumes are not supported by davit yet: " + volume +
-                               " stays in the container's own layer");
-        }
-    }
-    const auto& health = record.config.healthcheck;
-    if (health && !health->test.empty() && health->test.front() != "NONE") {
-        warnings.emplace_back("health checks are not run by davit yet");
-    }
-}
-
 }  // namespace
 
 Result<void> container_merge(ContainerRecord& record,
@@ -150,8 +135,8 @@ Result<void> container_merge(ContainerRecord& record,
     TRY_VOID(container_config_check(record.config));  // Afterwards: images hold bad values, too.
     TRY_VOID(program_set(record));
     TRY_VOID(hostname_set(record, host));
-    TRY(record.mounts, mount_points_resolve(record.host_config));
-    warn_unserved(record, warnings);
+    TRY(record.mounts,
+        mount_points_resolve(record.host_config, record.config.volumes, host.mounts));
     return ok;
 }
 

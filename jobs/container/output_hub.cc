@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reactor/base/limits.h"
+#include "reactor/offload.h"
 #include "reactor/timer.h"
 
 namespace davit {
@@ -80,6 +81,14 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
         })) {
             CO_CHECK(co_await room_.wait());
         }
+        if (auto retired = log_ ? log_->retired_take() : nullptr) {
+            // Its last name is gone: closing it frees its blocks, which takes a while.
+            auto close = [file = std::move(retired)]() mutable -> Result<void> {
+                file.reset();
+                return ok;
+            };
+            CO_CHECK(co_await offload(std::move(close)));
+        }
         if (bytes.empty()) {
             co_return ok;
         }
@@ -90,6 +99,11 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
 void OutputHub::stream_ended(OutputStream stream) {
     if (log_) {
         log_result(log_->end(stream));
+        if (log_->dropped() > 0 && !log_error_) {
+            log_error_ = Error(ErrorKind::resource_exhausted,
+                               std::to_string(log_->dropped()) +
+                                   " records were dropped: the logging service did not take them");
+        }
     }
 }
 

@@ -35,6 +35,9 @@ class OutputHub {
         /// Where in the log what next() gives begins; nothing if no run has logged since.
         const std::optional<LogPosition>& log_position() const { return log_position_; }
 
+        /// Nobody asks for it any more: it holds a file that may be rotated away.
+        void log_position_forget() { log_position_.reset(); }
+
       private:
         friend class OutputHub;
 

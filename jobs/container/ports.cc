@@ -124,10 +124,10 @@ Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
 std::map<std::string, std::vector<PortBinding>> ports_published(const std::vector<PortSpec>& got) {
     std::map<std::string, std::vector<PortBinding>> published;
     for (const PortSpec& port : got) {
-        const std::string name = std::to_string(port.container_port) +
-                                 (port.protocol == IPPROTO_UDP ? "/udp" : "/tcp");
-        published[name].push_back({port.host.unset() ? "0.0.0.0" : port.host.str(),
-                                   std::to_string(port.host_first)});
+        const std::string name =
+            std::to_string(port.container_port) + (port.protocol == IPPROTO_UDP ? "/udp" : "/tcp");
+        published[name].push_back(
+            {port.host.unset() ? "0.0.0.0" : port.host.str(), std::to_string(port.host_first)});
     }
     return published;
 }

@@ -22,6 +22,16 @@ void field_write(JsonWriter& json, const ContainerState& state) {
     json.string(container_state_name(state));
 }
 
+Result<void> field_read(const JsonValue& json, HealthStatus& status) {
+    TRY(const std::string_view name, json.as_string());
+    TRY(status, health_status_parse(name));
+    return ok;
+}
+
+void field_write(JsonWriter& json, const HealthStatus& status) {
+    json.string(health_status_name(status));
+}
+
 Result<void> field_read(const JsonValue& json, ContainerId& id) {
     TRY(const std::string_view text, json.as_string());
     TRY(id, ContainerId::parse(text));
@@ -72,8 +82,15 @@ void fields(V& visit, FieldOf<V, MountPoint>& mount) {
     visit("ReadWrite", mount.read_write);
     visit("Propagation", mount.propagation);
     visit("Recursive", mount.recursive);
+    visit("ReadOnlyRecursive", mount.read_only_recursive);
     visit("CreateSource", mount.create_source);
     visit("Options", mount.options);
+    visit("Name", mount.name, WhenEmpty::omit);
+    visit("Driver", mount.driver, WhenEmpty::omit);
+    visit("CopyUp", mount.copy_up, WhenEmpty::omit);
+    visit("Anonymous", mount.anonymous, WhenEmpty::omit);
+    visit("Subpath", mount.subpath, WhenEmpty::omit);
+    visit("ChainId", mount.chain_id, WhenEmpty::omit);
     visit("Listed", mount.listed);
 }
 
@@ -85,6 +102,21 @@ void fields(V& visit, FieldOf<V, StartPhase>& phase) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, HealthProbeRecord>& probe) {
+    visit("Start", probe.start);
+    visit("End", probe.end);
+    visit("ExitCode", probe.exit_code);
+    visit("Output", probe.output);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, HealthRecord>& health) {
+    visit("Status", health.status);
+    visit("FailingStreak", health.failing_streak);
+    visit("Log", health.log);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
     visit("Status", state.status);
     visit("Pid", state.pid);
@@ -93,6 +125,7 @@ void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
     visit("OomKilled", state.oom_killed);
     visit("StartedAt", state.started_at, WhenEmpty::omit);
     visit("FinishedAt", state.finished_at, WhenEmpty::omit);
+    visit("Health", state.health, WhenEmpty::omit);
 }
 
 template <typename V>
@@ -118,6 +151,7 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("Published", record.published, WhenEmpty::omit);
     visit("RestartCount", record.restart_count);
     visit("ManuallyStopped", record.manually_stopped);
+    visit("RemovesVolumes", record.removes_volumes, WhenEmpty::omit);
 }
 
 namespace {

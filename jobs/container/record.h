@@ -1,11 +1,13 @@
 #pragma once
 /// ContainerRecord: everything about a container that outlives the daemon's process.
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "jobs/container/config.h"
 #include "jobs/container/endpoint.h"
+#include "jobs/container/health.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/state.h"
 #include "reactor/base/clock.h"
@@ -14,19 +16,34 @@
 
 namespace davit {
 
-/// One mount as inspect shows it, resolved from binds, mounts and tmpfs.
+/// One mount as inspect shows it, resolved from binds, mounts, volumes and tmpfs.
 struct MountPoint {
-    std::string type;  // "bind", "tmpfs"
-    std::string source;
+    std::string type;    // "bind", "volume", "tmpfs", "image"
+    std::string source;  // bind: a path; volume: where its data are; image: its id.
+    std::string name;    // volume: its name; image: the reference given.
+    std::string driver;  // volume
     std::string destination;
     std::string mode;  // As given: "ro,z".
     bool read_write = true;
     std::string propagation;
     bool recursive = true;
+    /// Whether read-only is for the mounts below, too.
+    bool read_only_recursive = true;
     /// Make the source directory if it is missing (binds given by -v).
     bool create_source = false;
     /// tmpfs: mount options, "size=64m,mode=1777".
     std::string options;
+    /// volume: an empty one is filled with what the image has at the destination.
+    bool copy_up = false;
+    /// volume: it has no name of the user's, and goes with `rm -v`.
+    bool anonymous = false;
+    /// volume, image: mount only this, below its root.
+    std::string subpath;
+    /// image: what its layers make.
+    Digest chain_id;
+    /// volume: what a new one gets; not stored.
+    std::map<std::string, std::string> volume_labels;
+    std::map<std::string, std::string> volume_options;
     /// Whether inspect shows it: what --tmpfs gives is in HostConfig.Tmpfs alone, as with Docker.
     bool listed = true;
 
@@ -50,6 +67,8 @@ struct ContainerStateRecord {
     bool oom_killed = false;
     std::optional<WallTime> started_at;
     std::optional<WallTime> finished_at;
+    /// Of a container with a health check.
+    std::optional<HealthRecord> health;
 
     bool operator==(const ContainerStateRecord&) const = default;
 };
@@ -82,6 +101,8 @@ struct ContainerRecord {
     std::map<std::string, std::vector<PortBinding>> published;
     int restart_count = 0;
     bool manually_stopped = false;
+    /// Of a removal that was begun: its anonymous volumes go, too.
+    bool removes_volumes = false;
 
     bool operator==(const ContainerRecord&) const = default;
 };

@@ -201,4 +201,39 @@ Resources resources_build(const ContainerRecord& record) {
     return resources;
 }
 
+Resources resources_of_update(const ContainerRecord& record, const HostConfig& update) {
+    const Resources all = resources_build(record);
+    Resources resources;
+    // v2 counts swap apart from memory, and has quota and period in one file.
+    if (update.memory != 0 || update.memory_swap != 0) {
+        resources.memory_bytes = all.memory_bytes;
+    }
+    if (update.memory_swap != 0) {
+        resources.memory_swap_bytes = all.memory_swap_bytes;
+    }
+    if (update.memory_reservation != 0) {
+        resources.memory_reservation_bytes = all.memory_reservation_bytes;
+    }
+    if (update.cpu_shares != 0) {
+        resources.cpu_shares = all.cpu_shares;
+    }
+    if (update.nano_cpus != 0 || update.cpu_period != 0 || update.cpu_quota != 0) {
+        resources.cpu_period_us = all.cpu_period_us;
+        resources.cpu_quota_us = all.cpu_quota_us;
+    }
+    if (!update.cpuset_cpus.empty()) {
+        resources.cpuset_cpus = all.cpuset_cpus;
+    }
+    if (!update.cpuset_mems.empty()) {
+        resources.cpuset_mems = all.cpuset_mems;
+    }
+    if (update.pids_limit) {
+        resources.pids_max = all.pids_max.value_or(-1);
+    }
+    if (update.blkio_weight != 0) {
+        resources.blkio_weight = all.blkio_weight;
+    }
+    return resources;
+}
+
 }  // namespace davit

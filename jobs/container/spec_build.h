@@ -30,4 +30,8 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
 /// The limits that were asked for; nothing else is written to the cgroups.
 Resources resources_build(const ContainerRecord& record);
 
+/// What an update writes to the cgroups of a running container.
+/// Takes:  record: with the update in it already.
+Resources resources_of_update(const ContainerRecord& record, const HostConfig& update);
+
 }  // namespace davit

@@ -24,6 +24,12 @@ Result<void> ContainerTable::insert(std::shared_ptr<Container> container) {
     return ok;
 }
 
+Result<void> ContainerTable::name_reserve(const std::string& name, const ContainerId& id) {
+    TRY_VOID(name_check(name));
+    by_name_.emplace(name, id);
+    return ok;
+}
+
 void ContainerTable::erase(const ContainerId& id) {
     const auto found = by_id_.find(id.str());
     if (found == by_id_.end()) {

@@ -22,6 +22,13 @@ class ContainerTable {
 
     void erase(const ContainerId& id);
 
+    /// Keep a further name for a container, until one of its names is given up: nobody else gets
+    /// either meanwhile. Errors: conflict when the name is taken.
+    Result<void> name_reserve(const std::string& name, const ContainerId& id);
+
+    /// Give up one of a container's names.
+    void name_release(const std::string& name) { by_name_.erase(name); }
+
     /// Full id, then full name (with or without its slash), then a unique prefix of an id.
     /// Errors: not_found "No such container: X"; invalid_argument for an ambiguous prefix.
     Result<std::shared_ptr<Container>> find(std::string_view text) const;

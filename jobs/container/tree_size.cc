@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <string_view>
 
+#include "reactor/offload.h"
+
 namespace davit {
 
 namespace {
@@ -83,6 +85,16 @@ Result<bool> TreeSize::step(std::size_t entries) {
         add(entry->d_name);
     }
     return true;
+}
+
+Task<std::uint64_t> tree_bytes(Fd root) {
+    constexpr std::size_t entries_per_step = 4096;  // Some milliseconds: how late a cancel may be.
+    TreeSize tree(std::move(root));
+    for (bool more = true; more;) {
+        auto step = [&tree] { return tree.step(entries_per_step); };
+        CO_TRY(more, co_await offload(step));
+    }
+    co_return tree.bytes();
 }
 
 }  // namespace davit

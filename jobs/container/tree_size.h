@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "reactor/base/fd.h"
+#include "reactor/task.h"
 
 namespace davit {
 
@@ -55,5 +56,8 @@ class TreeSize {
 /// Against a container that makes files faster than they can be counted, and for the memory of
 /// those with several names.
 inline constexpr std::size_t tree_entries_max = 20'000'000;
+
+/// All of it, in slices on the worker pool. Errors: as step(). Cancel: between two slices.
+Task<std::uint64_t> tree_bytes(Fd root);
 
 }  // namespace davit

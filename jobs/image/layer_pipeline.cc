@@ -4,7 +4,6 @@
 #include <optional>
 #include <vector>
 
-#include "reactor/base/limits.h"
 #include "reactor/channel.h"
 #include "reactor/offload.h"
 #include "reactor/task_group.h"
@@ -13,8 +12,13 @@ namespace davit {
 
 namespace {
 
-/// Of each kind: one at each of the three stages that handle it, and one on its way.
+/// Of each kind: one at each stage that handles it, and one on its way.
 constexpr std::size_t buffer_count = 4;
+
+/// Of the blob and of the archive. To hand a buffer on wakes two threads up, which costs as much as
+/// hashing 100 KiB does; all buffers of a layer come to 6 MiB.
+constexpr std::size_t blob_chunk_bytes = 512 * 1024;
+constexpr std::size_t archive_chunk_bytes = 1024 * 1024;
 
 struct Chunk {
     std::vector<std::uint8_t> buffer;
@@ -23,11 +27,10 @@ struct Chunk {
     std::span<const std::uint8_t> bytes() const { return std::span(buffer).first(used); }
 };
 
-/// One kind of buffer on its round: filled, hashed, used, filled again.
+/// One kind of buffer on its round: filled, used, filled again.
 struct Exchange {
     Channel<Chunk> empty{buffer_count};
     Channel<Chunk> full{buffer_count};
-    Channel<Chunk> hashed{buffer_count};
 
     explicit Exchange(std::size_t bytes) {
         for (std::size_t i = 0; i < buffer_count; ++i) {
@@ -52,6 +55,7 @@ struct Pipeline {
     std::unique_ptr<LayerWriter> writer;
     Exchange compressed;
     Exchange archive;
+    Channel<Chunk> hashed{buffer_count};  ///< Of the compressed ones.
     LayerUnpacked result{};
 };
 
@@ -78,35 +82,20 @@ Task<void> receive(Pipeline& pipeline) {
     co_return ok;
 }
 
-/// The stage of a digest: every full buffer goes through update() on its way.
-Task<void> hash_all(Exchange& exchange,
-                    LayerDecode& decode,
-                    void (LayerDecode::*update)(std::span<const std::uint8_t>)) {
+Task<void> hash_blob(Pipeline& pipeline) {
     for (;;) {
-        CO_TRY(std::optional<Chunk> chunk, co_await exchange.full.receive());
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.compressed.full.receive());
         if (!chunk) {
-            co_return ok;
+            break;
         }
-        auto hash = [&decode, update, bytes = chunk->bytes()]() -> Result<void> {
-            (decode.*update)(bytes);
+        auto hash = [&pipeline, bytes = chunk->bytes()]() -> Result<void> {
+            pipeline.decode.hash_blob(bytes);
             return ok;
         };
         CO_CHECK(co_await offload(std::move(hash)));
-        CO_CHECK(co_await exchange.hashed.send(*std::move(chunk)));
+        CO_CHECK(co_await pipeline.hashed.send(*std::move(chunk)));
     }
-}
-
-Task<void> hash_blob(Pipeline& pipeline) {
-    CO_CHECK(co_await hash_all(pipeline.compressed, pipeline.decode, &LayerDecode::hash_blob));
-    pipeline.compressed.hashed.close();
-    co_return ok;
-}
-
-/// The last stage of the decoding: when all is hashed, the digests are compared.
-Task<void> hash_archive(Pipeline& pipeline) {
-    CO_CHECK(co_await hash_all(pipeline.archive, pipeline.decode, &LayerDecode::hash_archive));
-    CO_TRY(pipeline.result.decoded, pipeline.decode.finish());
-    pipeline.archive.hashed.close();
+    pipeline.hashed.close();
     co_return ok;
 }
 
@@ -131,7 +120,7 @@ Task<void> inflate_chunk(Pipeline& pipeline, std::span<const std::uint8_t> input
 Task<void> inflate_all(Pipeline& pipeline) {
     std::uint64_t decoded = 0;
     for (;;) {
-        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.compressed.hashed.receive());
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.hashed.receive());
         if (!chunk) {
             break;
         }
@@ -144,16 +133,29 @@ Task<void> inflate_all(Pipeline& pipeline) {
     co_return ok;
 }
 
+/// The archive's digest needs no stage of its own: the writer has a thread to spare.
 Task<void> write_all(Pipeline& pipeline) {
     for (;;) {
-        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.archive.hashed.receive());
+        CO_TRY(std::optional<Chunk> chunk, co_await pipeline.archive.full.receive());
         if (!chunk) {
             break;
         }
-        auto write = [&pipeline, bytes = chunk->bytes()] { return pipeline.writer->write(bytes); };
-        CO_CHECK(co_await offload(std::move(write)));
+        auto write = [&pipeline, bytes = chunk->bytes()] {
+            return pipeline.writer->write(
+                bytes, [&pipeline, bytes] { pipeline.decode.hash_archive(bytes); });
+        };
+        Result<void> written = co_await offload(std::move(write));
+        if (!written && written.error().kind() == ErrorKind::corrupt) {
+            // If these were the last bytes the digests tell whether the image is to blame.
+            CO_TRY(std::optional<Chunk> more, co_await pipeline.archive.full.receive());
+            if (!more) {
+                CO_CHECK(pipeline.decode.finish());
+            }
+        }
+        CO_CHECK(std::move(written));
         CO_CHECK(co_await pipeline.archive.empty.send(*std::move(chunk)));
     }
+    CO_TRY(pipeline.result.decoded, pipeline.decode.finish());
     auto finish = [&pipeline] { return pipeline.writer->finish(); };
     CO_TRY(pipeline.result.contents, co_await offload(std::move(finish)));
     co_return ok;
@@ -169,7 +171,7 @@ Task<void> writer_let_go(std::unique_ptr<LayerWriter> writer) {
 }
 
 std::size_t chunk_bytes(std::uint64_t blob_bytes) {
-    constexpr std::uint64_t most = limits::layer_chunk_bytes;
+    constexpr std::uint64_t most = blob_chunk_bytes;
     return static_cast<std::size_t>(blob_bytes == 0 ? most : std::min(blob_bytes, most));
 }
 
@@ -181,12 +183,11 @@ Task<LayerUnpacked> layer_pipeline(LayerSource& source, LayerPipelineRequest req
                       LayerDecode(std::move(request.expected)),
                       std::move(request.writer),
                       Exchange(chunk_bytes(request.blob_bytes)),
-                      Exchange(limits::layer_inflate_bytes)};
+                      Exchange(archive_chunk_bytes)};
     TaskGroup group;
     group.spawn(receive(pipeline));
     group.spawn(hash_blob(pipeline));
     group.spawn(inflate_all(pipeline));
-    group.spawn(hash_archive(pipeline));
     group.spawn(write_all(pipeline));
     Result<void> joined = co_await group.join();
     static_cast<void>(co_await shielded(writer_let_go(std::move(pipeline.writer))));

@@ -1,10 +1,10 @@
 #pragma once
 /// layer_pipeline: one layer from its source into a staged layer of the driver, in bounded memory.
 ///
-/// Five coroutines, one per stage, that hand a fixed set of buffers on: the source (the network),
-/// the blob's digest, inflate, the archive's digest (LayerDecode), the driver's LayerWriter. All
-/// but the first do their work on worker threads, so that all five work at the same time, and the
-/// slowest one holds the others.
+/// Four coroutines, one per stage, that hand a fixed set of buffers on: the source (the network),
+/// the blob's digest, inflate (LayerDecode), the driver's LayerWriter with the archive's digest
+/// beside it. All but the first do their work on worker threads, so that all four work at the same
+/// time, and the slowest one holds the others.
 #include <functional>
 #include <memory>
 #include <span>

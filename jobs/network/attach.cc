@@ -62,9 +62,9 @@ Result<Sandbox> Networks::share(const Container& container) const {
                      "cannot join own network namespace: " + container.id().str());
     }
     if (!other->run) {
-        return Error(ErrorKind::conflict,
-                     "cannot join network namespace of a non running container: " +
-                         other->id().str());
+        return Error(
+            ErrorKind::conflict,
+            "cannot join network namespace of a non running container: " + other->id().str());
     }
     Sandbox sandbox;
     TRY(sandbox.netns, Fd::duplicate(other->run->init.pidfd()));
@@ -413,9 +413,8 @@ void files_change(const ContainerRecord& record, const std::string& address, boo
 std::string interface_free(const ContainerRecord& record) {
     for (int number = 0;; ++number) {
         std::string name = "eth" + std::to_string(number);
-        const bool taken = std::ranges::any_of(record.networks, [&](const auto& item) {
-            return item.second.interface == name;
-        });
+        const bool taken = std::ranges::any_of(
+            record.networks, [&](const auto& item) { return item.second.interface == name; });
         if (!taken) {
             return name;
         }
@@ -437,13 +436,11 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     }
     settings.interface = interface_free(record);
     CO_CHECK(member_add(*network, *container, settings));
-    const bool has_route = std::ranges::any_of(record.networks, [](const auto& item) {
-        return !item.second.gateway.empty();
-    });
+    const bool has_route = std::ranges::any_of(
+        record.networks, [](const auto& item) { return !item.second.gateway.empty(); });
     Plan plan;
     plan.items.push_back({network, &settings});
-    Result<EndpointSpec> spec =
-        endpoint_spec(*network, container->id(), settings.interface);
+    Result<EndpointSpec> spec = endpoint_spec(*network, container->id(), settings.interface);
     Result<void> done = ok;
     if (spec) {
         spec->default_route = !has_route && !network->record.internal;
@@ -454,7 +451,8 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
         done = std::move(spec).error();
     }
     if (done) {
-        const Result<EndpointsAttached> attached = co_await bridge_->attach(std::move(plan.request));
+        const Result<EndpointsAttached> attached =
+            co_await bridge_->attach(std::move(plan.request));
         if (!attached) {
             done = attached.error();
         }

@@ -10,9 +10,8 @@ namespace davit {
 namespace {
 
 bool equals(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) {
-        return std::tolower(x) == std::tolower(y);
-    });
+    return std::ranges::equal(
+        a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 }  // namespace
@@ -86,10 +85,9 @@ std::vector<std::string> Networks::servers(const IpAddress& asker) const {
     if (!container) {
         return {};
     }
-    const bool has_way_out =
-        std::ranges::any_of(container->record.networks, [](const auto& item) {
-            return !item.second.gateway.empty();  // Internal networks have none.
-        });
+    const bool has_way_out = std::ranges::any_of(container->record.networks, [](const auto& item) {
+        return !item.second.gateway.empty();  // Internal networks have none.
+    });
     if (!has_way_out) {
         return {};
     }

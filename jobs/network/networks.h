@@ -1,5 +1,6 @@
 #pragma once
-/// Networks: every network that the daemon knows, which addresses of it are taken, and who is in it.
+/// Networks: every network that the daemon knows, which addresses of it are taken, and who is in
+/// it.
 ///
 /// Records are durable and written before anything is made for them; what is made (bridges, veth
 /// pairs, published ports) is the driver's, and lazily: a network without a running container may

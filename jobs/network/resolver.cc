@@ -57,14 +57,13 @@ Result<Server> server_parse(const std::string& text) {
     return Error(ErrorKind::invalid_argument, text + " is not an ip address");
 }
 
-/// Ask one server by UDP, from a port and with an id of its own: who does not see them cannot answer
-/// in its place.
+/// Ask one server by UDP, from a port and with an id of its own: who does not see them cannot
+/// answer in its place.
 Task<std::string> ask_datagram(std::string query, DnsQuestion question, std::string server) {
     CO_TRY(const Server to, server_parse(server));
     Fd socket(::socket(to.address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (!socket || ::connect(socket.get(),
-                             reinterpret_cast<const sockaddr*>(&to.address),
-                             to.size) != 0) {
+    if (!socket ||
+        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to.address), to.size) != 0) {
         co_return Error::from_errno(errno, "connect", server);
     }
     const std::string number = random_hex(2);
@@ -193,7 +192,9 @@ Task<void> NetworkResolver::serve_datagrams() {
     }
 }
 
-Task<void> NetworkResolver::answer_datagram(std::string query, IpAddress asker, std::uint16_t port) {
+Task<void> NetworkResolver::answer_datagram(std::string query,
+                                            IpAddress asker,
+                                            std::uint16_t port) {
     CO_TRY(const std::string answered, co_await answer(std::move(query), asker, false));
     const sockaddr_in to = address_of(asker, port);
     static_cast<void>(::sendto(socket_.get(),
@@ -272,8 +273,8 @@ Task<std::string> NetworkResolver::answer(std::string query, IpAddress asker, bo
     CO_TRY(const DnsQuestion question, dns_question_parse(query));
     std::string refused;
     for (const std::string& server : names_->servers(asker)) {
-        Task<std::string> ask = by_tcp ? ask_stream(query, question, server)
-                                       : ask_datagram(query, question, server);
+        Task<std::string> ask =
+            by_tcp ? ask_stream(query, question, server) : ask_datagram(query, question, server);
         Result<std::string> answered = co_await with_timeout(server_timeout, std::move(ask));
         if (!answered && answered.error().kind() == ErrorKind::cancelled) {
             co_return std::move(answered);

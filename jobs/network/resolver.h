@@ -54,10 +54,7 @@ class NetworkResolver {
 
   private:
     NetworkResolver(Fd socket, Listener listener, std::uint16_t port, const NameSource& names)
-        : socket_(std::move(socket)),
-          listener_(std::move(listener)),
-          port_(port),
-          names_(&names) {}
+        : socket_(std::move(socket)), listener_(std::move(listener)), port_(port), names_(&names) {}
 
     Task<void> serve_datagrams();
     Task<void> serve_connections();

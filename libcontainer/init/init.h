@@ -41,6 +41,7 @@ struct State {
     int root = -1;  // O_PATH of the container's root once inside.
     uint64_t bounding = ~0ULL;
     int registers[plan::registers_max];
+    int passed = 0;  // The first registers, which came from the daemon.
     User user;
     Failure failure;
 };

@@ -111,6 +111,9 @@ long descriptor_send(State& state, const plan::Message& message, int fd, const c
 /// the daemon's child and not ours, and does nothing until the daemon has been told of it: whatever
 /// ends us meanwhile ends it, too.
 long fork_inside(State& state, const plan::Operation& operation) {
+    for (int i = 0; i < state.passed; ++i) {
+        descriptor_close(state.registers[i]);  // Nothing of the host's goes along.
+    }
     // We lead a session, and so a process group, by which the daemon finds the child if we end
     // before we can tell.
     int turn[2] = {-1, -1};
@@ -290,7 +293,8 @@ const uint8_t* plan_map(State& state, size_t& size) {
         report_and_quit(state, nullptr, fail(state, "read", "plan", -EBADMSG));
     }
     plan::Reader reader(bytes, size);
-    for (int i = 0; i < reader.header().fd_count; ++i) {
+    state.passed = reader.header().fd_count;
+    for (int i = 0; i < state.passed; ++i) {
         state.registers[i] = plan::first_register_fd + i;
     }
     while (reader.next(operation)) {

@@ -1,9 +1,11 @@
 #include <linux/fcntl.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 
 #include <asm/errno.h>
 #include <asm/fcntl.h>
 #include <asm/ioctls.h>
+#include <asm/statfs.h>
 #include <asm/termbits.h>
 
 #include "libcontainer/init/init.h"
@@ -30,7 +32,7 @@ bool is_device(int fd, uint32_t major, uint32_t minor) {
            info.stx_rdev_major == major && info.stx_rdev_minor == minor;
 }
 
-/// Attach a detached mount exactly at an open directory or file.
+/// Attach a detached mount exactly at an open directory or file, whatever it is.
 long attach_at(State& state, int mount, int target, const char* path) {
     const long moved = raw::call(
         __NR_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
@@ -71,6 +73,59 @@ long clone_at(State& state, int from, const char* path, uint64_t set, bool recur
         }
     }
     return tree;
+}
+
+bool is_same(const char* a, const char* b) {
+    while (*a != '\0' && *a == *b) {
+        ++a;
+        ++b;
+    }
+    return *a == *b;
+}
+
+/// Files of procfs that may be mounted over: they tell of the host, and nothing is written there.
+constexpr const char* proc_targets[] = {
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+};
+
+bool is_proc(int fd) {
+    struct statfs filesystem = {};
+    return raw::call(__NR_fstatfs, fd, &filesystem) == 0 && filesystem.f_type == PROC_SUPER_MAGIC;
+}
+
+/// Whether a mount may go there. A container's procfs is the kernel's: with files of somebody else
+/// in it masks would hide those, and what is written for the kernel would go astray
+/// (CVE-2019-16884, CVE-2023-27561, CVE-2025-52881). A procfs may take the place of a procfs.
+/// Follows: runc libcontainer/rootfs_linux.go checkProcMount().
+bool proc_allows(int mount, int target, const char* path) {
+    if (is_same(path, "/proc")) {
+        return is_proc(mount);
+    }
+    for (const char* allowed : proc_targets) {
+        if (is_same(path, allowed)) {
+            return true;
+        }
+    }
+    return !is_proc(target);
+}
+
+/// What the spec asks to be mounted.
+long attach_checked(State& state, int mount, int target, const char* path) {
+    if (!proc_allows(mount, target, path)) {
+        state.failure.detail = plan::Detail::inside_proc;
+        return fail(state, "move_mount", path, -EPERM);
+    }
+    return attach_at(state, mount, target, path);
 }
 
 /// "subject" becomes "path: subject".
@@ -233,7 +288,8 @@ long mount_filesystem(State& state, const plan::Operation& operation) {
     if (target < 0) {
         return target;
     }
-    const long done = attach_at(state, static_cast<int>(mount), static_cast<int>(target), path);
+    const long done =
+        attach_checked(state, static_cast<int>(mount), static_cast<int>(target), path);
     descriptor_close(target);
     descriptor_close(mount);
     return done;
@@ -256,7 +312,7 @@ long attach(State& state, const plan::Operation& operation) {
     if (target < 0) {
         return target;
     }
-    const long done = attach_at(state, mount, static_cast<int>(target), path);
+    const long done = attach_checked(state, mount, static_cast<int>(target), path);
     descriptor_close(target);
     descriptor_close(mount);
     mount = -1;

@@ -249,7 +249,8 @@ long descriptor_stat(int fd, struct statx& info) {
 }
 
 long file_write(State& state, int dir, const char* path, const char* text) {
-    const uint64_t resolve = dir == AT_FDCWD ? 0 : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    const uint64_t resolve =
+        dir == AT_FDCWD ? 0 : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
     const long fd = openat2_call(dir, path, O_WRONLY, 0, resolve);
     if (fd < 0) {
         return fail(state, "openat2", path, fd);

@@ -283,6 +283,7 @@ enum class Detail : uint16_t {
     unknown_user,
     unknown_group,
     id_out_of_range,
+    inside_proc,  // A mount where only the kernel may have files.
 };
 
 inline constexpr size_t call_bytes_max = 24;

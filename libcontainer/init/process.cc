@@ -3,12 +3,14 @@
 #include <linux/filter.h>
 #include <linux/if.h>
 #include <linux/keyctl.h>
+#include <linux/magic.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
 #include <linux/sockios.h>
 
 #include <asm/errno.h>
 #include <asm/fcntl.h>
+#include <asm/statfs.h>
 
 #include "libcontainer/init/init.h"
 
@@ -114,6 +116,11 @@ long sysctl(State& state, const plan::Operation& operation) {
     const long base = path_open(state, "/proc/sys", O_DIRECTORY, true);
     if (base < 0) {
         return base;
+    }
+    // Not over to what somebody has mounted there (CVE-2025-52881).
+    struct statfs filesystem = {};
+    if (raw::call(__NR_fstatfs, base, &filesystem) < 0 || filesystem.f_type != PROC_SUPER_MAGIC) {
+        return fail(state, "fstatfs", "/proc/sys", -EXDEV);
     }
     const long done = file_write(state, static_cast<int>(base), key, value);
     descriptor_close(base);

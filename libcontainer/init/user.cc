@@ -270,6 +270,9 @@ long resolve_user(State& state, const plan::Operation& operation) {
     } else if (done == 0 && entry.found) {
         done = member_groups_add(state, group, entry.name);
     }
+    if (done == 0) {
+        done = group_add(state, state.user.gid);  // As user_resolve() of libcontainer/user.h.
+    }
     for (uint32_t i = 2; done == 0 && i < operation.header->string_count; ++i) {
         uint32_t gid = 0;
         done = group_resolve(state, group, strings.next(), gid);

@@ -1,7 +1,10 @@
 """A disk of its own for a data root, which fills before the machine's does."""
 
 import contextlib
+import shutil
 import subprocess
+
+from harness import Skip
 
 
 @contextlib.contextmanager
@@ -18,3 +21,20 @@ def small_disk(path, mebibytes):
     finally:
         subprocess.run(["umount", str(path)], check=True)
         image.unlink()
+
+
+@contextlib.contextmanager
+def btrfs_in(directory):
+    """A btrfs of 1 GiB in a file, mounted at directory/btrfs."""
+    if not shutil.which("mkfs.btrfs"):
+        raise Skip("mkfs.btrfs is missing: scripts/install-deps test")
+    image, mounted = directory / "btrfs.img", directory / "btrfs"
+    mounted.mkdir(parents=True)
+    with open(image, "wb") as stream:
+        stream.truncate(1 << 30)
+    subprocess.run(["mkfs.btrfs", "-q", str(image)], check=True, capture_output=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(mounted)], check=True)
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)

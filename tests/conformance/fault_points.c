@@ -8,6 +8,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -17,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -258,6 +261,41 @@ OPEN_POINT(open, (const char* path, int flags, ...), (path, flags, mode))
 OPEN_POINT(open64, (const char* path, int flags, ...), (path, flags, mode))
 OPEN_POINT(openat, (int dir, const char* path, int flags, ...), (dir, path, flags, mode))
 OPEN_POINT(openat64, (int dir, const char* path, int flags, ...), (dir, path, flags, mode))
+
+// Of all requests only those by which a driver changes a file system.
+int ioctl(int fd, unsigned long request, ...) {
+    static int (*next)(int, unsigned long, ...);
+    if (next == NULL) {
+        next = (int (*)(int, unsigned long, ...))next_of("ioctl");
+    }
+    va_list list;
+    va_start(list, request);
+    void* argument = va_arg(list, void*);
+    va_end(list);
+    const int saved = errno;
+    int error = 0;
+    switch (request) {
+        case FICLONE:
+            error = point("FICLONE", true);
+            break;
+        case BTRFS_IOC_SUBVOL_CREATE:
+            error = point("BTRFS_IOC_SUBVOL_CREATE", true);
+            break;
+        case BTRFS_IOC_SNAP_CREATE_V2:
+            error = point("BTRFS_IOC_SNAP_CREATE_V2", true);
+            break;
+        case BTRFS_IOC_SNAP_DESTROY:
+            error = point("BTRFS_IOC_SNAP_DESTROY", false);
+            break;
+        case BTRFS_IOC_SNAP_DESTROY_V2:
+            error = point("BTRFS_IOC_SNAP_DESTROY_V2", false);
+            break;
+        default:
+            break;
+    }
+    errno = error == 0 ? saved : error;
+    return error == 0 ? next(fd, request, argument) : -1;
+}
 
 // openat2 has no wrapper.
 long syscall(long number, ...) {

@@ -7,8 +7,9 @@ import http.client
 import json
 import mmap
 import os
-import pathlib
 import subprocess
+
+from disk import btrfs_in
 
 from harness import ROOT, Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
 
@@ -32,6 +33,7 @@ KINDS = {
     "disk full": (3, errno.ENOSPC),     # From the point until the operation is over.
     "disk broken": (3, errno.EIO),
     "failed once, works on": (2, errno.EIO),  # The same daemon must do for what comes next.
+    "full once, works on": (2, errno.ENOSPC),
     "disk full, works on": (3, errno.ENOSPC),
 }
 
@@ -39,8 +41,8 @@ KINDS = {
 class FaultyEngine(Engine):
     """An engine whose points are counted, and which meets a fault where it is told to."""
 
-    def __init__(self, directory):
-        super().__init__(directory)
+    def __init__(self, directory, data_root=None):
+        super().__init__(directory, data_root)
         if DRIVER != "overlay":
             self.state_root = self.data_root / DRIVER
         if not os.access(LIBRARY, os.R_OK):
@@ -69,7 +71,8 @@ class FaultyEngine(Engine):
         return self.process.poll() is not None
 
     def trash(self):
-        return os.listdir(self.data_root / DRIVER / "trash")
+        return (os.listdir(self.data_root / DRIVER / "trash") +
+                os.listdir(self.state_root / "volumes/.trash"))
 
     def end(self):
         """Whatever state it is in, it runs no more."""
@@ -103,10 +106,10 @@ class FaultyEngine(Engine):
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
 
-    def request(self, method, path, body=None):
+    def request(self, method, path, body=None, headers=None):
         """Gives the status, 0 for a connection that ended without an answer, and the body."""
         try:
-            answer = self.api(method, path, body)
+            answer = self.api(method, path, body, headers)
         except TimeoutError as problem:
             raise Failure(f"{method} {path.partition('?')[0]} is not answered") from problem
         except (OSError, http.client.HTTPException):
@@ -120,7 +123,10 @@ class FaultyEngine(Engine):
 
 def settled(engine):
     """The operation's work in the background is done too, or there is nobody to do it."""
-    return engine.has_died() or not (engine.trash() or unsynced(engine))
+    try:
+        return engine.has_died() or not (engine.trash() or unsynced(engine))
+    except (OSError, http.client.HTTPException):
+        return False  # It is being killed.
 
 
 def unsynced(engine):
@@ -150,6 +156,8 @@ def clear(engine):
     for container in engine.api("GET", "/containers/json?all=1").json:
         answer = engine.api("DELETE", f"/containers/{container['Id']}?force=1")
         equal(answer.status, 204, f"remove a container: {answer.body}")
+    answer = engine.api("POST", "/volumes/prune?filters=%7B%22all%22%3A%5B%22true%22%5D%7D")
+    equal(answer.status, 200, f"prune volumes: {answer.body}")
     answer = engine.api("POST", "/images/prune?filters=%7B%22dangling%22%3A%5B%22false%22%5D%7D")
     equal(answer.status, 200, f"prune: {answer.body}")
     equal(engine.api("GET", "/images/json?all=1").json, [], "images after prune")
@@ -185,7 +193,7 @@ class Trial:
                 engine.process.wait(30)
             engine.disarm()
             met = engine.control.count >= at
-            if "failed once" in kind and not engine.has_died():
+            if "once" in kind and not engine.has_died():
                 engine.agrees()  # What the others leave may have to wait for the next start.
             if "works on" not in kind or engine.has_died():
                 self._restart()
@@ -226,10 +234,12 @@ def points_of(total, chosen):
 
 @contextlib.contextmanager
 def faulty_engine(directory):
-    engine = FaultyEngine(pathlib.Path(directory))
-    try:
-        yield engine.start()
-    finally:
-        engine.disarm()
-        if engine.process is not None:
-            engine.end()
+    with contextlib.ExitStack() as stack:
+        data_root = stack.enter_context(btrfs_in(directory)) if DRIVER == "btrfs" else None
+        engine = FaultyEngine(directory, data_root)
+        try:
+            yield engine.start()
+        finally:
+            engine.disarm()
+            if engine.process is not None:
+                engine.end()

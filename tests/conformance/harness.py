@@ -204,6 +204,7 @@ class Engine:
             with contextlib.suppress(OSError, ValueError, http.client.HTTPException):
                 for line in answer:
                     self.ids.add(json.loads(line)["Actor"]["ID"])
+                    self.ids.discard("")  # A prune's.
 
         self._events = threading.Thread(target=read, daemon=True)
         self._events.start()

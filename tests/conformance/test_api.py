@@ -232,5 +232,17 @@ def jobs_are_listed(engine):
     following.communicate()
 
 
+@case("davit")
+def the_loop_is_measured_anew(engine):
+    def turns():
+        return engine.api("GET", "/davit/loop").json["Turns"]
+
+    eventually(lambda: turns() > 50, "some turns")
+    equal(engine.api("POST", "/davit/loop/reset").status, 204, "reset")
+    measured = engine.api("GET", "/davit/loop").json
+    check(measured["Turns"] < 50, f"only what came after: {measured}")
+    check(measured["LongestNs"] >= 0 and measured["LongTurns"] <= measured["Turns"], f"{measured}")
+
+
 if __name__ == "__main__":
     main()

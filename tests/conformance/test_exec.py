@@ -7,11 +7,12 @@ any of it. Method: the command line as people use it, and sockets of our own for
 
 import collections
 import os
+import pathlib
 import re
 import threading
 
 from exec_support import Events, container, create, detached, ended, inspect, read_all, start
-from harness import CLI, bad_request, case, check, contains, equal, eventually, main
+from harness import CLI, Skip, bad_request, case, check, contains, equal, eventually, main
 
 MISSING = "0" * 64
 
@@ -321,6 +322,20 @@ def pid_and_network_of_the_host(engine):
               os.readlink("/proc/self/ns/pid"))
         engine.docker("kill", identity)
         equal(ended(engine, exec_id), 137)
+
+
+@case("davit")
+def a_container_that_uses_controllers_of_its_own(engine):
+    """On pure v2 such a cgroup takes no process any more: the exec goes where the init is."""
+    controllers = pathlib.Path("/sys/fs/cgroup/cgroup.controllers")
+    if not controllers.exists() or "pids" not in controllers.read_text():
+        raise Skip("needs a pure v2 host")
+    script = ("mkdir /sys/fs/cgroup/inner; echo 1 > /sys/fs/cgroup/inner/cgroup.procs; "
+              "echo +pids > /sys/fs/cgroup/cgroup.subtree_control && echo ready; exec sleep 1000")
+    identity = engine.out("run", "-d", "--privileged", "--network", "none", "bb", "sh", "-c", script)
+    eventually(lambda: "ready" in engine.out("logs", identity), "controllers are in use")
+    equal(engine.out("exec", identity, "grep", "^0:", "/proc/self/cgroup"), "0::/inner", "beside the init")
+    engine.docker("rm", "-f", identity)
 
 
 if __name__ == "__main__":

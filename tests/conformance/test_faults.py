@@ -1,5 +1,5 @@
-"""Faults at every step of what changes the disk: pull, load, commit, rmi, prune, create, start, rm,
-a run with --rm, and the start of a daemon after a crash.
+"""Faults at every step of what changes the disk: pull, load, import, tag, push, save, commit, rmi,
+prune, create, start, rm, a run with --rm, volumes, and the start of a daemon after a crash.
 
 Goal: after kill -9, a full or a broken disk at any point the next daemon starts; what it shows is
 whole, byte for byte; what was answered with success is there; the operation succeeds when repeated;
@@ -10,13 +10,14 @@ another order in each run: nothing rests on which call it is.
 
 Environment:
   DAVIT_FAULT_POINTS  points per operation and kind of fault: a number (default 3) or `all`
-  DAVIT_FAULT_DRIVER  storage driver (default overlay)
+  DAVIT_FAULT_DRIVER  storage driver (default overlay); btrfs gets a disk in a file
   DAVIT_FAULT_KIND    only kinds of fault whose name contains this
   DAVIT_FAULT_FIRST   skip the points before this one of those chosen
 """
 
 import contextlib
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -25,6 +26,7 @@ import tarfile
 from faults import DRIVER, KINDS, Empty, Trial, clear, faulty_engine, points_of, settled
 from lying_registry import Blob, LyingRegistry, tar_of
 from oci import busybox_program
+from registry_proxy import LocalRegistry
 
 from harness import Failure, case, check, eventually, equal, main, query
 
@@ -49,13 +51,17 @@ with open(busybox_program(), "rb") as program:
     ]
 
 
+def layers_of(archive):
+    """Those of the image in an archive of docker save, the lowest first."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        manifest = json.load(members.extractfile("manifest.json"))
+        return [members.extractfile(layer).read() for layer in manifest[0]["Layers"]]
+
+
 def layers_saved(engine, name):
-    """The layers of an image as docker save gives them, the lowest first."""
     answer = engine.api("GET", f"/images/{name}/get")
     equal(answer.status, 200, f"save {name}: {answer.body[:200]}")
-    with tarfile.open(fileobj=io.BytesIO(answer.body)) as archive:
-        manifest = json.load(archive.extractfile("manifest.json"))
-        return [archive.extractfile(layer).read() for layer in manifest[0]["Layers"]]
+    return layers_of(answer.body)
 
 
 def image_is_whole(engine, name):
@@ -105,11 +111,73 @@ class Load(Operation):
         return load(engine, self.archive)
 
 
+class Import(Operation):
+    def act(self, engine):
+        status, body = engine.request("POST", "/images/create?" + query(fromSrc="-", repo="imported"),
+                                      LAYERS[0], {"Content-Type": "application/x-tar"})
+        return status == 200 and b'"error"' not in body
+
+    def verify(self, engine, succeeded):
+        there = engine.api("GET", "/images/imported/json").status == 200
+        check(there or not succeeded, "what was answered with success is there")
+        if there:
+            equal(layers_saved(engine, "imported") == LAYERS[:1], True, "its layer is what was sent")
+
+
 class Loaded(Operation):
     """With the image there before."""
 
     def prepare(self, engine):
         check(load(engine, self.archive), "load")
+
+
+class Tag(Loaded):
+    def act(self, engine):
+        path = f"/images/{self.reference}/tag?" + query(repo="other", tag="1")
+        return engine.request("POST", path)[0] == 201
+
+    def verify(self, engine, succeeded):
+        check(image_is_whole(engine, self.reference), "the image is as it was")
+        check(image_is_whole(engine, "other:1") or not succeeded, "so is its other name's")
+
+
+class Push(Loaded):
+    """Of layers that no registry is known to have, to a repository that has nothing."""
+
+    number = 0
+
+    def prepare(self, engine):
+        super().prepare(engine)
+        self.number += 1
+        self.repository = f"pushed{self.number}"
+        path = f"/images/{self.reference}/tag?" + query(repo=self.name_there(), tag="1")
+        equal(engine.api("POST", path).status, 201, "tag")
+
+    def name_there(self):
+        return f"{self.registry.target.address}/{self.repository}"
+
+    def act(self, engine):
+        status, body = engine.request("POST", f"/images/{self.name_there()}/push?tag=1", None,
+                                      {"X-Registry-Auth": "e30="})
+        return status == 200 and b'"error"' not in body
+
+    def verify(self, engine, succeeded):
+        check(image_is_whole(engine, self.name_there() + ":1"), "the image is as it was")
+        if succeeded:  # The registry has checked each blob's digest, and that the manifest's are there.
+            connection = http.client.HTTPConnection(self.registry.target.address)
+            with contextlib.closing(connection):
+                connection.request("GET", f"/v2/{self.repository}/manifests/1", headers={
+                    "Accept": "application/vnd.docker.distribution.manifest.v2+json"})
+                manifest = json.load(connection.getresponse())
+            equal(len(manifest["layers"]), len(LAYERS), "the registry has it")
+
+
+class Save(Loaded):
+    """It changes leases alone."""
+
+    def act(self, engine):
+        status, body = engine.request("GET", f"/images/{self.reference}/get")
+        return status == 200 and layers_of(body) == LAYERS
 
 
 class Rmi(Loaded):
@@ -247,14 +315,78 @@ class Run(Contained):
 
     def again(self, engine):
         left = engine.api("GET", "/containers/once/json")
-        if left.status != 404 and left.json["State"]["Status"] != "created":  # It may lack its start.
+        if left.status != 404 and left.json["State"]["Status"] == "created":  # It may lack its start.
+            equal(engine.api("DELETE", "/containers/once").status, 204, "rm")
+        elif left.status != 404:
             equal(left.json["State"]["Status"], "dead", "what could not be removed says so")
-        if left.status != 404:
-            equal(engine.api("DELETE", "/containers/once").status, 204, "and goes with rm")
+            eventually(lambda: engine.api("GET", "/containers/once/json").status == 404,
+                       "and is removed by and by")
         return self.act(engine)
 
     def verify(self, engine, succeeded):
         check(image_is_whole(engine, self.reference), "its image is there")
+
+
+class Volume(Operation):
+    """One without a container."""
+
+    def act(self, engine):
+        return engine.request("POST", "/volumes/create", {"Name": "vol", "Labels": {"l": "1"}})[0] == 201
+
+    def verify(self, engine, succeeded):
+        answer = engine.api("GET", "/volumes/vol")
+        check(answer.status == 200 or not succeeded, "what was answered with success is there")
+        if answer.status == 200:
+            equal(answer.json["Labels"], {"l": "1"}, "and what was said of it")
+            check(os.path.isdir(answer.json["Mountpoint"]), "and its directory")
+
+
+class VolumeRm(Volume):
+    def prepare(self, engine):
+        check(Volume.act(self, engine), "create")
+        path = engine.api("GET", "/volumes/vol").json["Mountpoint"]
+        with open(os.path.join(path, "file"), "wb") as file:
+            file.write(noise("file", 5000))
+
+    def act(self, engine):
+        return engine.request("DELETE", "/volumes/vol")[0] == 204
+
+    def again(self, engine):
+        return engine.request("DELETE", "/volumes/vol")[0] in (204, 404)
+
+    def verify(self, engine, succeeded):
+        answer = engine.api("GET", "/volumes/vol")
+        check(not (answer.status == 200 and succeeded), "what was removed is gone")
+        if answer.status == 200:
+            with open(os.path.join(answer.json["Mountpoint"], "file"), "rb") as file:
+                equal(file.read() == noise("file", 5000), True, "what is there is whole")
+
+
+class VolumeFill(Create):
+    """A container with a named and an anonymous volume, both filled from the image."""
+
+    def create(self, engine):
+        return engine.request("POST", "/containers/create?name=one", {
+            "Image": self.reference, "Cmd": ["/bin/busybox", "true"], "Volumes": {"/etc": {}},
+            "HostConfig": {"NetworkMode": "none", "Binds": ["vol:/deep"]}})[0] == 201
+
+    def verify(self, engine, succeeded):
+        super().verify(engine, succeeded)
+        volumes = {volume["Name"]: volume["Mountpoint"]
+                   for volume in engine.api("GET", "/volumes").json["Volumes"]}
+        container = engine.api("GET", "/containers/one/json")
+        if container.status == 200:
+            for mount in container.json["Mounts"]:
+                equal(volumes.get(mount["Name"]), mount["Source"], "its volumes are there")
+            equal(len(volumes), 2, "and no others")
+        for path in volumes.values():
+            files = sorted(os.listdir(path))
+            check(files in ([], ["er"], ["one", "three", "two"]), f"all of it or nothing: {files}")
+            if container.status == 200:
+                check(files, "a container's volumes are filled")
+            if files == ["er"]:
+                with open(os.path.join(path, "er/file"), "rb") as file:
+                    equal(file.read() == noise("file", 200_000), True, "a file")
 
 
 class Restart(Contained):
@@ -318,6 +450,8 @@ def try_all(directory, kind_of_operation):
     chosen = None if POINTS == "all" else int(POINTS)
     failures, tried, met = [], 0, 0
     with LyingRegistry() as registry, contextlib.ExitStack() as stack:
+        if kind_of_operation is Push:
+            registry.target = stack.enter_context(LocalRegistry(directory / "registry"))
         trial = begin(directory / name, registry, kind_of_operation, stack)
         total = trial.count()
         check(total > 0, "it changes something")
@@ -335,8 +469,32 @@ def try_all(directory, kind_of_operation):
     equal(len(failures), 0, "failures")
 
 
+def removal_again(directory):
+    """Of a container with --rm, by the daemon itself, until it succeeds."""
+    with LyingRegistry() as registry, faulty_engine(directory / "again") as engine:
+        reference, archive = archive_of(engine, registry)
+        check(load(engine, archive), "load")
+        body = {"Image": reference, "Cmd": ["/bin/busybox", "sleep", "1000"],
+                "HostConfig": {"NetworkMode": "none", "AutoRemove": True}}
+        equal(engine.api("POST", "/containers/create?name=once", body).status, 201, "create")
+        equal(engine.api("POST", "/containers/once/start").status, 204, "start")
+
+        def shown():
+            return engine.api("GET", "/containers/once/json")
+
+        engine.arm("disk broken", 1)
+        equal(engine.api("POST", "/containers/once/kill").status, 204, "kill")
+        eventually(lambda: shown().json["State"]["Status"] == "dead", "its removal fails")
+        engine.disarm()
+        eventually(lambda: shown().status == 404, "and succeeds later")
+        engine.agrees()
+
+
 def cases():
-    for kind in (Pull, Load, Commit, Rmi, Prune, Create, Start, Rm, Run, Restart):
+    case("davit")(removal_again)
+    for kind in (Pull, Load, Import, Tag, Push, Save, Commit, Rmi, Prune, Create, Start, Rm, Run,
+                 Volume, VolumeRm, VolumeFill,
+                 Restart):
         def one(directory, kind=kind):
             try_all(directory, kind)
         one.__name__ = kind.__name__.lower()

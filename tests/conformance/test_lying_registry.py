@@ -9,11 +9,12 @@ import json
 import os
 import random
 import re
+import subprocess
 import tarfile
 
 from lying_registry import Blob, LyingRegistry, digest, tar_of
 
-from harness import ENGINE, case, check, equal, eventually, main, start_engine
+from harness import ENGINE, Engine, case, check, equal, eventually, main, start_engine
 
 GOOD_TAR = tar_of(("etc/", tarfile.DIRTYPE, ""), ("etc/motd", tarfile.REGTYPE, b"hello\n" * 1000))
 NOISE = random.Random(1).randbytes(300_000)
@@ -263,6 +264,34 @@ def stalls_at_any_step(engine, liar):
     liar.deviations = {}
     engine.docker("pull", reference)
     engine.docker("rmi", reference)
+
+
+@case("davit")
+def a_stall_is_given_up_after_the_time_set(engine, liar):
+    """Nobody but the daemon gives up; then it asks again, and gets what was missing."""
+    other = Engine(engine.directory / "impatient")
+    other.command = lambda: [*Engine.command(other), "--registry-stall-timeout", "1"]
+    other.start()
+    try:
+        tar = tar_of(("patience", tarfile.REGTYPE, NOISE[:1000:-1]))
+        reference = liar.image("patience", [Blob(tar, stall=1000)])
+        liar.release.clear()
+        liar.stalled.clear()
+        liar.gone.clear()
+        process = other.spawn("pull", reference, stdout=subprocess.PIPE, text=True)
+        check(liar.stalled.wait(30), "the pull has begun")
+        check(liar.gone.wait(30), "the engine hangs up")
+        liar.blobs[digest(tar)].stall = None
+        output, _ = process.communicate(timeout=60)
+        equal(process.returncode, 0, f"the pull goes on: {output}")
+    finally:
+        other.stop()
+    for value in ("0", "1s", "3601"):
+        refused_flag = subprocess.run([*Engine.command(other), "--registry-stall-timeout", value],
+                                      capture_output=True, check=False, text=True)
+        check(refused_flag.returncode != 0, f"{value} is refused")
+        check("--registry-stall-timeout takes a number from 1 to 3600" in refused_flag.stderr,
+              f"with the reason: {refused_flag.stderr!r}")
 
 
 def running(engine):

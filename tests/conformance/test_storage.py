@@ -7,11 +7,12 @@ asked for. Method: engines on a directory, on a loop-mounted btrfs, and on overl
 import contextlib
 import json
 import pathlib
-import shutil
 import subprocess
 import tarfile
 
-from harness import (STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check, contains, equal,
+from disk import btrfs_in
+
+from harness import (STOP_SECONDS, Engine, case, cgroup_tree_remove, check, contains, equal,
                      eventually, import_busybox, main)
 
 
@@ -39,22 +40,6 @@ def engine_with(directory, driver, data_root=None):
 
 def run(program, *arguments):
     subprocess.run([program, *map(str, arguments)], check=True, capture_output=True)
-
-
-@contextlib.contextmanager
-def btrfs_in(directory):
-    if not shutil.which("mkfs.btrfs"):
-        raise Skip("mkfs.btrfs is missing: scripts/install-deps test")
-    image, mounted = directory / "btrfs.img", directory / "btrfs"
-    mounted.mkdir(parents=True)
-    with open(image, "wb") as file:
-        file.truncate(1 << 30)
-    run("mkfs.btrfs", "-q", image)
-    run("mount", "-o", "loop", image, mounted)
-    try:
-        yield mounted
-    finally:
-        run("umount", mounted)
 
 
 def info(engine):

@@ -37,8 +37,11 @@ const bool registered =
                       "1\x07in-addr\x04"
                       "arpa\x00\x00\x0c\x00\x01",
                       38)},
-         {std::string("\xc0\x0c", 2), std::string(1, '\0'), std::string(1, '\x3f'), "\x01"
-                                                                                     "a"},
+         {std::string("\xc0\x0c", 2),
+          std::string(1, '\0'),
+          std::string(1, '\x3f'),
+          "\x01"
+          "a"},
          30'000});
 
 }  // namespace

@@ -1,4 +1,6 @@
 // Starts containers with libcontainer's launch() and davit-init, waiting on the loop.
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -50,8 +52,18 @@ Result<void> streams_take(ExecProcess& process, Stdio& stdio) {
     return take(process.error, stdio.ours[2]);
 }
 
-/// One descriptor for both directions: a terminal's master is written and read independently.
+/// One descriptor for both directions: a terminal's master is written and read independently. It is
+/// looked at first: who has taken over what was to become an exec could send anything, and reading
+/// some files blocks.
 Result<void> console_take(ExecProcess& process, Fd console) {
+    struct stat info {};
+
+    constexpr unsigned terminal_major = 5;
+    constexpr unsigned ptmx_minor = 2;
+    if (::fstat(console.get(), &info) != 0 || !S_ISCHR(info.st_mode) ||
+        info.st_rdev != ::makedev(terminal_major, ptmx_minor)) {
+        return Error(ErrorKind::corrupt, "davit-init sent no terminal");
+    }
     TRY(Fd copy, Fd::duplicate(console.get()));
     TRY(process.input, FdStream::make(std::move(copy)));
     TRY(process.output, FdStream::make(std::move(console)));
@@ -59,12 +71,14 @@ Result<void> console_take(ExecProcess& process, Fd console) {
 }
 
 /// Follow init's reports until the program runs, or has failed to. A process that init forked off
-/// is in process.init then, in either case.
-Task<void> init_follow(int channel, ExecProcess& process) {
+/// is in process.init then, in either case. Nobody else is listened to, and only init itself tells
+/// of a process: what it forks off is in the container, where others may lay hands on it.
+Task<void> init_follow(int channel, pid_t init, ExecProcess& process) {
     CO_TRY(Poller poller, Poller::make(channel));
     std::optional<Error> failure;
     for (;;) {
-        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        const std::array<pid_t, 2> senders{init, process.init ? process.init.pid() : init};
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel, senders));
         if (!event) {
             CO_CHECK(co_await poller.readable());
             continue;
@@ -77,14 +91,14 @@ Task<void> init_follow(int channel, ExecProcess& process) {
                 process.warnings.push_back(event->text);
                 break;
             case InitEvent::Kind::console:
-                CO_CHECK(console_take(process, std::move(event->console)));
+                if (!process.output) {
+                    CO_CHECK(console_take(process, std::move(event->console)));
+                }
                 break;
             case InitEvent::Kind::process:
-                if (process.init) {
-                    // Somebody else holds the channel's other end.
-                    co_return Error(ErrorKind::corrupt, "davit-init told of two processes");
+                if (event->sender == init && !process.init) {
+                    process.init = std::move(event->process);
                 }
-                process.init = std::move(event->process);
                 break;
             case InitEvent::Kind::failed:
                 failure = std::move(event->error);
@@ -107,10 +121,11 @@ Task<void> process_end(PidRef process) {
 }
 
 /// Listen to the channel's end for a process that init forked off; what else it says is known.
-Task<void> process_take(int channel, ExecProcess& process) {
+Task<void> process_take(int channel, pid_t init, ExecProcess& process) {
     CO_TRY(Poller poller, Poller::make(channel));
+    const std::array<pid_t, 1> senders{init};
     for (;;) {
-        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel, senders));
         if (!event) {
             CO_CHECK(co_await poller.readable());
         } else if (event->kind == InitEvent::Kind::process) {
@@ -136,7 +151,7 @@ Task<void> fork_finish(Launched& launched, ExecProcess& process, Result<void> fo
         static_cast<void>(launched.init.signal(SIGKILL));
     }
     if (!process.init) {
-        CO_CHECK(co_await process_take(launched.channel.get(), process));
+        CO_CHECK(co_await process_take(launched.channel.get(), launched.init.pid(), process));
     }
     static_cast<void>(co_await child_wait(launched.init));
     if (!process.init) {
@@ -148,6 +163,39 @@ Task<void> fork_finish(Launched& launched, ExecProcess& process, Result<void> fo
     co_return followed;
 }
 
+/// Follow init's reports up to its gate.
+Task<void> gate_wait(int channel) {
+    CO_TRY(Poller poller, Poller::make(channel));
+    for (;;) {
+        CO_TRY(std::optional<InitEvent> event, init_channel_receive(channel));
+        if (!event) {
+            CO_CHECK(co_await poller.readable());
+            continue;
+        }
+        switch (event->kind) {
+            case InitEvent::Kind::ready:
+                co_return ok;
+            case InitEvent::Kind::failed:
+                co_return *std::move(event->error);
+            case InitEvent::Kind::closed:
+                co_return Error(ErrorKind::unavailable, "davit-init was killed");
+            case InitEvent::Kind::warning:
+            case InitEvent::Kind::console:
+            case InitEvent::Kind::process:
+                break;
+        }
+    }
+}
+
+/// What a process that has not been reaped, so that its number is its own, has mounted.
+Result<MountedTree> mounts_of(pid_t pid) {
+    const std::string process = "/proc/" + std::to_string(pid);
+    MountedTree tree;
+    TRY(tree.mount_namespace, Fd::open(process + "/ns/mnt", O_RDONLY));
+    TRY(tree.root, Fd::open(process + "/root", O_RDONLY | O_DIRECTORY));
+    return tree;
+}
+
 class NativeDriver final : public ExecDriver {
   public:
     explicit NativeDriver(Fd init) : init_(std::move(init)) {}
@@ -156,28 +204,16 @@ class NativeDriver final : public ExecDriver {
 
     Task<ExecProcess> start(ExecRequest request) override {
         CO_TRY(Stdio stdio, stdio_make(request));
-        CO_TRY(const Fd plan, plan_memory_file(request.plan));
-        std::vector<int> registers;
-        for (const Fd& fd : request.registers) {
-            registers.push_back(fd.get());
-        }
-        LaunchRequest launch_request;
-        launch_request.init_fd = init_.get();
-        launch_request.plan_fd = plan.get();
-        launch_request.clone_flags = request.plan.clone_flags;
-        launch_request.registers = registers;
-        launch_request.stdio = {
-            stdio.theirs[0].get(), stdio.theirs[1].get(), stdio.theirs[2].get()};
-        launch_request.cgroup_fd = request.cgroup_fd;
-        CO_TRY(Launched launched, launch(launch_request));
+        CO_TRY(Launched launched, init_launch(request, stdio));
         stdio.theirs = {};
         request.registers.clear();
 
         ExecProcess process;
+        const pid_t init = launched.init.pid();
         if (!request.plan.forks) {
             process.init = std::move(launched.init);
         }
-        Result<void> followed = co_await init_follow(launched.channel.get(), process);
+        Result<void> followed = co_await init_follow(launched.channel.get(), init, process);
         if (followed) {
             followed = streams_take(process, stdio);
         }
@@ -191,7 +227,39 @@ class NativeDriver final : public ExecDriver {
         co_return std::move(process);
     }
 
+    Task<MountedTree> mount_tree(ExecRequest request) override {
+        const Stdio nothing;
+        CO_TRY(Launched launched, init_launch(request, nothing));
+        request.registers.clear();
+        Result<void> ready = co_await gate_wait(launched.channel.get());
+        Result<MountedTree> tree = MountedTree{};
+        if (ready) {
+            tree = mounts_of(launched.init.pid());
+        } else {
+            tree = std::move(ready).error();
+        }
+        co_await shielded(process_end(std::move(launched.init)));
+        co_return std::move(tree);
+    }
+
   private:
+    Result<Launched> init_launch(const ExecRequest& request, const Stdio& stdio) const {
+        TRY(const Fd plan, plan_memory_file(request.plan));
+        std::vector<int> registers;
+        for (const Fd& fd : request.registers) {
+            registers.push_back(fd.get());
+        }
+        LaunchRequest launch_request;
+        launch_request.init_fd = init_.get();
+        launch_request.plan_fd = plan.get();
+        launch_request.clone_flags = request.plan.clone_flags;
+        launch_request.registers = registers;
+        launch_request.stdio = {
+            stdio.theirs[0].get(), stdio.theirs[1].get(), stdio.theirs[2].get()};
+        launch_request.cgroup_fd = request.cgroup_fd;
+        return launch(launch_request);
+    }
+
     Fd init_;
 };
 

@@ -4,6 +4,7 @@
 
 #include "drivers/graph/btrfs/subvolume.h"
 #include "drivers/graph/file_system.h"
+#include "reactor/offload.h"
 
 namespace davit {
 
@@ -49,6 +50,13 @@ Result<std::unique_ptr<BtrfsDriver>> BtrfsDriver::open(const std::string& data_r
         new BtrfsDriver(std::move(base), std::make_unique<BtrfsTrees>()));
     TRY_VOID(driver->chains_load());
     return driver;
+}
+
+Task<void> BtrfsDriver::rw_limit(std::string name, std::uint64_t bytes_max) {
+    auto limit = [dir = base_.get(), path = rw_path(name) + "/tree", bytes_max] {
+        return subvolume_limit(dir, path, bytes_max);
+    };
+    co_return co_await offload(std::move(limit));
 }
 
 DriverStatus BtrfsDriver::status() const {

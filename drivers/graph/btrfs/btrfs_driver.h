@@ -17,6 +17,7 @@ class BtrfsDriver final : public FlatDriver {
     std::string_view name() const override { return "btrfs"; }
 
     DriverStatus status() const override;
+    Task<void> rw_limit(std::string name, std::uint64_t bytes_max) override;
 
   private:
     using FlatDriver::FlatDriver;

@@ -15,6 +15,11 @@ Result<void> subvolume_create(int dir, const std::string& path);
 /// A writable snapshot; subvolumes inside `from` are empty directories in it. Blocks: as above.
 Result<void> subvolume_snapshot(int dir, const std::string& from, const std::string& to);
 
+/// Bound the bytes that a subvolume refers to, what it shares with others included. Quotas of the
+/// file system are turned on for that.
+/// Follows: btrfs-quota(8), btrfs-qgroup(8). Errors: what the ioctls say.
+Result<void> subvolume_limit(int dir, const std::string& path, std::uint64_t bytes_max);
+
 /// Take a subvolume away with those inside it, which whoever could write to it may have made. The
 /// file system frees the space by itself, later. Blocks: as above.
 Result<void> subvolume_delete(int dir, const std::string& path);

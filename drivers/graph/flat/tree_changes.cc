@@ -4,12 +4,9 @@
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <climits>
 #include <string_view>
 
 #include "drivers/graph/directory_names.h"
@@ -23,40 +20,6 @@ constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
 bool is_gone(int number) {
     return number == ENOENT || number == ENOTDIR || number == ELOOP || number == EXDEV ||
            number == EAGAIN || number == ENAMETOOLONG;
-}
-
-std::string symlink_target(int dir, const char* name) {
-    std::array<char, PATH_MAX> target{};
-    const ssize_t size = ::readlinkat(dir, name, target.data(), target.size());
-    return {target.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
-}
-
-/// The capabilities of a file; of all extended attributes the one that programs change.
-std::string capabilities(int dir, const char* name) {
-    const std::string path = "/proc/self/fd/" + std::to_string(dir) + "/" + name;
-    std::array<char, 64> value{};
-    const ssize_t size =
-        ::lgetxattr(path.c_str(), "security.capability", value.data(), value.size());
-    return {value.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
-}
-
-bool differs(TreePlace before, const struct stat& old, TreePlace after, const struct stat& now) {
-    if (old.st_mode != now.st_mode || old.st_uid != now.st_uid || old.st_gid != now.st_gid ||
-        old.st_rdev != now.st_rdev) {
-        return true;
-    }
-    if (S_ISDIR(now.st_mode)) {
-        return false;  // Its size and times tell of its entries, which are looked at.
-    }
-    if (old.st_size != now.st_size || old.st_mtim.tv_sec != now.st_mtim.tv_sec ||
-        old.st_mtim.tv_nsec != now.st_mtim.tv_nsec) {
-        return true;
-    }
-    if (S_ISLNK(now.st_mode)) {
-        return symlink_target(before.dir, before.name) != symlink_target(after.dir, after.name);
-    }
-    return S_ISREG(now.st_mode) &&
-           capabilities(before.dir, before.name) != capabilities(after.dir, after.name);
 }
 
 std::string parent_of(const std::string& path) {
@@ -141,7 +104,7 @@ Result<void> TreeChanges::take(const char* name) {
 
     const bool was = old_ && ::fstatat(old_.get(), name, &old, AT_SYMLINK_NOFOLLOW) == 0;
     const TreePlace from{after, name};
-    const bool changed = !was || differs(TreePlace{old_.get(), name}, old, from, now);
+    const bool changed = !was || tree_entry_differs(TreePlace{old_.get(), name}, old, from, now);
     const std::string path = path_ + "/" + name;
     if (S_ISDIR(now.st_mode)) {
         waiting_.push_back(path);

@@ -155,6 +155,20 @@ Result<void> range_copy(int from, int to, off_t offset, off_t end) {
     return ok;
 }
 
+std::string symlink_target(int dir, const char* name) {
+    std::array<char, PATH_MAX> target{};
+    const ssize_t size = ::readlinkat(dir, name, target.data(), target.size());
+    return {target.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+/// The capabilities of a file; of all extended attributes the one that programs change.
+std::string capabilities(TreePlace place) {
+    std::array<char, 64> value{};
+    const ssize_t size =
+        ::lgetxattr(proc_path(place).c_str(), "security.capability", value.data(), value.size());
+    return {value.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
 }  // namespace
 
 Result<void> TreeEntries::content_copy(int from, int to) {
@@ -245,6 +259,27 @@ Result<void> TreeEntries::directory_like(TreePlace from, const struct stat& stat
     TRY_VOID(owner_and_mode_set(to, status));
     TRY_VOID(xattrs_clear(to));
     return xattrs_copy(from, to);
+}
+
+bool tree_entry_differs(TreePlace before,
+                        const struct stat& old,
+                        TreePlace after,
+                        const struct stat& now) {
+    if (old.st_mode != now.st_mode || old.st_uid != now.st_uid || old.st_gid != now.st_gid ||
+        old.st_rdev != now.st_rdev) {
+        return true;
+    }
+    if (S_ISDIR(now.st_mode)) {
+        return false;  // Its size and times tell of its entries, which are looked at.
+    }
+    if (old.st_size != now.st_size || old.st_mtim.tv_sec != now.st_mtim.tv_sec ||
+        old.st_mtim.tv_nsec != now.st_mtim.tv_nsec) {
+        return true;
+    }
+    if (S_ISLNK(now.st_mode)) {
+        return symlink_target(before.dir, before.name) != symlink_target(after.dir, after.name);
+    }
+    return S_ISREG(now.st_mode) && capabilities(before) != capabilities(after);
 }
 
 Result<void> tree_times_copy(const struct stat& from, int dir, const std::string& path) {

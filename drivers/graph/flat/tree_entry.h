@@ -54,6 +54,13 @@ class TreeEntries {
     std::map<std::pair<dev_t, ino_t>, std::string> linked_;
 };
 
+/// Whether an entry was changed: type, owner, mode or device; and, if it is no directory, size,
+/// time of change, target or capabilities. Contents are not compared.
+bool tree_entry_differs(TreePlace before,
+                        const struct stat& old,
+                        TreePlace after,
+                        const struct stat& now);
+
 /// Both times of what `from` describes. path: below dir, not followed.
 Result<void> tree_times_copy(const struct stat& from, int dir, const std::string& path);
 

@@ -7,8 +7,10 @@
 
 #include "drivers/graph/file_system.h"
 #include "drivers/graph/overlay/overlay_probe.h"
+#include "drivers/graph/project_quota.h"
 #include "reactor/base/ids.h"
 #include "reactor/base/tree_remove.h"
+#include "reactor/offload.h"
 
 namespace davit {
 
@@ -61,6 +63,21 @@ Result<void> OverlayDriver::rw_create(const std::string& name) {
         }
     }
     return ok;
+}
+
+Task<void> OverlayDriver::rw_limit(std::string name, std::uint64_t bytes_max) {
+    const std::string path = rw_path(name);
+    std::vector<std::string> paths{path, path + "/diff", path + "/work"};
+    auto limit = [dir = base_.get(), paths = std::move(paths), name, bytes_max] {
+        return project_quota_set(dir, paths, name, bytes_max);
+    };
+    Result<void> limited = co_await offload(std::move(limit));
+    if (!limited && limited.error().kind() == ErrorKind::unsupported) {
+        co_return Error(ErrorKind::internal,
+                        "--storage-opt is supported only for overlay over xfs with 'pquota' mount "
+                        "option, or ext4 with 'prjquota'");
+    }
+    co_return limited;
 }
 
 Result<Fd> OverlayDriver::rw_open(const std::string& name) const {

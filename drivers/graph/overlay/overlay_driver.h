@@ -29,6 +29,7 @@ class OverlayDriver final : public DirectoryDriver {
 
     DriverStatus status() const override;
     Result<void> rw_create(const std::string& name) override;
+    Task<void> rw_limit(std::string name, std::uint64_t bytes_max) override;
     Result<Fd> rw_open(const std::string& name) const override;
     Result<Fd> mount(const RootfsSpec& spec) override;
 

@@ -1,11 +1,13 @@
 /// Goal: a container's cgroups limit it, count it, freeze it, kill it, and go away. Method: below a
 /// parent of this test's own, on whatever layout the host has.
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 
+#include "libcontainer/cgroup_stats.h"
 #include "tests/integration/libcontainer/harness.h"
 #include "tests/support/catch.h"
 
@@ -172,6 +174,37 @@ TEST_CASE("everything inside is listed, frozen, and killed") {
     CHECK(fixture.cgroup->pids()->empty());
 }
 
+TEST_CASE("a process is found in the cgroup that the container made for it") {
+    const Rootfs rootfs;
+    Fixture fixture;
+    if (fixture.cgroup->unified_fd() < 0) {
+        WARN("skipped: no v2 hierarchy here");
+        return;
+    }
+    const Sleeper process = sleeper(fixture, rootfs, "sleep 1000");
+    const pid_t pid = process.launched.init.pid();
+    const auto inode = [](int fd) {
+        struct stat info {};
+
+        REQUIRE(::fstat(fd, &info) == 0);
+        return info.st_ino;
+    };
+    auto leaf = fixture.cgroup->leaf_of(pid);
+    REQUIRE(leaf);
+    CHECK(inode(leaf->get()) == inode(fixture.cgroup->unified_fd()));
+    const std::string inner = fixture.layout.unified()->mount_point + fixture.parent + "/one/inner";
+    REQUIRE(::mkdir(inner.c_str(), 0755) == 0);
+    REQUIRE(file_write_existing(AT_FDCWD, inner + "/cgroup.procs", std::to_string(pid)));
+    leaf = fixture.cgroup->leaf_of(pid);
+    REQUIRE(leaf);
+    CHECK(inode(leaf->get()) != inode(fixture.cgroup->unified_fd()));
+    const auto outside = fixture.cgroup->leaf_of(::getpid());
+    REQUIRE_FALSE(outside);
+    CHECK(outside.error().kind() == ErrorKind::conflict);
+    REQUIRE(fixture.cgroup->kill());
+    static_cast<void>(reap(process.launched.init));
+}
+
 TEST_CASE("a cgroup that exists is not taken over") {
     const Fixture fixture;
     std::vector<std::string> warnings;
@@ -220,6 +253,83 @@ TEST_CASE("device rules apply where there is a devices cgroup") {
     CHECK_THAT(outcome.output, Contains("can't open '/dev/vda': Operation not permitted"));
     CHECK_THAT(outcome.output, Contains("can't create /dev/kmsg2: Operation not permitted"));
     CHECK_THAT(outcome.output, Contains("1\n"));
+}
+
+TEST_CASE("a change that is refused half-way changes nothing") {
+    Fixture fixture({.memory_bytes = 64 * mebibyte, .memory_swap_bytes = 96 * mebibyte});
+    const bool v2 = fixture.is_v2("memory");
+    const auto limits = [&] {
+        return v2 ? fixture.read("memory", "memory.max") + fixture.read("memory", "memory.swap.max")
+                  : fixture.read("memory", "memory.limit_in_bytes") +
+                        fixture.read("memory", "memory.memsw.limit_in_bytes");
+    };
+    const std::string before = limits();
+    std::vector<std::string> warnings;
+    // The limit of processes is written after memory's, and is more than the kernel takes.
+    for (const std::int64_t bytes : {32 * mebibyte, 128 * mebibyte}) {
+        const auto refused = fixture.cgroup->change(
+            {.memory_bytes = bytes, .memory_swap_bytes = 2 * bytes, .pids_max = 1LL << 40},
+            warnings);
+        REQUIRE_FALSE(refused);
+        CHECK(refused.error().kind() == ErrorKind::invalid_argument);
+        CHECK(limits() == before);
+    }
+    const auto changed = fixture.cgroup->change(
+        {.memory_bytes = 32 * mebibyte, .memory_swap_bytes = 48 * mebibyte, .pids_max = 7},
+        warnings);
+    REQUIRE(changed);
+    CHECK(limits() != before);
+    CHECK(fixture.read("pids", "pids.max") == "7\n");
+    CHECK(changed->restore());
+    CHECK(limits() == before);
+    CHECK(fixture.read("pids", "pids.max") == "max\n");
+}
+
+TEST_CASE("a hierarchy that was not needed is joined when it is") {
+    const Rootfs rootfs;
+    Fixture fixture;
+    const Sleeper process = sleeper(fixture, rootfs, "sleep 1000 & sleep 1000 & wait");
+    const auto cpuset = fixture.layout.find("cpuset");
+    if (cpuset != nullptr) {
+        std::vector<std::string> warnings;
+        REQUIRE(fixture.cgroup->change({.cpuset_cpus = "0"}, warnings));
+        CHECK(warnings.empty());
+        CHECK(fixture.read("cpuset", "cpuset.cpus") == "0\n");
+        const auto text =
+            file_read("/proc/" + std::to_string(process.launched.init.pid()) + "/status");
+        REQUIRE(text);
+        CHECK_THAT(*text, Contains("Cpus_allowed_list:\t0\n"));
+    }
+    REQUIRE(fixture.cgroup->kill());
+    CHECK(reap(process.launched.init).value == SIGKILL);
+}
+
+TEST_CASE("what is used is counted, by whoever holds the descriptors") {
+    const Rootfs rootfs;
+    Fixture fixture({.memory_bytes = 64 * mebibyte, .pids_max = 20});
+    const auto reader = CgroupStatsReader::open(*fixture.cgroup);
+    REQUIRE(reader);
+    const Sleeper process = sleeper(fixture, rootfs, "while :; do :; done");
+    CgroupStats stats;
+    for (int tries = 0; tries < 1000 && stats.cpu_total == 0; ++tries) {
+        const auto read = reader->read();
+        REQUIRE(read);
+        stats = *read;
+    }
+    CHECK(stats.cpu_total > 0);
+    CHECK(stats.memory > 0);
+    CHECK(stats.memory_limit == 64 * mebibyte);
+    CHECK_FALSE(stats.memory_stat.empty());
+    CHECK(stats.pids >= 1);
+    CHECK(stats.pids_max == 20);
+    REQUIRE(fixture.cgroup->kill());
+    CHECK(reap(process.launched.init).value == SIGKILL);
+    for (int tries = 0; tries < 1000 && !fixture.cgroup->remove(); ++tries) {
+        ::usleep(1000);
+    }
+    const auto gone = reader->read();
+    REQUIRE_FALSE(gone);
+    CHECK(gone.error().kind() == ErrorKind::not_found);
 }
 
 }  // namespace davit::test

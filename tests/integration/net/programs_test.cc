@@ -1,9 +1,10 @@
 // Goal: each packet program decides and rewrites as NETWORK.md says, packet by packet.
-// Method: the real kernel loads the programs in a network namespace, with a bpffs and a cgroup of the
-// test's own; BPF_PROG_TEST_RUN hands them packets built layer by layer. What must hold is said at
-// each case: the verdict, the addresses and ports that come out, and right checksums.
+// Method: the real kernel loads the programs in a network namespace, with a bpffs and a cgroup of
+// the test's own; BPF_PROG_TEST_RUN hands them packets built layer by layer. What must hold is said
+// at each case: the verdict, the addresses and ports that come out, and right checksums.
+#include "bpf/programs.h"
+
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 #include <netinet/in.h>
@@ -14,7 +15,8 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "bpf/programs.h"
+#include <bpf/bpf.h>
+
 #include "drivers/net/bridge_host.h"
 #include "drivers/net/netns.h"
 #include "libcontainer/cgroup.h"
@@ -64,9 +66,8 @@ class Host {
         REQUIRE(layout);
         REQUIRE(layout->unified() != nullptr);
         cgroup_ = layout->unified()->mount_point + "/davit-bpf-test-" + std::to_string(::getpid());
-        BridgeDriverOptions options{.owner = "test",
-                                    .pin_directory = directory_,
-                                    .cgroup_path = cgroup_};
+        BridgeDriverOptions options{
+            .owner = "test", .pin_directory = directory_, .cgroup_path = cgroup_};
         auto installed = host_install(options);
         INFO((installed ? "" : installed.error().message()));
         REQUIRE(installed);
@@ -305,11 +306,8 @@ TEST_CASE("hairpin: a container reaches a published port, seen as the gateway", 
         CHECK(out.dport() == 80);
         CHECK(out.sport() >= 61000);
         out.check_sums();
-        const Outcome back = from_container({"10.88.1.2",
-                                             "10.88.1.1",
-                                             80,
-                                             out.sport(),
-                                             static_cast<std::uint8_t>(syn | ack)});
+        const Outcome back = from_container(
+            {"10.88.1.2", "10.88.1.1", 80, out.sport(), static_cast<std::uint8_t>(syn | ack)});
         CHECK(back.verdict == TC_ACT_REDIRECT);
         CHECK(back.source() == "198.51.100.1");
         CHECK(back.sport() == 8080);

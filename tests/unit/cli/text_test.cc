@@ -119,6 +119,9 @@ TEST_CASE("table: widths count characters, not bytes") {
     CHECK(table.text() ==
           "A            B         C\n"
           "äöüäöüäöüä   x         last one is not padded\n");
+    TableWriter wide(20);
+    wide.row({"A", "B"});
+    CHECK(wide.text() == "A                   B\n");
     CHECK(text_ellipsis("sleep 1000000", 20) == "sleep 1000000");
     CHECK(text_ellipsis("0123456789012345678901", 20) == "0123456789012345678…");
     CHECK(text_ellipsis("äöüäöü", 4) == "äöü…");

@@ -106,6 +106,10 @@ TEST_CASE("units: sizes and durations for people") {
     CHECK(size_text(999, 3) == "999B");
     CHECK(size_text(4'261'550, 3) == "4.26MB");
     CHECK(size_text(1'500, 4) == "1.5kB");
+    CHECK(binary_size_text(0) == "0B");
+    CHECK(binary_size_text(1023) == "1023B");
+    CHECK(binary_size_text(67'108'864) == "64MiB");
+    CHECK(binary_size_text(1'600'000) == "1.526MiB");
     CHECK(ago(0) == "Less than a second");
     CHECK(ago(1) == "1 second");
     CHECK(ago(59) == "59 seconds");

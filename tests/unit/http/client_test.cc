@@ -2,6 +2,10 @@
 // success. Method: scripted servers that send fixed bytes over a socket pair.
 #include "http/client.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
 #include "http/server.h"
 #include "reactor/loop.h"
 #include "reactor/timer.h"
@@ -104,6 +108,34 @@ TEST_CASE("bodies end by length, by chunks or with the connection", "[client]") 
     const Seen closing = ask(ok_head + "Connection: close\r\nContent-Length: 0\r\n\r\n", true);
     CHECK(closing.status == 200);
     CHECK(!closing.reusable);
+}
+
+TEST_CASE("large bodies are whole, whatever frames them", "[client]") {
+    std::string expected;
+    std::string chunks;
+    for (std::size_t size = 1; expected.size() < 700'000; size = size * 3 + 1) {
+        const std::string part(std::min<std::size_t>(size, 150'000),
+                               static_cast<char>('a' + size % 26));
+        expected += part;
+        chunks += fmt::format("{:x};extension\r\n{}\r\n", part.size(), part);
+    }
+    constexpr std::size_t most = 1'000'000;
+    const auto check = [&](const std::string& answer, bool open) {
+        const Seen seen = ask(ok_head + answer, open, "GET", most);
+        CHECK(!seen.body_error);
+        CHECK((seen.body == expected));
+        CHECK(seen.reusable == open);
+    };
+    check(fmt::format("Content-Length: {}\r\n\r\n{}", expected.size(), expected), true);
+    check("Transfer-Encoding: chunked\r\n\r\n" + chunks + "0\r\nTrailer: x\r\n\r\n", true);
+    check("\r\n" + expected, false);
+    const Seen cut =
+        ask(fmt::format("{}Content-Length: {}\r\n\r\n{}", ok_head, expected.size() + 1, expected),
+            false,
+            "GET",
+            most);
+    CHECK(cut.body_error);
+    CHECK(!cut.reusable);
 }
 
 TEST_CASE("answers without a body end at their head", "[client]") {

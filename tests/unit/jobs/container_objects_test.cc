@@ -138,6 +138,24 @@ struct Waits {
 
 }  // namespace
 
+TEST_CASE("a container may have two names while it is renamed", "[container]") {
+    ContainerTable table;
+    const auto first = container_of('1', "first", 1);
+    REQUIRE(table.insert(first));
+    REQUIRE(table.insert(container_of('2', "second", 2)));
+    CHECK(table.name_reserve("/second", first->id()).error().kind() == ErrorKind::conflict);
+    REQUIRE(table.name_reserve("/third", first->id()));
+    CHECK(table.insert(container_of('3', "third")).error().kind() == ErrorKind::conflict);
+    first->record.name = "/third";
+    CHECK(found(table, "first") == "/third");
+    CHECK(found(table, "third") == "/third");
+    table.name_release("/first");
+    CHECK(found(table, "first") == "No such container: first");
+    REQUIRE(table.insert(container_of('4', "first")));
+    table.erase(first->id());
+    CHECK(found(table, "third") == "No such container: third");
+}
+
 TEST_CASE("waiters see the exit they wait for, and no other", "[wait]") {
     auto body = []() -> Task<void> {
         const auto container = container_of('1', "x");

@@ -73,4 +73,11 @@ TEST_CASE("cpu shares as weights") {
     CHECK(cpu_weight_from_shares(1'000'000) == 10'000);
 }
 
+TEST_CASE("where a process is in the v2 hierarchy") {
+    CHECK(unified_path_parse("0::/davit/x/inner\n") == "/davit/x/inner");
+    CHECK(unified_path_parse("5:memory:/a\n1:name=systemd:/b\n0::/c") == "/c");
+    CHECK(unified_path_parse("5:memory:/a\n") == "");
+    CHECK(unified_path_parse("") == "");
+}
+
 }  // namespace davit

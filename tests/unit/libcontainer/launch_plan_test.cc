@@ -61,6 +61,19 @@ std::size_t position(const std::vector<PlanStep>& steps, Kind kind) {
 
 }  // namespace
 
+TEST_CASE("read-only for a bind's top alone is set apart from what is for all") {
+    ContainerSpec spec = sample();
+    const auto attributes_count = [](const ContainerSpec& counted) {
+        return std::ranges::count(
+            steps_of(counted), static_cast<std::uint16_t>(Kind::mount_attributes), &PlanStep::kind);
+    };
+    const auto before = attributes_count(spec);
+    spec.mounts.back().attributes_recursive = false;
+    CHECK(attributes_count(spec) == before + 1);
+    spec.mounts.back().recursive = false;
+    CHECK(attributes_count(spec) == before);
+}
+
 TEST_CASE("what was compiled is what is decoded") {
     const auto steps = steps_of(sample());
     REQUIRE(steps.back().kind == static_cast<std::uint16_t>(Kind::execute));

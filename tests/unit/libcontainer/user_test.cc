@@ -43,7 +43,7 @@ TEST_CASE("names") {
     CHECK(web.uid == 1000);
     CHECK(web.gid == 1001);
     CHECK(web.home == "/home/web");
-    CHECK(web.additional_gids == Gids{50, 998});
+    CHECK(web.additional_gids == Gids{1001, 50, 998});
     CHECK(resolved("homeless").home == "/");
 }
 
@@ -52,14 +52,14 @@ TEST_CASE("nothing means root, with its groups") {
     CHECK(root.uid == 0);
     CHECK(root.gid == 0);
     CHECK(root.home == "/root");
-    CHECK(root.additional_gids == Gids{998});
+    CHECK(root.additional_gids == Gids{0, 998});
     CHECK(resolved(":staff").gid == 50);
 }
 
 TEST_CASE("numbers") {
     CHECK(resolved("1000").gid == 1001);
     CHECK(resolved("1000").home == "/home/web");
-    CHECK(resolved("1000").additional_gids == Gids{50, 998});
+    CHECK(resolved("1000").additional_gids == Gids{1001, 50, 998});
     CHECK(resolved("4242").uid == 4242);
     CHECK(resolved("4242").gid == 0);
     CHECK(resolved("4242").home == "/");
@@ -70,14 +70,14 @@ TEST_CASE("numbers") {
 TEST_CASE("a given group replaces the user's groups") {
     const ResolvedUser user = resolved("web:staff");
     CHECK(user.gid == 50);
-    CHECK(user.additional_gids.empty());
+    CHECK(user.additional_gids == Gids{50});
     CHECK(resolved("web:1234").gid == 1234);
     CHECK(resolved("7:8").uid == 7);
     CHECK(resolved("7:8").gid == 8);
 }
 
 TEST_CASE("further groups") {
-    CHECK(resolved("web", {"docker", "7", "docker"}).additional_gids == Gids{7, 50, 998});
+    CHECK(resolved("web", {"docker", "7", "docker"}).additional_gids == Gids{1001, 7, 50, 998});
 }
 
 TEST_CASE("what does not exist") {

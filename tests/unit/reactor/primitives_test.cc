@@ -126,4 +126,7 @@ TEST_CASE("the loop measures its own stalls", "[loop]") {
     CHECK(loop.run(body()));
     CHECK(loop.stalls().longest() >= 25ms);
     CHECK(loop.stalls().long_turns() >= 1);
+    loop.stalls() = StallDetector();
+    CHECK(loop.stalls().longest() == Nanoseconds::zero());
+    CHECK(loop.stalls().turns() == 0);
 }

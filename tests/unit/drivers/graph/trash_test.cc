@@ -1,9 +1,14 @@
 // Goal: what is thrown away is deleted in the background, also what an earlier life left, and no
-// name in the trash is taken twice. Method: a real directory and the loop; waits for drained().
+// name in the trash is taken twice. Method: a real directory and the loop; waits for drained(). A
+// disk without room for one name more in the trash is made by standing in for renameat2(2).
 #include "drivers/graph/trash.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include "reactor/loop.h"
 #include "reactor/task_group.h"
@@ -11,6 +16,21 @@
 
 using namespace davit;
 using namespace davit::test;
+
+namespace {
+
+int rename_error = 0;
+
+}  // namespace
+
+extern "C" int renameat2(
+    int from, const char* old, int to, const char* path, unsigned flags) noexcept {
+    if (rename_error != 0) {
+        errno = rename_error;
+        return -1;
+    }
+    return static_cast<int>(::syscall(SYS_renameat2, from, old, to, path, flags));
+}
 
 namespace {
 
@@ -62,6 +82,39 @@ TEST_CASE("what is thrown away goes, in the background", "[trash]") {
     CHECK(loop.run(beside_run(*test.bin, work(test))));
     CHECK(test.left().empty());
     CHECK(names_in(test.root.path()) == std::vector<std::string>{"trash"});
+}
+
+TEST_CASE("what the trash has no room for goes from its place", "[trash]") {
+    Loop loop;
+    Bin test;
+    test.tree("layers/one");
+    test.tree("layers/two");
+    test.tree("layers/stays");
+    auto work = [](const Bin& there) -> Task<void> {
+        for (const int error : {ENOSPC, EDQUOT}) {
+            rename_error = error;
+            const std::string path = error == ENOSPC ? "layers/one" : "layers/two";
+            const Result<void> taken = there.bin->take(there.dir.get(), path);
+            rename_error = 0;
+            CO_CHECK(taken);
+            CHECK(there.bin->is_leaving(path));
+            CO_CHECK(co_await there.bin->drained());
+            CHECK_FALSE(there.bin->is_leaving(path));
+        }
+        rename_error = EIO;
+        const Result<void> refused = there.bin->take(there.dir.get(), "layers/stays");
+        rename_error = 0;
+        CHECK_FALSE(refused);
+        co_return ok;
+    };
+    CHECK(loop.run(beside_run(*test.bin, work(test))));
+    CHECK(names_in(test.root.path() + "/layers") == std::vector<std::string>{"stays"});
+
+    rename_error = ENOSPC;
+    CHECK(test.bin->take(test.dir.get(), "layers/stays"));
+    rename_error = 0;
+    CHECK(test.bin->empty_now());
+    CHECK(names_in(test.root.path() + "/layers").empty());
 }
 
 TEST_CASE("numbers that are taken are skipped", "[trash]") {

@@ -1,6 +1,7 @@
 // Goal: addresses and subnets read and write as Docker's, and their pools never give one out twice.
 // Method: texts in, values out; pools filled to the end.
 #include "drivers/net/address.h"
+
 #include "drivers/net/ipam.h"
 #include "tests/support/catch.h"
 
@@ -59,8 +60,12 @@ TEST_CASE("MAC addresses", "[net][address]") {
     const auto parsed = mac_parse("92:d0:c6:0a:29:33");
     REQUIRE(parsed);
     CHECK(mac_text(*parsed) == "92:d0:c6:0a:29:33");
-    for (const char* text : {"", "92:d0:c6:0a:29", "92:d0:c6:0a:29:3", "92:d0:c6:0a:29:3g",
-                             "92:d0:c6:0a:29:33:", "92 d0 c6 0a 29 33"}) {
+    for (const char* text : {"",
+                             "92:d0:c6:0a:29",
+                             "92:d0:c6:0a:29:3",
+                             "92:d0:c6:0a:29:3g",
+                             "92:d0:c6:0a:29:33:",
+                             "92 d0 c6 0a 29 33"}) {
         CHECK_FALSE(mac_parse(text));
     }
 }

@@ -1,6 +1,7 @@
 // Goal: questions are read as RFC 1035 writes them, and nothing malformed is taken for one.
 // Method: messages built byte by byte; every prefix of a good one.
 #include "drivers/net/dns_message.h"
+
 #include "tests/support/catch.h"
 
 using namespace davit;
@@ -15,7 +16,9 @@ std::string query(std::string_view labels, std::uint16_t type) {
     return out + std::string("\x00\x01", 2);
 }
 
-constexpr std::string_view web_front = "\x03web\x05" "Front";
+constexpr std::string_view web_front =
+    "\x03web\x05"
+    "Front";
 
 }  // namespace
 
@@ -68,9 +71,8 @@ TEST_CASE("an answer repeats the question and points to its name", "[net][dns]")
     CHECK(dns_answers(answer, asked, *question));
     CHECK(dns_code(answer) == DnsCode::success);
     const std::string other = query("\x03www", 1);
-    CHECK_FALSE(dns_answers(dns_answer(other, *dns_question_parse(other), addresses),
-                            asked,
-                            *question));
+    CHECK_FALSE(
+        dns_answers(dns_answer(other, *dns_question_parse(other), addresses), asked, *question));
     CHECK_FALSE(dns_answers(asked, asked, *question));
     const std::string failed = dns_failure(asked, *question, DnsCode::server_failure);
     CHECK(dns_code(failed) == DnsCode::server_failure);
@@ -78,11 +80,24 @@ TEST_CASE("an answer repeats the question and points to its name", "[net][dns]")
 
 TEST_CASE("reverse names", "[net][dns]") {
     CHECK(dns_reverse_address("4.3.2.1.in-addr.arpa")->str() == "1.2.3.4");
-    for (const char* text : {"3.2.1.in-addr.arpa", "5.4.3.2.1.in-addr.arpa", "in-addr.arpa",
-                             "a.3.2.1.in-addr.arpa", "256.3.2.1.in-addr.arpa", "web"}) {
+    for (const char* text : {"3.2.1.in-addr.arpa",
+                             "5.4.3.2.1.in-addr.arpa",
+                             "in-addr.arpa",
+                             "a.3.2.1.in-addr.arpa",
+                             "256.3.2.1.in-addr.arpa",
+                             "web"}) {
         CHECK_FALSE(dns_reverse_address(text));
     }
-    const std::string asked = query("\x01" "4\x01" "3\x01" "2\x01" "1\x07in-addr\x04" "arpa", 12);
+    const std::string asked = query(
+        "\x01"
+        "4\x01"
+        "3\x01"
+        "2\x01"
+        "1\x07in-addr\x04"
+        "arpa",
+        12);
     const std::string answer = dns_answer(asked, *dns_question_parse(asked), "web.front");
-    CHECK(answer.substr(answer.size() - 11) == std::string("\x03web\x05" "front\x00", 11));
+    CHECK(answer.substr(answer.size() - 11) == std::string("\x03web\x05"
+                                                           "front\x00",
+                                                           11));
 }

@@ -1,10 +1,11 @@
 // Goal: netlink messages are laid out as the kernel reads them.
 // Method: bytes of batches, read with the kernel's own macros; nothing is sent.
+#include "drivers/net/netlink.h"
+
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
 #include "drivers/net/links.h"
-#include "drivers/net/netlink.h"
 #include "tests/support/catch.h"
 
 using namespace davit;

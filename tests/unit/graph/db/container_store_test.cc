@@ -144,7 +144,7 @@ TEST_CASE("container holds its image and chain in the graph") {
     CHECK(erased.error().kind() == ErrorKind::conflict);
     box.check();
     box.update([&](WriteTxn& txn) -> Result<void> {
-        TRY(const Digest held, container_erase(txn, ContainerHome::graph, web));
+        TRY(const std::vector<Digest> held, container_erase(txn, ContainerHome::graph, web));
         CHECK(held == chain);
         TRY_VOID(image_erase(txn, image));
         TRY(const Words removed, chain_collect(txn, held, nothing_pinned));
@@ -174,7 +174,7 @@ TEST_CASE("containers of the run database pin their chains") {
     std::ranges::sort(both);
     CHECK(must(box.store.pinned_chains()) == both);
     must(box.run->update([&](WriteTxn& txn) -> Result<void> {
-        TRY(const Digest chain, container_erase(txn, ContainerHome::run, last));
+        TRY(const std::vector<Digest> held, container_erase(txn, ContainerHome::run, last));
         CHECK(chain == two);
         return ok;
     }));

@@ -1,11 +1,13 @@
-// Goal: an archive becomes exactly the tree it describes, by either backend, in any slicing.
+// Goal: an archive becomes exactly the tree it describes, by any number of threads, in any slicing.
 // Method: archives made here and by GNU tar, extracted into a private directory and listed.
 #include "graph/layer_extract.h"
 
-#include <poll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <type_traits>
 
 #include "tests/support/catch.h"
@@ -20,11 +22,12 @@ static_assert(std::is_nothrow_move_constructible_v<LayerExtract>);
 
 namespace {
 
-constexpr ExtractBackend backends[] = {ExtractBackend::sync, ExtractBackend::uring};
+/// Threads beside the caller's.
+constexpr unsigned helper_counts[] = {0, 1, 3};
 
-LayerExtractOptions with(ExtractBackend backend) {
+LayerExtractOptions with(unsigned helpers) {
     LayerExtractOptions options;
-    options.backend = backend;
+    options.helpers = helpers;
     return options;
 }
 
@@ -39,7 +42,7 @@ struct stat stat_of(const std::string& path) {
     return info;
 }
 
-/// Files of every size that takes another path: in a chain, in one piece, in many.
+/// Files of every size that takes another path: in one piece, in two, in many.
 std::string varied_archive() {
     ArchiveBuilder archive;
     archive.file("first", "x").directory("d", 0750);
@@ -62,13 +65,13 @@ std::string varied_archive() {
 
 }  // namespace
 
-TEST_CASE("extract: both backends and all slicings make the same tree") {
+TEST_CASE("extract: any number of threads and all slicings make the same tree") {
     const std::string archive = varied_archive();
     Listing expected;
-    for (const ExtractBackend backend : backends) {
+    for (const unsigned helpers : helper_counts) {
         for (const std::size_t slice : {SIZE_MAX, std::size_t{65536}, std::size_t{1000}}) {
             const LayerDir layer;
-            const Extraction done = extract(layer.root_fd(), archive, with(backend), slice);
+            const Extraction done = extract(layer.root_fd(), archive, with(helpers), slice);
             REQUIRE(done.error_text().empty());
             CHECK(done.result.entries == 714);
             const Listing tree = listing(layer.root());
@@ -96,9 +99,9 @@ TEST_CASE("extract: what GNU tar wrote comes out as GNU tar would") {
         WARN("needs root for owners and devices, skipped");
         return;
     }
-    for (const ExtractBackend backend : backends) {
+    for (const unsigned helpers : helper_counts) {
         const LayerDir layer;
-        const Extraction done = extract(layer.root_fd(), fixture("gnu_pax.tar"), with(backend));
+        const Extraction done = extract(layer.root_fd(), fixture("gnu_pax.tar"), with(helpers));
         REQUIRE(done.error_text().empty());
         const Listing tree = listing(layer.root());
         CHECK_THAT(tree.at("d/file"),
@@ -140,9 +143,9 @@ TEST_CASE("extract: owners, setuid and capabilities survive each other") {
     directory.xattrs = {{"user.dir", "kept"}};
     archive.add(directory);
     archive.file("d/after", "not of group 6");
-    for (const ExtractBackend backend : backends) {
+    for (const unsigned helpers : helper_counts) {
         const LayerDir layer;
-        REQUIRE(extract(layer.root_fd(), archive.build(), with(backend)).error_text().empty());
+        REQUIRE(extract(layer.root_fd(), archive.build(), with(helpers)).error_text().empty());
         const Listing tree = listing(layer.root());
         CHECK_THAT(tree.at("d/tool"), Contains("106755 12:34"));
         CHECK_THAT(tree.at("d/plain-setuid"), Contains("106755 0:0"));
@@ -155,8 +158,8 @@ TEST_CASE("extract: owners, setuid and capabilities survive each other") {
 }
 
 TEST_CASE("extract: a later entry replaces an earlier one") {
-    for (const ExtractBackend backend : backends) {
-        CAPTURE(static_cast<int>(backend));
+    for (const unsigned helpers : helper_counts) {
+        CAPTURE(helpers);
         const LayerDir layer;
         ArchiveBuilder archive;
         archive.file("x").file("twice", "first").file("twice", "second, longer");
@@ -171,7 +174,7 @@ TEST_CASE("extract: a later entry replaces an earlier one") {
         archive.directory("dir", 0700).file("dir/kept", "kept").directory("dir", 0711);
         archive.file("linked", "a").hardlink("file-to-hard", "x").hardlink("linked", "twice");
         archive.file("dir/s").file("dir/s", "last").file("dir/s", "really last");
-        const Extraction done = extract(layer.root_fd(), archive.build(), with(backend));
+        const Extraction done = extract(layer.root_fd(), archive.build(), with(helpers));
         REQUIRE(done.error_text().empty());
         const Listing tree = listing(layer.root());
         CHECK_THAT(tree.at("twice"), Contains("content=second, longer") && Contains("links=2"));
@@ -189,7 +192,7 @@ TEST_CASE("extract: a later entry replaces an earlier one") {
 }
 
 TEST_CASE("extract: parents that no entry names are made; directories keep their times") {
-    for (const ExtractBackend backend : backends) {
+    for (const unsigned helpers : helper_counts) {
         const LayerDir layer;
         ArchiveBuilder archive;
         archive.file("x")
@@ -199,7 +202,7 @@ TEST_CASE("extract: parents that no entry names are made; directories keep their
         archive.symlink("to-b", "a/b").file("to-b/through", "the link");
         archive.symlink("absolute", "/a/b/c").file("absolute/inside", "the root");
         archive.directory("./", 0711);
-        const Extraction done = extract(layer.root_fd(), archive.build(), with(backend));
+        const Extraction done = extract(layer.root_fd(), archive.build(), with(helpers));
         REQUIRE(done.error_text().empty());
         CHECK(done.result.entries == 9 + 3);
         ListingOptions no_times;
@@ -216,14 +219,14 @@ TEST_CASE("extract: parents that no entry names are made; directories keep their
 }
 
 TEST_CASE("extract: a parent that was replaced is not remembered") {
-    for (const ExtractBackend backend : backends) {
-        CAPTURE(static_cast<int>(backend));
+    for (const unsigned helpers : helper_counts) {
+        CAPTURE(helpers);
         const LayerDir layer;
         ArchiveBuilder archive;
         archive.file("x").directory("a").directory("b").symlink("l", "a").file("l/first", "1");
         archive.symlink("l", "b").file("l/second", "2").directory("l").file("l/third", "3");
         archive.directory("c").file("c/old").symlink("c", "a").file("c/fourth", "4");
-        REQUIRE(extract(layer.root_fd(), archive.build(), with(backend)).error_text().empty());
+        REQUIRE(extract(layer.root_fd(), archive.build(), with(helpers)).error_text().empty());
         const Listing tree = listing(layer.root());
         CHECK(tree.contains("a/first"));
         CHECK(tree.contains("b/second"));
@@ -238,7 +241,7 @@ TEST_CASE("extract: whiteouts take overlayfs' form") {
         WARN("needs root for devices and trusted xattrs, skipped");
         return;
     }
-    for (const ExtractBackend backend : backends) {
+    for (const unsigned helpers : helper_counts) {
         const LayerDir layer;
         ArchiveBuilder archive;
         archive.file("x")
@@ -257,7 +260,7 @@ TEST_CASE("extract: whiteouts take overlayfs' form") {
         TarEntry sneaky = entry_of(TarType::directory, "sneaky", 0755);
         sneaky.xattrs = {{"trusted.overlay.redirect", "/etc"}, {"user.overlay.opaque", "y"}};
         archive.add(sneaky);
-        const Extraction done = extract(layer.root_fd(), archive.build(), with(backend));
+        const Extraction done = extract(layer.root_fd(), archive.build(), with(helpers));
         REQUIRE(done.error_text().empty());
         CHECK(done.result.whiteouts == 10);
         CHECK(done.result.xattrs_dropped == 2);
@@ -291,11 +294,11 @@ TEST_CASE("extract: whiteouts are plain files where they should be") {
 }
 
 TEST_CASE("extract: sparse files have holes") {
-    for (const ExtractBackend backend : backends) {
+    for (const unsigned helpers : helper_counts) {
         for (const char* version : {"0.0", "0.1", "1.0", "old"}) {
             const LayerDir layer;
             const std::string archive = fixture(std::string("gnu_sparse_") + version + ".tar.gz");
-            const Extraction done = extract(layer.root_fd(), archive, with(backend), 5000);
+            const Extraction done = extract(layer.root_fd(), archive, with(helpers), 5000);
             REQUIRE(done.error_text().empty());
             const auto info = stat_of(layer.root() + "/sparse");
             CHECK(info.st_size == 5'000'000);
@@ -310,38 +313,64 @@ TEST_CASE("extract: a root that is not empty takes the archive in its order") {
     const LayerDir layer;
     REQUIRE(::mkdir((layer.root() + "/was-dir").c_str(), 0755) == 0);
     REQUIRE(file_replace(AT_FDCWD, layer.root() + "/was-file", "old"));
-    auto opened = LayerExtract::open(layer.root_fd(), with(ExtractBackend::uring));
-    REQUIRE(opened);
-    CHECK(opened->backend() == ExtractBackend::sync);
-    CHECK(opened->ring_fd() == -1);
     ArchiveBuilder archive;
     archive.file("was-dir", "file").file("was-file", "new").file("other", "x");
-    for (const ExtractBackend backend : backends) {
-        REQUIRE(extract(layer.root_fd(), archive.build(), with(backend)).error_text().empty());
+    for (const unsigned helpers : helper_counts) {
+        REQUIRE(extract(layer.root_fd(), archive.build(), with(helpers)).error_text().empty());
         CHECK_THAT(listing(layer.root()).at("was-dir"), Contains("content=file"));
         CHECK_THAT(listing(layer.root()).at("was-file"), Contains("content=new"));
     }
 }
 
-TEST_CASE("extract: a loop can drive it without waiting") {
-    const LayerDir layer;
-    ArchiveBuilder archive;
-    for (int i = 0; i < 2000; ++i) {
-        archive.file("f" + std::to_string(i), std::string(5000, 'x'));
+TEST_CASE("extract: helpers are started when there is work for them, and no more of them") {
+    ArchiveBuilder few;
+    few.file("a", "x").file("b", "y");
+    ArchiveBuilder many;
+    for (int i = 0; i < 3000; ++i) {
+        many.file("f" + std::to_string(i), std::string(5000, 'x'));
     }
-    const std::string bytes = archive.build();
-    auto opened = LayerExtract::open(layer.root_fd(), with(ExtractBackend::uring));
-    REQUIRE(opened);
-    auto rest = bytes_of(bytes);
-    while (!rest.empty()) {
-        auto taken = opened->feed_some(rest);
-        REQUIRE(taken);
-        rest = rest.subspan(*taken);
-        if (!rest.empty()) {
-            pollfd ring{opened->ring_fd(), POLLIN, 0};
-            REQUIRE(::poll(&ring, 1, 10'000) == 1);
+    for (const unsigned helpers : helper_counts) {
+        const LayerDir layer;
+        auto opened = LayerExtract::open(layer.root_fd(), with(helpers));
+        REQUIRE(opened);
+        REQUIRE(opened->feed(bytes_of(few.build()).first(2048)));
+        CHECK(opened->helpers_started() == 0);
+        REQUIRE(opened->feed(bytes_of(few.build()).subspan(2048)));
+
+        auto next = LayerExtract::open(layer.root_fd(), with(helpers));
+        REQUIRE(next);
+        REQUIRE(next->feed(bytes_of(many.build())));
+        CHECK(next->helpers_started() <= helpers);
+        CHECK((next->helpers_started() > 0) == (helpers > 0));
+        REQUIRE(next->finish());
+        CHECK(listing(layer.root()).size() == 3002);
+    }
+}
+
+TEST_CASE("extract: of several files that cannot be written the first in the archive is named") {
+    // In a child: the limit belongs to the whole process.
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        const rlimit most{10'000, RLIM_INFINITY};
+        bool right = ::setrlimit(RLIMIT_FSIZE, &most) == 0;
+        ArchiveBuilder archive;
+        for (int i = 0; i < 60; ++i) {
+            archive.file("f" + std::to_string(i), std::string(i < 30 ? 900 : 20'000, 'x'));
         }
+        archive.file("f3/below", "f3 is a file");
+        for (const unsigned helpers : helper_counts) {
+            for (int round = 0; round < 20; ++round) {
+                const LayerDir layer;
+                const Extraction done = extract(layer.root_fd(), archive.build(), with(helpers));
+                right = right && done.error && done.error->errno_value() == EFBIG &&
+                        done.error_text().starts_with("extract f30: ");
+            }
+        }
+        ::_exit(right ? 0 : 1);
     }
-    REQUIRE(opened->finish());
-    CHECK(listing(layer.root()).size() == 2000);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }

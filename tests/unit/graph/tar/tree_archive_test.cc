@@ -23,8 +23,7 @@ struct Packed {
     std::string error;
 };
 
-Packed pack(const LayerDir& dir, TreeForm form, std::size_t slice = 65536) {
-    TreeArchive tree(dir.root_fd(), form);
+Packed pack(TreeArchive tree, std::size_t slice = 65536) {
     Packed packed;
     std::vector<std::uint8_t> buffer(slice);
     for (;;) {
@@ -57,6 +56,10 @@ std::string everything() {
     labelled.xattrs.push_back({"user.note", std::string("a\0b", 3)});
     archive.add(fifo).add(device).add(labelled, "setuid");
     return archive.build();
+}
+
+Packed pack(const LayerDir& dir, TreeForm form, std::size_t slice = 65536) {
+    return pack(TreeArchive(dir.root_fd(), form), slice);
 }
 
 }  // namespace
@@ -142,4 +145,35 @@ TEST_CASE("a file that shrinks keeps its place, one that goes is left out", "[tr
     CHECK(parsed.at("a").content.size() == 200'000);
     CHECK(parsed.at("a").content.substr(190'000) == std::string(10'000, '\0'));
     CHECK(parsed.at("c").content == "kept");
+}
+
+TEST_CASE("a directory under another name, one file alone, and what is mounted", "[tree]") {
+    if (::geteuid() != 0) {
+        WARN("skipped: needs root to mount");
+        return;
+    }
+    const LayerDir dir;
+    REQUIRE(::mkdir((dir.root() + "/mnt").c_str(), 0755) == 0);
+    REQUIRE(file_replace(AT_FDCWD, dir.root() + "/a", "x"));
+    REQUIRE(::link((dir.root() + "/a").c_str(), (dir.root() + "/b").c_str()) == 0);
+    REQUIRE(::mount("tmpfs", (dir.root() + "/mnt").c_str(), "tmpfs", 0, nullptr) == 0);
+    REQUIRE(file_replace(AT_FDCWD, dir.root() + "/mnt/in", "mounted"));
+    TreeArchiveOptions options;
+    options.mounts = true;
+    options.top = "t";
+    const Parsed whole = parse_all(pack(TreeArchive(dir.root_fd(), options)).archive);
+    options.top = "";
+    const Parsed root = parse_all(pack(TreeArchive(dir.root_fd(), options)).archive);
+    options.top = "other";
+    options.only = "a";
+    const Parsed alone = parse_all(pack(TreeArchive(dir.root_fd(), options)).archive);
+    CHECK(::umount((dir.root() + "/mnt").c_str()) == 0);
+    REQUIRE(whole.entries.size() == 5);
+    CHECK(whole.at("t/").entry.type == TarType::directory);
+    CHECK(whole.at("t/mnt/in").content == "mounted");
+    CHECK(whole.at("t/b").entry.linkpath == "t/a");
+    CHECK(root.at("/").entry.type == TarType::directory);
+    CHECK(root.at("/mnt/in").content == "mounted");
+    REQUIRE(alone.entries.size() == 1);
+    CHECK(alone.at("other").content == "x");
 }

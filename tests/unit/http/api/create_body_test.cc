@@ -59,7 +59,7 @@ TEST_CASE("old clients mean other things", "[wire][create]") {
     CHECK(now.ipc_mode.empty());
     CHECK(now.console_size[0] == 3);
     CHECK(now.mounts[0].bind_options.has_value());
-    CHECK(now.mounts[0].has_volume_options);
+    CHECK(now.mounts[0].volume_options.has_value());
     CHECK_FALSE(body_of(json, {1, 24}).host_config.auto_remove);
     CHECK(body_of(json, {1, 25}).host_config.auto_remove);
     CHECK(body_of(json, {1, 39}).host_config.ipc_mode == "shareable");
@@ -67,7 +67,29 @@ TEST_CASE("old clients mean other things", "[wire][create]") {
     const HostConfig forgiving = body_of(json, {1, 41}).host_config;
     CHECK(forgiving.console_size[0] == 0);
     CHECK_FALSE(forgiving.mounts[0].bind_options.has_value());
-    CHECK_FALSE(forgiving.mounts[0].has_volume_options);
+    CHECK_FALSE(forgiving.mounts[0].volume_options.has_value());
+}
+
+TEST_CASE("mounts of later versions are refused to older clients", "[wire][create]") {
+    const auto mount = [](const std::string& members) {
+        return R"({"HostConfig":{"Mounts":[{"Source":"s","Target":"/t",)" + members + "}]}}";
+    };
+    const std::string image = mount(R"("Type":"image")");
+    body_of(image, {1, 48});
+    CHECK(refusal(image, {1, 47}) ==
+          "invalid_argument: Mount type \"Image\" needs API v1.48 or newer");
+    const std::string part = mount(R"("Type":"volume","VolumeOptions":{"Subpath":"a"})");
+    CHECK(body_of(part, {1, 45}).host_config.mounts[0].volume_options->subpath == "a");
+    CHECK(refusal(part, {1, 44}) ==
+          "invalid_argument: VolumeOptions.Subpath needs API v1.45 or newer");
+    const std::string whole =
+        mount(R"("Type":"bind","BindOptions":{"ReadOnlyForceRecursive":true})");
+    body_of(whole, {1, 44});
+    CHECK(refusal(whole, {1, 43}) ==
+          "invalid_argument: BindOptions.ReadOnlyForceRecursive needs API v1.44 or newer");
+    const std::string top = mount(R"("Type":"bind","BindOptions":{"ReadOnlyNonRecursive":true})");
+    CHECK(body_of(top, {1, 44}).host_config.mounts[0].bind_options->read_only_non_recursive);
+    CHECK_FALSE(body_of(top, {1, 43}).host_config.mounts[0].bind_options->read_only_non_recursive);
 }
 
 TEST_CASE("what an endpoint asks for is read", "[wire][create]") {

@@ -123,7 +123,7 @@ TEST_CASE("a health check inherits what it does not say", "[container][merge]") 
         HealthConfig{.test = {"CMD", "true"}, .interval_ns = 5'000'000, .retries = 7};
     const Merged plain = merged(R"({"HostConfig":{"NetworkMode":"none"}})", image);
     CHECK(plain.record.config.healthcheck == image.healthcheck);
-    CHECK(plain.warnings == Words{"health checks are not run by davit yet"});
+    CHECK(plain.warnings.empty());
     const Merged own = merged(
         R"({"HostConfig":{"NetworkMode":"none"},"Healthcheck":{"Interval":9000000}})", image);
     CHECK(own.record.config.healthcheck->interval_ns == 9'000'000);
@@ -135,13 +135,20 @@ TEST_CASE("a health check inherits what it does not say", "[container][merge]") 
 }
 
 TEST_CASE("what is not served yet is warned of", "[container][merge]") {
+    const Merged result = merged("{}", image_with_command());
+    REQUIRE(result.warnings.size() == 1);
+    CHECK_THAT(result.warnings[0], Catch::Contains("loopback only"));
+    CHECK(merged(R"({"NetworkDisabled":true})", image_with_command()).warnings.empty());
+}
+
+TEST_CASE("the image's volumes are mounts of the container", "[container][merge]") {
     RunConfig image = image_with_command();
     image.volumes = {"/data", "/mounted"};
     const Merged result = merged(R"({"HostConfig":{"Binds":["/src:/mounted"]}})", image);
-    REQUIRE(result.warnings.size() == 1);
-    CHECK(result.warnings[0] ==
-          "volumes are not supported by davit yet: /data stays in the container's own layer");
-    CHECK(merged(R"({"NetworkDisabled":true})", image_with_command()).warnings.empty());
+    REQUIRE(result.record.mounts.size() == 2);
+    CHECK(result.record.mounts[0].type == "bind");
+    CHECK(result.record.mounts[1].type == "volume");
+    CHECK(result.record.mounts[1].destination == "/data");
 }
 
 TEST_CASE("a container's name for itself", "[container][merge]") {

@@ -1,4 +1,4 @@
-#include "cli/confirm.h"
+#include "cli/prune_prompt.h"
 
 #include <fcntl.h>
 
@@ -14,9 +14,9 @@ constexpr std::size_t answer_bytes_max = 64;
 
 }  // namespace
 
-Task<bool> confirmed(Context& context, std::string_view warning) {
-    context.out.write(
-        fmt::format("WARNING! {}\nAre you sure you want to continue? [y/N] ", warning));
+Task<bool> prune_confirmed(Context& context, std::string_view what) {
+    context.out.write(fmt::format(
+        "WARNING! This will remove {}.\nAre you sure you want to continue? [y/N] ", what));
     context.out.flush();
     CO_TRY(StdioStream input, StdioStream::open(context.fds().in, O_RDONLY));
     std::string answer;

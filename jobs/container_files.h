@@ -1,0 +1,28 @@
+#pragma once
+/// The files of a container as its processes see them, for `docker cp`: volumes and binds included.
+///
+/// A running container's are those of its init's mount namespace. One that does not run gets its
+/// root and its binds mounted in a namespace that nobody else is in, and holds its operations
+/// mutex: it cannot be started or removed meanwhile, since two mounts of one writable layer would
+/// not agree. No process is left running for either, and nothing appears in the host's mount table.
+#include <memory>
+
+#include "drivers/exec/driver.h"
+#include "jobs/container/container.h"
+#include "reactor/task.h"
+
+namespace davit {
+
+class Daemon;
+
+struct ContainerFiles {
+    MountedTree tree;
+    /// Held as long as the files are in use; of a running container only while they were opened.
+    Semaphore::Permit turn;
+};
+
+/// Errors: conflict (it is being removed); what mounting says.
+/// Cancel: at every point.
+Task<ContainerFiles> container_files_open(Daemon& daemon, std::shared_ptr<Container> container);
+
+}  // namespace davit

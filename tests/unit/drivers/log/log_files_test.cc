@@ -1,0 +1,193 @@
+// Goal: a log in many files reads as one: nothing twice, nothing missing that is still there.
+#include "drivers/log/log_files.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "tests/support/catch.h"
+
+using namespace davit;
+
+namespace {
+
+constexpr auto out = OutputStream::standard_output;
+
+struct LogDirectory {
+    LogDirectory() {
+        char pattern[] = "/tmp/davit-logs-test-XXXXXX";
+        directory = ::mkdtemp(pattern);
+        path = directory + "/c-json.log";
+    }
+
+    ~LogDirectory() { static_cast<void>(remove_tree(AT_FDCWD, directory)); }
+
+    std::uint64_t bytes(const std::string& suffix) const {
+        struct stat info {};
+
+        return ::stat((path + suffix).c_str(), &info) == 0
+                   ? static_cast<std::uint64_t>(info.st_size)
+                   : 0;
+    }
+
+    std::string directory;
+    std::string path;
+};
+
+void write_lines(JsonFileWriter& log, int first, int last) {
+    for (int i = first; i < last; ++i) {
+        REQUIRE(log.append(out, "line " + std::to_string(i) + "\n"));
+    }
+}
+
+std::vector<std::string> read_all(LogFiles& log) {
+    std::vector<std::string> lines;
+    for (;;) {
+        const auto record = log.next();
+        REQUIRE(record);
+        if (!*record) {
+            return lines;
+        }
+        lines.push_back((*record)->text);
+    }
+}
+
+std::vector<std::string> lines(int first, int last) {
+    std::vector<std::string> expected;
+    for (int i = first; i < last; ++i) {
+        expected.push_back("line " + std::to_string(i) + "\n");
+    }
+    return expected;
+}
+
+}  // namespace
+
+TEST_CASE("files have their size and their number", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {.bytes_max = 1000, .files_max = 3});
+    write_lines(log, 0, 200);
+    for (const char* suffix : {"", ".1", ".2"}) {
+        CHECK(place.bytes(suffix) > 0);
+        CHECK(place.bytes(suffix) < 1100);  // A record more than the bound at most.
+    }
+    CHECK(place.bytes(".3") == 0);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    const std::vector<std::string> read = read_all(*reader);
+    const int kept = static_cast<int>(read.size());
+    CHECK(kept > 25);
+    CHECK(kept < 50);
+    CHECK(read == lines(200 - kept, 200));
+}
+
+TEST_CASE("many lines at once are spread over files, too", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {.bytes_max = 1000, .files_max = 100});
+    std::string text;
+    for (const std::string& line : lines(0, 300)) {
+        text += line;
+    }
+    REQUIRE(log.append(out, text));
+    CHECK(place.bytes(".5") < 1100);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    CHECK(read_all(*reader) == lines(0, 300));
+}
+
+TEST_CASE("one file alone starts anew", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {.bytes_max = 500, .files_max = 1});
+    write_lines(log, 0, 6);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    write_lines(log, 6, 12);
+    CHECK(place.bytes("") < 600);
+    CHECK(place.bytes(".1") == 0);
+    CHECK(read_all(*reader) == lines(0, 12));  // It holds the file that went.
+    CHECK(log.retired_take() != nullptr);
+    CHECK(log.retired_take() == nullptr);
+}
+
+TEST_CASE("a reader follows across rotations", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {.bytes_max = 400, .files_max = 4});
+    write_lines(log, 0, 2);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    CHECK(read_all(*reader) == lines(0, 2));
+    int next = 2;
+    for (const int step : {1, 3, 1, 7, 9, 2}) {
+        write_lines(log, next, next + step);
+        CHECK(read_all(*reader) == lines(next, next + step));
+        next += step;
+    }
+    CHECK(reader->bytes_read() > 0);
+    // So slow that files have gone meanwhile: the oldest that is left comes next.
+    write_lines(log, next, next + 200);
+    const std::vector<std::string> rest = read_all(*reader);
+    const int kept = static_cast<int>(rest.size());
+    CHECK(kept < 200);
+    CHECK(kept > 10);
+    CHECK(std::vector<std::string>(rest.end() - 10, rest.end()) == lines(next + 190, next + 200));
+}
+
+TEST_CASE("a tail reaches back through files", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {.bytes_max = 300, .files_max = 20});
+    write_lines(log, 0, 50);
+    for (const int count : {0, 1, 3, 4, 5, 17, 49, 50, 51, 1000}) {
+        auto reader = LogFiles::open(place.path);
+        REQUIRE(reader);
+        for (Result<bool> reached = false; reached && !*reached;) {
+            reached = reader->seek_tail_step(static_cast<std::uint64_t>(count));
+            REQUIRE(reached);
+        }
+        CHECK(read_all(*reader) == lines(std::max(0, 50 - count), 50));
+    }
+}
+
+TEST_CASE("a position stays where it was", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {.bytes_max = 300, .files_max = 4});
+    write_lines(log, 0, 6);
+    const LogPosition position = log.position();
+    write_lines(log, 6, 10);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    reader->end_at(position);
+    CHECK(read_all(*reader) == lines(0, 6));
+    write_lines(log, 10, 100);
+    auto late = LogFiles::open(place.path);
+    REQUIRE(late);
+    late->end_at(position);  // Its file has gone.
+    CHECK(read_all(*late).empty());
+}
+
+TEST_CASE("attributes stand beside records, and are read when wanted", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, {}, {{"b", "2"}, {"a", "\"1\""}});
+    write_lines(log, 0, 1);
+    const auto text = file_read(place.path);
+    REQUIRE(text);
+    CHECK_THAT(
+        *text,
+        Catch::Matchers::StartsWith(
+            R"({"log":"line 0\n","stream":"stdout","attrs":{"a":"\"1\"","b":"2"},"time":")"));
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    auto record = reader->next();
+    REQUIRE(record);
+    CHECK((*record)->attributes.empty());
+    auto wanting = LogFiles::open(place.path);
+    REQUIRE(wanting);
+    wanting->attributes_wanted();
+    record = wanting->next();
+    REQUIRE(record);
+    CHECK((*record)->attributes == LogAttributes{{"a", "\"1\""}, {"b", "2"}});
+}
+
+TEST_CASE("no log at all", "[log]") {
+    const LogDirectory place;
+    const auto reader = LogFiles::open(place.path);
+    REQUIRE_FALSE(reader);
+    CHECK(reader.error().kind() == ErrorKind::not_found);
+}
