@@ -27,7 +27,6 @@ constexpr const Command* table[] = {
     &cp_command,
     &wait_command,
     &container_inspect_command,
-    &cp_command,
     &commit_command,
     &export_command,
     &pull_command,
