@@ -1,7 +1,7 @@
 #include "reactor/loop.h"
 
-#include <dlfcn.h>
 #include <uv.h>
+#include <dlfcn.h>
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #include <time.h>
 
@@ -141,15 +141,10 @@ void Loop::drain() {
             const auto temp_took = monotonic_now() - temp_begun;
             if (temp_took > std::chrono::milliseconds(1)) {
                 clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu1);
-                const long cpu =
-                    (cpu1.tv_sec - cpu0.tv_sec) * 1000000 + (cpu1.tv_nsec - cpu0.tv_nsec) / 1000;
+                const long cpu = (cpu1.tv_sec - cpu0.tv_sec) * 1000000 + (cpu1.tv_nsec - cpu0.tv_nsec) / 1000;
                 Dl_info info{};
                 dladdr(function, &info);
-                fprintf(stderr,
-                        "LONGSTEP %ld us cpu %ld us %p\n",
-                        long(temp_took.count() / 1000),
-                        cpu,
-                        (void*)((char*)function - (char*)info.dli_fbase));
+                fprintf(stderr, "LONGSTEP %ld us cpu %ld us %p\n", long(temp_took.count() / 1000), cpu, (void*)((char*)function - (char*)info.dli_fbase));
             }
         }
         budget -= count;

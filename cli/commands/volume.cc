@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
+#include "cli/prune_prompt.h"
 #include "cli/container_options.h"
 #include "cli/container_request.h"
 #include "cli/list_printer.h"
-#include "cli/prune_prompt.h"
 #include "cli/units.h"
 #include "http/json_reader.h"
 
@@ -101,8 +101,8 @@ Result<ListRow> row_make(const JsonValue& volume) {
         joined += (joined.empty() ? "" : ",") + key + "=" + value;
         row.labels.emplace_back(key, value);
     }
-    row.values = {
-        unknown, driver, unknown, joined, unknown, mountpoint, name, scope, unknown, unknown};
+    row.values = {unknown, driver, unknown, joined, unknown,
+                  mountpoint, name, scope, unknown, unknown};
     return row;
 }
 
