@@ -315,6 +315,25 @@ void Networks::release(Container& container) {
     }
 }
 
+void Networks::renamed(Container& container) {
+    for (auto& [name, settings] : container.record.networks) {
+        const auto id = NetworkId::parse(settings.network_id);
+        const auto network = id ? networks_.find(*id) : networks_.end();
+        if (network == networks_.end()) {
+            continue;
+        }
+        const auto member = network->second->members.find(container.id());
+        if (member == network->second->members.end()) {
+            continue;
+        }
+        member->second.container_name = container.record.name.substr(1);
+        if (network->second->record.is_user_defined()) {
+            member->second.names = names_of(container, settings);
+            settings.dns_names = member->second.names;
+        }
+    }
+}
+
 Task<void> Networks::adopt(Container& container) {
     ContainerRecord& record = container.record;
     if (shares(record.host_config.network_mode) || !container.run) {

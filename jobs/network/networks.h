@@ -103,6 +103,9 @@ class Networks final : public NameSource {
     /// Its process has ended, or was not started: ports, addresses and names are free. At once.
     void release(Container& container);
 
+    /// It is called something else from now on: names are answered accordingly.
+    void renamed(Container& container);
+
     /// A container whose process outlived the daemon keeps what it has.
     Task<void> adopt(Container& container);
 
