@@ -130,6 +130,14 @@ Task<void> Daemon::containers_recover() {
                      recovered.error().message());
         }
     }
+    for (const auto& container : found) {
+        const Result<void> adopted = co_await networks->adopt(*container);
+        if (!adopted) {
+            LOG_WARN("container={}: its networks: {}, ignoring",
+                     container->id().short_id(),
+                     adopted.error().message());
+        }
+    }
     if (const Result<void> swept = co_await networks->sweep(); !swept) {
         LOG_WARN("network: what an earlier daemon left: {}, ignoring", swept.error().message());
     }

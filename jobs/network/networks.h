@@ -137,7 +137,6 @@ class Networks final : public NameSource {
     Task<NetworkRecord> builtin_make(std::string name, std::string driver);
     Task<void> subnet_fill(NetworkRecord& record);
     std::uint32_t number_free() const;
-    Result<std::shared_ptr<Network>> of_mode(const std::string& mode) const;
     Result<Sandbox> share(const Container& container) const;
     Result<Plan> plan_make(Container& container);
     Result<void> member_add(Network& network, Container& container, EndpointSettings& settings);
