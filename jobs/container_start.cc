@@ -42,6 +42,32 @@ SandboxFilesRequest sandbox_files_request(const ContainerRecord& record, const S
     return request;
 }
 
+/// Mounts that shall propagate must be able to. The paths are looked at where they lead to.
+Task<void> propagation_check(const ContainerRecord& record) {
+    std::vector<MountPoint> lively;
+    for (const MountPoint& mount : record.mounts) {
+        if (mount.type == "bind" && !mount.propagation.ends_with("private")) {
+            lively.push_back(mount);
+        }
+    }
+    if (lively.empty()) {
+        co_return ok;
+    }
+    auto check = [lively = std::move(lively)]() -> Result<void> {
+        constexpr std::size_t mountinfo_bytes_max = 64U << 20U;
+        TRY(const std::string mountinfo, file_read("/proc/self/mountinfo", mountinfo_bytes_max));
+        for (const MountPoint& mount : lively) {
+            std::array<char, PATH_MAX> path{};
+            if (::realpath(mount.source.c_str(), path.data()) == nullptr) {
+                return Error::from_errno(errno, "realpath", mount.source);
+            }
+            TRY_VOID(mount_propagation_check(path.data(), mount.propagation, mountinfo));
+        }
+        return ok;
+    };
+    co_return co_await offload(std::move(check));
+}
+
 /// libcontainer tells of the command without an errno; its other steps name their system call.
 bool is_about_command(const Error& error) {
     return error.errno_value() == 0 &&
