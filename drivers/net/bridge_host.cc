@@ -71,6 +71,7 @@ std::string veth_name(const EndpointId& endpoint) {
 
 Result<HostInstalled> host_install(const BridgeDriverOptions& options) {
     HostInstalled installed;
+    const bool was_there = is_bpffs(options.pin_directory);
     const auto install = [&]() -> Result<void> {
         TRY_VOID(make_directories(options.pin_directory, 0700));
         if (!is_bpffs(options.pin_directory) && ::mount("bpf",
@@ -95,6 +96,9 @@ Result<HostInstalled> host_install(const BridgeDriverOptions& options) {
     }
     Result<void> done = install();
     if (!done) {
+        if (!was_there) {
+            static_cast<void>(host_uninstall(options));  // Nothing is in it yet.
+        }
         return no_bridges(std::move(done).error());
     }
     return installed;
