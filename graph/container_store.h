@@ -51,7 +51,9 @@ Result<void> container_rename(WriteTxn& txn, const ContainerId& id, const std::s
 
 /// Gives:  the chains it held; for chain_collect() in the graph.
 /// Errors: not_found "No such container: ID".
-Result<std::vector<Digest>> container_erase(WriteTxn& txn, ContainerHome home, const ContainerId& id);
+Result<std::vector<Digest>> container_erase(WriteTxn& txn,
+                                            ContainerHome home,
+                                            const ContainerId& id);
 
 /// The containers in this graph that hold the image.
 Result<std::vector<ContainerId>> image_users(const ReadTxn& txn, const Digest& image);

@@ -21,10 +21,10 @@ namespace {
 
 /// In Docker's words, and with its status: what is not there is the client's mistake, the rest
 /// ours.
-Error path_error(Error error, const std::string& path, const Container& container) {
+Error path_error(Error error, const CopyPath& path) {
     if (error.errno_value() == ENOENT) {
         return Error(ErrorKind::not_found,
-                     "Could not find the file " + path + " in container " + container.id().str());
+                     "Could not find the file " + path.path + " in container " + path.container);
     }
     return error.errno_value() == 0 ? std::move(error)
                                     : std::move(error).with_kind(ErrorKind::internal);
@@ -133,7 +133,7 @@ struct Target {
 
 Result<Target> target_open(int root, const ContainerCopyIn& request, const std::string& user) {
     Target target;
-    const std::string path = copy_path_clean(request.path);
+    const std::string path = copy_path_clean(request.path.path);
     TRY(target.directory, container_directory_open(root, path));
     TRY_VOID(writable_check(root, target.directory.get()));
     target.into = std::make_shared<ExtractInto>();
@@ -151,31 +151,31 @@ Result<Target> target_open(int root, const ContainerCopyIn& request, const std::
 
 Task<PathStat> container_path_stat(Daemon& daemon,
                                    std::shared_ptr<Container> container,
-                                   std::string path) {
+                                   CopyPath path) {
     CO_TRY(const ContainerFiles files, co_await container_files_open(daemon, container));
-    auto found = co_await find(files.tree.root.get(), copy_path_clean(path));
+    auto found = co_await find(files.tree.root.get(), copy_path_clean(path.path));
     if (!found) {
-        co_return path_error(std::move(found).error(), path, *container);
+        co_return path_error(std::move(found).error(), path);
     }
     co_return std::move(found->stat);
 }
 
 Task<void> container_copy_out(Daemon& daemon,
                               std::shared_ptr<Container> container,
-                              std::string path,
+                              CopyPath path,
                               std::function<void(const PathStat&)> found_call,
                               ExportOutput output) {
     CO_TRY(const ContainerFiles files, co_await container_files_open(daemon, container));
     const int root = files.tree.root.get();
-    const std::string clean = copy_path_clean(path);
+    const std::string clean = copy_path_clean(path.path);
     auto found = co_await find(root, clean);
     if (!found) {
-        co_return path_error(std::move(found).error(), path, *container);
+        co_return path_error(std::move(found).error(), path);
     }
     auto open = [root, &found, &clean] { return tree_open(root, *found, clean); };
     auto tree = co_await offload(open);
     if (!tree) {
-        co_return path_error(std::move(tree).error(), path, *container);
+        co_return path_error(std::move(tree).error(), path);
     }
     found_call(found->stat);
     container_event(daemon, *container, "archive-path");
@@ -202,7 +202,7 @@ Task<void> container_copy_in(Job& job,
     auto open = [root, &request, &user] { return target_open(root, request, user); };
     auto target = co_await offload(open);
     if (!target) {
-        co_return path_error(std::move(target).error(), request.path, *container);
+        co_return path_error(std::move(target).error(), request.path);
     }
     LayerExtractOptions options;
     options.whiteouts = WhiteoutForm::literal;

@@ -16,10 +16,16 @@ namespace davit {
 class Daemon;
 class Job;
 
+/// A path of a container, and the container as the client called it, for messages.
+struct CopyPath {
+    std::string container;
+    std::string path;
+};
+
 /// Errors: not_found "Could not find the file X in container Y"; those of mounting it.
 Task<PathStat> container_path_stat(Daemon& daemon,
                                    std::shared_ptr<Container> container,
-                                   std::string path);
+                                   CopyPath path);
 
 /// The file or tree at path: first what it is, then its archive. A directory's name is that of the
 /// path ("." for "path/."), and what is mounted below it is in the archive.
@@ -27,13 +33,13 @@ Task<PathStat> container_path_stat(Daemon& daemon,
 /// Cancel: at every point.
 Task<void> container_copy_out(Daemon& daemon,
                               std::shared_ptr<Container> container,
-                              std::string path,
+                              CopyPath path,
                               std::function<void(const PathStat&)> found,
                               ExportOutput output);
 
 struct ContainerCopyIn {
     /// An existing directory, or a link to one.
-    std::string path;
+    CopyPath path;
     /// Do not replace a directory by something else, nor something else by a directory.
     bool no_overwrite_dir_non_dir = false;
     /// Everything becomes the container's user's, if it has one.

@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "jobs/container/spec_build.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "libcontainer/launch_plan.h"
 
@@ -38,23 +40,45 @@ Result<LaunchPlan> files_plan(const ContainerRecord& record) {
     for (Mount& mount : whole.mounts) {
         // Its files of this boot are there only once it has been started.
         const bool ours = mount.source.starts_with(record.files_directory + "/");
-        if (mount.kind == MountKind::bind && !(ours && ::access(mount.source.c_str(), F_OK) != 0)) {
+        const bool is_there = !ours || ::access(mount.source.c_str(), F_OK) == 0;
+        if (mount.kind == MountKind::prepared || (mount.kind == MountKind::bind && is_there)) {
             spec.mounts.push_back(std::move(mount));
         }
     }
     return plan_compile(spec, {.gate = true});
 }
 
-Task<MountedTree> stopped_tree(Daemon& daemon, std::shared_ptr<Container> container) {
+Task<MountedTree> tree_mount(Daemon& daemon,
+                             std::shared_ptr<Container> container,
+                             std::vector<Fd> mounts) {
     const ContainerRecord& record = container->record;
-    CO_CHECK(container_bind_sources_make(record));
     ExecRequest request;
     CO_TRY(request.plan, files_plan(record));
     CO_TRY(RootfsSpec layers, container_rootfs_spec(daemon, record));
     layers.rw_volatile = false;  // What is written now must be there when it starts.
     CO_TRY(Fd root, co_await rootfs_mount(*daemon.graph_driver, std::move(layers)));
     request.registers.push_back(std::move(root));
+    std::ranges::move(mounts, std::back_inserter(request.registers));
     co_return co_await daemon.exec_driver->mount_tree(std::move(request));
+}
+
+/// Volumes that have to be mounted are so only until the tree has mounts of its own.
+Task<MountedTree> stopped_tree(Daemon& daemon, std::shared_ptr<Container> container) {
+    const ContainerRecord& record = container->record;
+    CO_CHECK(container_bind_sources_make(record));
+    if (!container_has_volumes(record)) {
+        std::vector<Fd> none;
+        co_return co_await tree_mount(daemon, container, std::move(none));
+    }
+    Result<MountedTree> tree = MountedTree{};
+    Result<std::vector<Fd>> mounts = co_await container_volumes_mount(daemon, record);
+    if (mounts) {
+        tree = co_await tree_mount(daemon, container, *std::move(mounts));
+    } else {
+        tree = std::move(mounts).error();
+    }
+    static_cast<void>(co_await shielded(container_volumes_unmount(daemon, record)));
+    co_return std::move(tree);
 }
 
 }  // namespace

@@ -149,7 +149,12 @@ Task<void> container_health(Daemon& daemon, std::shared_ptr<Container> container
         TaskGroup group;
         group.spawn(checks_run(daemon, container, *plan));
         group.spawn(watch(group, container));
-        CO_CHECK(co_await group.join());
+        const Result<void> ended = co_await group.join();
+        // Nobody looks any more: Docker calls that unhealthy, without an event.
+        if (container->record.state.health) {
+            container->record.state.health->status = HealthStatus::unhealthy;
+        }
+        CO_CHECK(ended);
     }
 }
 

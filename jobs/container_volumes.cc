@@ -231,8 +231,8 @@ void container_volumes_hold(Daemon& daemon, const Container& container) {
 
 Task<void> container_volumes_release(Daemon& daemon, ContainerRecord record, bool remove) {
     for (const MountPoint& mount : record.mounts) {
-        const auto volume = is_volume(mount) ? daemon.volumes->find(mount.name)
-                                             : Error(ErrorKind::not_found, "");
+        const auto volume =
+            is_volume(mount) ? daemon.volumes->find(mount.name) : Error(ErrorKind::not_found, "");
         if (!volume) {
             continue;
         }

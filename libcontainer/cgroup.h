@@ -99,6 +99,7 @@ class Cgroup {
 
     /// As update(), for processes that run: every limit is set, or none. A hierarchy that create()
     /// left out, since it had nothing to do, gets its directory now, and the processes.
+    /// Errors: as update(); not_found (the cgroup is removed).
     Result<LimitsBefore> change(const Resources& resources, std::vector<std::string>& warnings);
 
     /// SIGKILL to every process: cgroup.kill, or freeze, signal and thaw on v1. They still have to

@@ -180,6 +180,9 @@ Result<void> Cgroup::update(const Resources& resources, std::vector<std::string>
 
 Result<LimitsBefore> Cgroup::change(const Resources& resources,
                                     std::vector<std::string>& warnings) {
+    if (process_directory() == nullptr) {
+        return Error(ErrorKind::not_found, "the cgroup is removed");
+    }
     TRY_VOID(join_needed(resources));
     LimitsBefore before;
     before_ = &before;

@@ -101,8 +101,8 @@ Result<ListRow> row_make(const JsonValue& volume) {
         joined += (joined.empty() ? "" : ",") + key + "=" + value;
         row.labels.emplace_back(key, value);
     }
-    row.values = {unknown, driver, unknown, joined, unknown,
-                  mountpoint, name, scope, unknown, unknown};
+    row.values = {
+        unknown, driver, unknown, joined, unknown, mountpoint, name, scope, unknown, unknown};
     return row;
 }
 

@@ -82,8 +82,12 @@ class JournalSink final : public DatagramSink {
     std::string fields_;
 };
 
-Error unavailable(Error error, const std::string& what) {
-    return Error(ErrorKind::unavailable, what + ": " + error.message());
+/// Not in the words of an errno: clients take "no such file" for a missing command.
+Error unavailable(const Error& error, const std::string& what, const std::string& path) {
+    return Error(ErrorKind::unavailable,
+                 what + ": " +
+                     (error.kind() == ErrorKind::not_found ? "there is no socket " + path
+                                                           : error.message()));
 }
 
 }  // namespace
@@ -135,7 +139,7 @@ Result<std::unique_ptr<DatagramSink>> syslog_sink_make(SyslogOptions options) {
     }
     auto sink = std::make_unique<SyslogSink>(std::move(options));
     if (Result<void> opened = sink->open(); !opened) {
-        return unavailable(std::move(opened).error(), "syslog");
+        return unavailable(opened.error(), "syslog", sink->path());
     }
     return std::unique_ptr<DatagramSink>(std::move(sink));
 }
@@ -161,7 +165,7 @@ Result<std::unique_ptr<DatagramSink>> journal_sink_make(
     const std::map<std::string, std::string>& fields, std::string socket_path) {
     auto sink = std::make_unique<JournalSink>(fields, std::move(socket_path));
     if (Result<void> opened = sink->open(); !opened) {
-        return unavailable(std::move(opened).error(), "journald is not enabled on this host");
+        return unavailable(opened.error(), "journald is not enabled on this host", sink->path());
     }
     return std::unique_ptr<DatagramSink>(std::move(sink));
 }

@@ -20,14 +20,15 @@ namespace {
 
 struct ArchiveCall {
     std::shared_ptr<Container> container;
-    std::string path;
+    CopyPath path;
 };
 
 /// Follows: moby api/server/httputils/form.go ArchiveFormValues(), missing space and all.
 Result<ArchiveCall> archive_call(const ApiContext& context) {
     ArchiveCall call;
-    call.path = context.query.get("path");
-    if (call.path.empty()) {
+    call.path.container = context.params.get("id");
+    call.path.path = context.query.get("path");
+    if (call.path.path.empty()) {
         return Error(ErrorKind::invalid_argument, "bad parameter: pathcannot be empty");
     }
     TRY(call.container, context.daemon.containers.find(context.params.get("id")));

@@ -172,8 +172,7 @@ Task<void> volumes_prune(ApiContext& context) {
                filter.admits_record(record);
     };
     std::function<bool(const VolumeRecord&)> admitted(admits);
-    CO_TRY(const VolumesPruned pruned,
-           co_await context.daemon.volumes->prune(std::move(admitted)));
+    CO_TRY(const VolumesPruned pruned, co_await context.daemon.volumes->prune(std::move(admitted)));
     std::vector<std::pair<std::string, std::string>> attributes;
     attributes.emplace_back("reclaimed", std::to_string(pruned.bytes));
     context.daemon.events.publish("volume", "prune", "", std::move(attributes));

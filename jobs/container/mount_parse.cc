@@ -36,8 +36,7 @@ Error bad_mount(const MountRequest& request, std::string_view why) {
 }
 
 Error bad_field(const MountRequest& request, std::string_view field, std::string_view must) {
-    return bad_mount(request,
-                     "field " + std::string(field) + " must not be " + std::string(must));
+    return bad_mount(request, "field " + std::string(field) + " must not be " + std::string(must));
 }
 
 bool is_one_of(std::string_view word, Words known) {
@@ -250,8 +249,7 @@ Result<MountPoint> typed_parse(const MountRequest& request) {
     if (request.type == "bind") {
         return bind_request_parse(request);
     }
-    return request.type == "volume" ? volume_request_parse(request)
-                                    : image_request_parse(request);
+    return request.type == "volume" ? volume_request_parse(request) : image_request_parse(request);
 }
 
 /// Mount attributes among tmpfs's options; the rest goes to the file system.

@@ -9,8 +9,8 @@ namespace davit {
 /// private mount has nobody to share with, whatever is said of it.
 /// Takes:   path: absolute, its symbolic links resolved; propagation: "rshared", "slave", ...;
 ///          mountinfo: /proc/self/mountinfo.
-/// Follows: mount_namespaces(7); Docker's daemon/oci_linux.go ensureShared(), ensureSharedOrSlave().
-/// Errors:  internal, in Docker's words.
+/// Follows: mount_namespaces(7); Docker's daemon/oci_linux.go ensureShared(),
+/// ensureSharedOrSlave(). Errors:  internal, in Docker's words.
 Result<void> mount_propagation_check(const std::string& path,
                                      const std::string& propagation,
                                      const std::string& mountinfo);

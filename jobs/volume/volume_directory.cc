@@ -93,9 +93,8 @@ void VolumeDirectory::unstage(const std::string& name) const {
     const std::string directory = std::string(staged) + "/" + name;
     const Result<void> taken = trash_->take(root_.get(), directory);
     if (!taken && taken.error().kind() != ErrorKind::not_found) {
-        LOG_WARN("volume={}: throw away what was staged: {}, ignoring",
-                 name,
-                 taken.error().message());
+        LOG_WARN(
+            "volume={}: throw away what was staged: {}, ignoring", name, taken.error().message());
     }
 }
 
@@ -144,8 +143,8 @@ Result<void> VolumeDirectory::filling_spread(const std::string& name) const {
     TRY(const Fd to, data_open(name));
     TRY(const std::vector<std::string> entries, directory_names(from.get(), "."));
     for (const std::string& entry : entries) {
-        if (::renameat2(
-                from.get(), entry.c_str(), to.get(), entry.c_str(), RENAME_NOREPLACE) != 0 &&
+        if (::renameat2(from.get(), entry.c_str(), to.get(), entry.c_str(), RENAME_NOREPLACE) !=
+                0 &&
             errno != EEXIST) {
             return Error::from_errno(errno, "renameat2", entry);
         }

@@ -9,8 +9,9 @@
 ///   .trash/          what is being deleted
 ///
 /// A volume is made by stage(), the commit of its record, publish(); it is removed by retire(), the
-/// erasing of its record, discard(). So after a crash the record alone decides (reconcile()). Unlike
-/// layers, a directory that nobody knows is kept: it is somebody's data, and not to be had again.
+/// erasing of its record, discard(). So after a crash the record alone decides (reconcile()).
+/// Unlike layers, a directory that nobody knows is kept: it is somebody's data, and not to be had
+/// again.
 #include <functional>
 #include <memory>
 #include <set>

@@ -181,8 +181,9 @@ Result<void> volume_driver_check(const std::string& driver) {
     if (driver == "local") {
         return ok;
     }
-    return Error(ErrorKind::not_found,
-                 fmt::format("error looking up volume plugin {0}: plugin \"{0}\" not found", driver));
+    return Error(
+        ErrorKind::not_found,
+        fmt::format("error looking up volume plugin {0}: plugin \"{0}\" not found", driver));
 }
 
 bool volume_is_mounted(const Options& options) {

@@ -58,9 +58,9 @@ Result<void> conflict_check(const VolumeRecord& record, const VolumeRequest& req
                                  record.name));
     }
     if (!request.options.empty() && request.options != record.options) {
-        return Error(ErrorKind::conflict,
-                     fmt::format("volume '{}' exists already with other driver options",
-                                 record.name));
+        return Error(
+            ErrorKind::conflict,
+            fmt::format("volume '{}' exists already with other driver options", record.name));
     }
     return ok;
 }

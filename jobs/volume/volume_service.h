@@ -1,8 +1,9 @@
 #pragma once
 /// VolumeService: every volume that the daemon knows, and what is done with them.
 ///
-/// Loop thread only. A volume's `turn` is held while it is made, filled, mounted or removed; who has
-/// written himself into `users` needs no turn to rely on it: a volume that is used is not removed.
+/// Loop thread only. A volume's `turn` is held while it is made, filled, mounted or removed; who
+/// has written himself into `users` needs no turn to rely on it: a volume that is used is not
+/// removed.
 #include <functional>
 #include <map>
 #include <memory>
@@ -69,7 +70,9 @@ class VolumeService {
                                           ContainerHome home);
     static Result<void> record_insert(WriteTxn& txn, const Volume& volume);
     Result<void> published(const std::shared_ptr<Volume>& volume);
+
     void unstage(const Volume& volume) { directory_->unstage(volume.record.name); }
+
     /// Of one whose record is committed, and that could not be published.
     Task<void> forget(std::shared_ptr<Volume> volume);
 

@@ -156,7 +156,7 @@ def errors_of_the_api(engine):
         equal(engine.api(method, "/containers/no-such/archive?path=/").status, 404, "no such container")
         equal(engine.api(method, "/containers/box/archive").status, 400, "no path")
         equal(engine.api(method, "/containers/box/archive?path=/no/such").status, 404, "no such path")
-    contains(archive(engine, "box", "/no/such").message, "Could not find the file /no/such in container ", "message")
+    contains(archive(engine, "box", "/no/such").message, "Could not find the file /no/such in container box", "message")
     refused = put(engine, "box", "/t/file", packed(x=b""))
     equal(refused.message, "extraction point is not a directory", "no directory")
     equal(refused.status, 400 if ENGINE == "davit" else 500, "status")
@@ -376,6 +376,18 @@ def what_is_mounted_is_seen(engine):
                 contains(members(archive(engine, "box", "/scratch").body), "scratch/file", "a tmpfs")
                 equal(engine.out("exec", "box", "cat", "/single"), "single", "still mounted")
         engine.docker("rm", "-f", "box")
+
+
+@case()
+def volumes_are_seen(engine):
+    for state in STATES:
+        container(engine, state, "-v", "copied:/vol", "-v", "/anonymous", script="echo own > /vol/own")
+        engine.docker("cp", "-", "box:/vol", stdin=packed(given=state.encode()))
+        engine.docker("cp", "-", "box:/anonymous", stdin=packed(there=b"a"))
+        equal(engine.out(*"run --rm --network none -v copied:/v bb cat /v/given".split()), state, "in the volume")
+        equal(members(archive(engine, "box", "/vol").body)["vol/given"].size, len(state), "read back")
+        engine.docker("rm", "-f", "-v", "box")
+    engine.docker("volume", "rm", "copied")
 
 
 @case()

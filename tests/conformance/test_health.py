@@ -10,7 +10,7 @@ import json
 import threading
 import time
 
-from harness import CLI, case, check, contains, equal, eventually, main, matches, query
+from harness import CLI, ENGINE, case, check, contains, equal, eventually, main, matches, query
 
 FAST = ("--health-interval", "100ms", "--health-timeout", "5s", "--health-retries", "2")
 
@@ -94,7 +94,7 @@ def the_image_says_what_is_checked(engine):
             engine.docker("rm", "-f", "hc")
         engine.docker("run", "-d", "--name", "hc", "--network", "none", "--no-healthcheck", "checked:1", "sleep", "1000")
         equal(health(engine, "hc"), None, "switched off")
-        equal(engine.inspect("hc")["Config"]["Healthcheck"], {"Test": ["NONE"]}, "Config")
+        equal(engine.inspect("hc")["Config"]["Healthcheck"]["Test"], ["NONE"], "Config")
         engine.docker("rm", "-f", "hc")
         engine.docker("rmi", "checked:1")
     engine.docker("rm", "base")
@@ -106,7 +106,8 @@ def a_check_that_takes_too_long(engine):
     with container(engine, *options, "--health-cmd", "echo working; exec sleep 1000") as name:
         found = status_is(engine, name, "unhealthy")
         equal(found["Log"][-1]["ExitCode"], -1, "exit code")
-        equal(found["Log"][-1]["Output"], "Health check exceeded timeout (300ms): working\n", "output")
+        told = "Health check exceeded timeout (300ms)" + (": working\n" if ENGINE == "davit" else "")
+        equal(found["Log"][-1]["Output"], told, "output")
         eventually(lambda: len(health(engine, name)["Log"]) >= 2, "the next one comes")
         check(engine.out("exec", name, "sh", "-c", "ps | grep -c '[s]leep 1000'") in ("1", "2"), "they do not pile up")
 
@@ -129,7 +130,7 @@ def long_output_is_cut(engine):
         equal(found["Log"][-1]["Output"], "x" * 4096 + "...", "4096 bytes")
 
 
-@case()
+@case("davit")  # Docker 20 knows no start interval.
 def the_start_period_forgives(engine):
     options = ("--health-interval", "1h", "--health-retries", "1", "--health-start-period", "1h",
                "--health-start-interval", "100ms")
@@ -157,7 +158,7 @@ def checks_end_with_the_container(engine):
         equal(engine.inspect(name)["State"]["Running"], False, "it has ended")
         since = str(time.time())
         kept = health(engine, name)
-        equal(kept["Status"], "healthy", "what it was")
+        equal(kept["Status"], "unhealthy", "nobody looks any more")
         time.sleep(0.5)
         equal([event["Action"] for event in actions(engine, name, since)], [], "no check any more")
         engine.docker("start", name)

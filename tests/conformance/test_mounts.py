@@ -264,7 +264,7 @@ def images_as_mounts(engine):
     equal(engine.api("GET", "/davit/graph/check").json["Findings"], [])
     answer = engine.api("POST", "/containers/create", {"Image": "bb", "HostConfig": {"Mounts": [
         {"Type": "image", "Source": "tool", "Target": "/x"}]}})
-    equal((answer.status, answer.message), (404, "No such image: tool"))
+    equal((answer.status, answer.message), (404, "No such image: tool:latest"))
     answer = engine.api("POST", "/v1.47/containers/create", {"Image": "bb", "HostConfig": {"Mounts": [
         {"Type": "image", "Source": "bb", "Target": "/x"}]}})
     equal((answer.status, answer.message), (400, 'Mount type "Image" needs API v1.48 or newer'))

@@ -6,6 +6,7 @@ one. Method: the command line, the API where the command line hides a field, and
 the data root.
 """
 
+import functools
 import io
 import json
 import os
@@ -38,6 +39,20 @@ def prune_all(engine):
     engine.api("POST", "/volumes/prune?" + query(filters={"all": ["true"]}))
 
 
+def clean_case(*engines):
+    """A case that begins without volumes, whatever an earlier one that failed has left."""
+
+    def mark(function):
+        @functools.wraps(function)
+        def begin(engine):
+            prune_all(engine)
+            function(engine)
+
+        return case(*engines)(begin)
+
+    return mark
+
+
 def image_with_volume(engine, name, *, path="/data", files=True):
     """An image with a directory of an unusual owner and mode, declared a volume."""
     archive = io.BytesIO()
@@ -63,7 +78,7 @@ def image_with_volume(engine, name, *, path="/data", files=True):
     return name
 
 
-@case()
+@clean_case()
 def made_listed_and_removed(engine):
     equal(engine.out("volume", "create", "first"), "first")
     equal(engine.out("volume", "create", "--label", "a=1", "--label", "b", "second"), "second")
@@ -90,7 +105,7 @@ def made_listed_and_removed(engine):
     check(not os.path.exists(os.path.dirname(facts["Mountpoint"])), "its directory is gone")
 
 
-@case()
+@clean_case()
 def mistakes(engine):
     for name in ("-x", "a b", "x/y", "x:y", ".x"):
         answer = engine.api("POST", "/volumes/create", {"Name": name})
@@ -125,7 +140,7 @@ def mistakes(engine):
     equal(volumes(engine), [], "none of them was made")
 
 
-@case()
+@clean_case()
 def made_twice(engine):
     engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "twice")
     equal(engine.out("volume", "create", "twice"), "twice")
@@ -139,7 +154,7 @@ def made_twice(engine):
     engine.docker("volume", "rm", "twice")
 
 
-@case()
+@clean_case()
 def filters(engine):
     for name, label in (("alpha", "k=1"), ("beta", "k=2"), ("alphabet", "other")):
         engine.docker("volume", "create", "--label", label, name)
@@ -158,7 +173,7 @@ def filters(engine):
     engine.docker("volume", "rm", "alpha", "beta", "alphabet")
 
 
-@case()
+@clean_case()
 def data_stay(engine):
     engine.docker("run", "--rm", "-v", "kept:/data", "bb", "sh", "-c", "echo one > /data/file")
     equal(engine.out("run", "--rm", "-v", "kept:/other:ro", "bb", "cat", "/other/file"), "one")
@@ -168,7 +183,7 @@ def data_stay(engine):
     engine.docker("volume", "rm", "kept")
 
 
-@case()
+@clean_case()
 def in_use(engine):
     first = engine.out("create", "-v", "busy:/data", "bb")
     second = engine.out("create", "-v", "busy:/data", "bb")
@@ -183,7 +198,7 @@ def in_use(engine):
     engine.docker("volume", "rm", "busy")
 
 
-@case()
+@clean_case()
 def inspected(engine):
     identity = engine.out("create", "-v", "named:/named", "-v", "named:/ro:ro", "-v", "/anonymous",
                           "--mount", "type=volume,src=other,dst=/other,volume-nocopy,volume-label=l=1",
@@ -212,7 +227,7 @@ def inspected(engine):
     engine.docker("volume", "rm", "named", "other")
 
 
-@case()
+@clean_case()
 def filled_from_the_image(engine):
     image = image_with_volume(engine, "withvolume")
     show = ("stat -c '%u:%g %a %F %n' /data /data/* /data/sub/*; cat /data/file /data/sub/deep; "
@@ -248,7 +263,7 @@ def filled_from_the_image(engine):
     engine.docker("rmi", "withvolume", "hollow")
 
 
-@case()
+@clean_case()
 def a_volume_in_use_is_filled(engine):
     image = image_with_volume(engine, "withvolume")
     engine.docker("run", "-d", "--name", "holder", "-v", "shared:/data", "bb", "sleep", "100")
@@ -260,7 +275,7 @@ def a_volume_in_use_is_filled(engine):
     engine.docker("rmi", "withvolume")
 
 
-@case()
+@clean_case()
 def anonymous_volumes_go_with_their_container(engine):
     image = image_with_volume(engine, "withvolume")
     engine.docker("run", "--rm", "-v", "/more", image, "true")
@@ -280,7 +295,7 @@ def anonymous_volumes_go_with_their_container(engine):
     engine.docker("rmi", "withvolume")
 
 
-@case()
+@clean_case()
 def volumes_from(engine):
     bind = engine.directory / "bound"
     bind.mkdir(exist_ok=True)
@@ -302,10 +317,13 @@ def volumes_from(engine):
                      "/named"), "")
     equal(engine.out("run", "--rm", "--volumes-from", "second", "--volumes-from", "source", "bb", "ls",
                      "/named"), "x")
-    for spec, text in (("nosuch", "No such container: nosuch"), ("source:x", "invalid mode: x"),
-                       ("source:nocopy", "invalid mode: nocopy"),
-                       ("source:shared", "invalid mode: shared")):
-        contains(engine.docker("create", "--volumes-from", spec, "bb", status=None).stderr, text)
+    for spec, status, text in (("nosuch", 404, "No such container: nosuch"),
+                               ("source:x", 400, "invalid mode: x"),
+                               ("source:nocopy", 400, "invalid mode: nocopy"),
+                               ("source:shared", 400, "invalid mode: shared")):
+        answer = engine.api("POST", "/containers/create",
+                            {"Image": "bb", "HostConfig": {"VolumesFrom": [spec]}})
+        equal((answer.status, answer.message), (status, text))
     # An anonymous volume stays as long as one of its users does.
     engine.docker("create", "--name", "third", "--volumes-from", "source", "bb")
     anonymous = volumes(engine, label=[ANONYMOUS])
@@ -316,7 +334,7 @@ def volumes_from(engine):
     prune_all(engine)
 
 
-@case()
+@clean_case()
 def pruned(engine):
     engine.docker("volume", "create", "named")
     engine.docker("volume", "create", "--label", "keep", "labelled")
@@ -340,7 +358,7 @@ def pruned(engine):
     prune_all(engine)
 
 
-@case()
+@clean_case()
 def disk_use(engine):
     engine.docker("create", "-v", "used:/x", "bb")
     (data_of(engine, "used") / "file").write_bytes(b"x" * 4321)
@@ -348,16 +366,14 @@ def disk_use(engine):
     equal((use["Name"], use["UsageData"]), ("used", {"RefCount": 1, "Size": 4321}))
     equal(engine.api("GET", "/system/df?type=image").json["Volumes"], None)
     if CLI == "docker":
-        contains(engine.out("system", "df"), "Local Volumes   1         0         4.321kB   4.321kB")
+        contains(engine.out("system", "df"), "Local Volumes   1         1         4.321kB   0B (0%)")
     engine.remove_all()
     prune_all(engine)
 
 
-@case()
+@clean_case()
 def events(engine):
-    since = engine.api("GET", "/info").json["SystemTime"] if ENGINE != "davit" else None
-    begun = engine.out("run", "--rm", "bb", "date", "+%s.%N")[:10]
-    del since
+    begun = engine.out("run", "--rm", "bb", "date", "+%s")
     identity = engine.out("create", "-v", "seen:/data:ro", "-v", "/anonymous", "bb", "true")
     engine.docker("start", "-a", identity)
     engine.docker("rm", "-v", identity)
@@ -367,6 +383,8 @@ def events(engine):
     lines = engine.out("events", "--since", begun, "--until", str(int(until) + 1), "--filter",
                        "type=volume", "--format", "{{json .}}").splitlines()
     found = [json.loads(line) for line in lines]
+    while found[0]["Actor"]["ID"] != "seen":  # Of another case, in the same second.
+        del found[0]
     of_seen = [(event["Action"], event["Actor"]["Attributes"]) for event in found
                if event["Actor"]["ID"] == "seen"]
     equal(of_seen, [
@@ -383,7 +401,7 @@ def events(engine):
     equal(found[-1]["Actor"]["Attributes"], {"reclaimed": "0"})
 
 
-@case()
+@clean_case()
 def subpaths(engine):
     engine.docker("run", "--rm", "-v", "parts:/p", "bb", "sh", "-c",
                   "mkdir -p /p/a/b; echo deep > /p/a/b/file; echo top > /p/file; ln -s /etc /p/out; "
@@ -411,7 +429,7 @@ def subpaths(engine):
     engine.docker("volume", "rm", "parts")
 
 
-@case()
+@clean_case()
 def driver_options(engine):
     engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "-o",
                   "o=size=1m,uid=77,nosuid", "memory")
@@ -435,7 +453,8 @@ def driver_options(engine):
                      f"volume-opt=device={source},volume-opt=o=bind", "bb", "cat", "/b/file"), "bound")
     broken = engine.docker("run", "--rm", "--mount", "type=volume,src=broken,dst=/b,volume-opt=type="
                            "none,volume-opt=device=/nosuch,volume-opt=o=bind", "bb", "true",
-                           status=125)
+                           status=None)
+    check(broken.returncode in (125, 127), "refused")
     contains(broken.stderr, "failed to mount local volume: mount /nosuch:"
              f"{engine.state_root}/volumes/broken/_data, flags: 0x1000: no such file or directory")
     prune_all(engine)
@@ -443,7 +462,7 @@ def driver_options(engine):
     equal(volumes(engine), [])
 
 
-@case("davit")
+@clean_case("davit")
 def the_daemon_is_killed(engine):
     """What is committed is there afterwards, what was not is gone, what was mounted is not."""
     image = image_with_volume(engine, "withvolume")
@@ -480,7 +499,7 @@ def the_daemon_is_killed(engine):
     engine.docker("rmi", "withvolume")
 
 
-@case("davit")
+@clean_case("davit")
 def a_volume_that_was_borrowed_stays(engine):
     """An anonymous volume of a container with --rm is in the run database, which a boot clears; once
     another container has it, it must not be."""

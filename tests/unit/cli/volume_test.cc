@@ -1,4 +1,5 @@
-// Goal: the volume commands send docker's requests and print docker's lines. Method: a scripted daemon.
+// Goal: the volume commands send docker's requests and print docker's lines. Method: a scripted
+// daemon.
 #include "reactor/loop.h"
 #include "tests/support/catch.h"
 #include "tests/unit/cli/fake_daemon.h"
@@ -13,9 +14,9 @@ TEST_CASE("volume create", "[volumes]") {
     Loop loop;
     FakeDaemon daemon;
     daemon.answer("POST /volumes/create", 201, R"({"Name":"vol"})");
-    const CliResult result = cli_run(daemon,
-                                     {"volume", "create", "-o", "type=tmpfs", "--opt", "device=x",
-                                      "--label", "a=b", "vol"});
+    const CliResult result = cli_run(
+        daemon,
+        {"volume", "create", "-o", "type=tmpfs", "--opt", "device=x", "--label", "a=b", "vol"});
     CHECK(result.code == 0);
     CHECK(result.out == "vol\n");
     CHECK(daemon.request("POST /volumes/create").body ==
@@ -36,7 +37,8 @@ TEST_CASE("volume ls", "[volumes]") {
           "DRIVER    VOLUME NAME\nlocal     one\nlocal     two\n");
     CHECK(daemon.request("GET /volumes").query().get("filters") == R"({"dangling":{"true":true}})");
     CHECK(cli_run(daemon, {"volume", "ls", "-q"}).out == "one\ntwo\n");
-    CHECK(cli_run(daemon, {"volume", "ls", "--format", "{{.Mountpoint}} {{.Labels}} {{.Label \"k\"}}"})
+    CHECK(cli_run(daemon,
+                  {"volume", "ls", "--format", "{{.Mountpoint}} {{.Labels}} {{.Label \"k\"}}"})
               .out == "/v/one/_data  \n/v/two/_data k=v,l= v\n");
 }
 
@@ -55,9 +57,8 @@ TEST_CASE("volume rm", "[volumes]") {
 TEST_CASE("volume prune", "[volumes]") {
     Loop loop;
     FakeDaemon daemon;
-    daemon.answer("POST /volumes/prune",
-                  200,
-                  R"({"VolumesDeleted":["one","two"],"SpaceReclaimed":5000})");
+    daemon.answer(
+        "POST /volumes/prune", 200, R"({"VolumesDeleted":["one","two"],"SpaceReclaimed":5000})");
     const CliResult declined = cli_run(daemon, {"volume", "prune"}, "n\n");
     CHECK(declined.code == 1);
     CHECK(declined.out ==
@@ -69,7 +70,8 @@ TEST_CASE("volume prune", "[volumes]") {
     CHECK(all.out.find("This will remove all local volumes") != std::string::npos);
     CHECK(all.out.find("Deleted Volumes:\none\ntwo\n\nTotal reclaimed space: 5kB\n") !=
           std::string::npos);
-    CHECK(daemon.request("POST /volumes/prune").query().get("filters") == R"({"all":{"true":true}})");
+    CHECK(daemon.request("POST /volumes/prune").query().get("filters") ==
+          R"({"all":{"true":true}})");
 }
 
 TEST_CASE("volume inspect", "[volumes]") {

@@ -64,9 +64,8 @@ std::size_t position(const std::vector<PlanStep>& steps, Kind kind) {
 TEST_CASE("read-only for a bind's top alone is set apart from what is for all") {
     ContainerSpec spec = sample();
     const auto attributes_count = [](const ContainerSpec& counted) {
-        return std::ranges::count(steps_of(counted),
-                                  static_cast<std::uint16_t>(Kind::mount_attributes),
-                                  &PlanStep::kind);
+        return std::ranges::count(
+            steps_of(counted), static_cast<std::uint16_t>(Kind::mount_attributes), &PlanStep::kind);
     };
     const auto before = attributes_count(spec);
     spec.mounts.back().attributes_recursive = false;

@@ -120,8 +120,8 @@ TEST_CASE("a service that stands still costs records, and no time", "[log]") {
     Service service;
     auto sink = syslog_sink_make(syslog_to(service));
     REQUIRE(sink);
-    constexpr int count = 100'000;  // More than any queue of datagrams holds.
-    for (int i = 0; i < count; ++i) {
+    constexpr std::uint64_t count = 100'000;  // More than any queue of datagrams holds.
+    for (std::uint64_t i = 0; i < count; ++i) {
         (*sink)->send(false, "line");
     }
     CHECK((*sink)->dropped() > 0);

@@ -140,8 +140,7 @@ TEST_CASE("removal stops at containers; force overrides stopped ones only") {
     CHECK(box.view([&](const ReadTxn& txn) { return chain_directories(txn, chain); }).size() == 2);
     box.update([&](WriteTxn& txn) -> Result<void> {
         TRY(const ContainerId container, ContainerId::parse(box.users[0].container_id));
-        TRY(const std::vector<Digest> held,
-            container_erase(txn, ContainerHome::graph, container));
+        TRY(const std::vector<Digest> held, container_erase(txn, ContainerHome::graph, container));
         TRY(const Words directories, chain_collect(txn, held, nothing_pinned));
         CHECK(directories.size() == 2);
         return ok;

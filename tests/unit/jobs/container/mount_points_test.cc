@@ -73,7 +73,8 @@ TEST_CASE("bad binds get Docker's words", "[container][mounts]") {
          "invalid volume specification: '/a:/': invalid mount config for type \"bind\": invalid "
          "specification: destination can't be '/'"},
         {"/a:/x/..",
-         "invalid volume specification: '/a:/x/..': invalid mount config for type \"bind\": invalid "
+         "invalid volume specification: '/a:/x/..': invalid mount config for type \"bind\": "
+         "invalid "
          "specification: destination can't be '/'"},
         {"/a:/b:nocopy",
          "invalid volume specification: '/a:/b:nocopy': invalid mount config for type \"bind\": "
@@ -288,9 +289,10 @@ TEST_CASE("of tmpfs's options --mount knows two", "[container][mounts]") {
     const auto mounts = resolved(
         R"("Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["exec"]]}}])");
     CHECK(mounts[0].options == "exec");
-    CHECK(refusal(
-              R"("Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["uid","1"]]}}])") ==
-          "invalid_argument: invalid mount config for type \"tmpfs\": invalid option: uid");
+    CHECK(
+        refusal(
+            R"("Mounts":[{"Type":"tmpfs","Target":"/t","TmpfsOptions":{"Options":[["uid","1"]]}}])") ==
+        "invalid_argument: invalid mount config for type \"tmpfs\": invalid option: uid");
 }
 
 TEST_CASE("tmpfs takes its options from both forms", "[container][mounts]") {

@@ -33,13 +33,15 @@ TEST_CASE("shared needs a shared mount", "[container][mounts]") {
           "path /shared/own/x is mounted on /shared/own but it is not a shared mount");
     CHECK(said("/slave/x", "rshared") ==
           "path /slave/x is mounted on /slave but it is not a shared mount");
-    CHECK(said("/sharedx", "shared") == "path /sharedx is mounted on / but it is not a shared mount");
+    CHECK(said("/sharedx", "shared") ==
+          "path /sharedx is mounted on / but it is not a shared mount");
 }
 
 TEST_CASE("a slave needs a master", "[container][mounts]") {
     CHECK(said("/shared", "rslave").empty());
     CHECK(said("/slave/x", "slave").empty());
-    CHECK(said("/home", "slave") == "path /home is mounted on / but it is not a shared or slave mount");
+    CHECK(said("/home", "slave") ==
+          "path /home is mounted on / but it is not a shared or slave mount");
 }
 
 TEST_CASE("private needs nothing", "[container][mounts]") {

@@ -19,9 +19,7 @@ struct World {
 
     std::string path(const std::string& below) const { return dir.path() + "/volumes/" + below; }
 
-    bool has(const std::string& below) const {
-        return ::access(path(below).c_str(), F_OK) == 0;
-    }
+    bool has(const std::string& below) const { return ::access(path(below).c_str(), F_OK) == 0; }
 
     void write(const std::string& below) const {
         must(file_replace(AT_FDCWD, path(below), "data"));

@@ -75,11 +75,12 @@ TEST_CASE("options become the arguments of mount(2)", "[volumes]") {
 }
 
 TEST_CASE("servers are named by address", "[volumes]") {
-    const auto resolved = [](const std::string& type, const std::string& device, const std::string& o) {
-        LocalMount mount = local_mount_parse({{"type", type}, {"device", device}, {"o", o}});
-        const Result<void> done = local_mount_resolve(mount, one_address);
-        return done ? mount.data : done.error().message();
-    };
+    const auto resolved =
+        [](const std::string& type, const std::string& device, const std::string& o) {
+            LocalMount mount = local_mount_parse({{"type", type}, {"device", device}, {"o", o}});
+            const Result<void> done = local_mount_resolve(mount, one_address);
+            return done ? mount.data : done.error().message();
+        };
     CHECK(resolved("nfs", ":/x", "addr=nfs.example,rw,vers=4") == "addr=192.0.2.7,vers=4");
     CHECK(resolved("nfs4", ":/x", "vers=4,addr=10.0.0.1") == "vers=4,addr=10.0.0.1");
     CHECK(resolved("nfs", ":/x", "addr=::1") == "addr=::1");

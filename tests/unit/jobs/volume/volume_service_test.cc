@@ -1,6 +1,6 @@
 // Goal: volumes are made once, kept as long as they are used, and known again to the next daemon.
-// Method: the service on databases and directories of its own; a second service over the same ones is
-// the next daemon.
+// Method: the service on databases and directories of its own; a second service over the same ones
+// is the next daemon.
 #include "jobs/volume/volume_service.h"
 
 #include <unistd.h>
@@ -151,7 +151,8 @@ TEST_CASE("the next daemon knows them all", "[volumes]") {
     const VolumeRecord before = must(world.service->find("full"))->record;
     world.open();
     CHECK(must(world.service->find("full"))->record == before);
-    CHECK(must(world.service->find(made_up))->record.labels.contains("com.docker.volume.anonymous"));
+    CHECK(
+        must(world.service->find(made_up))->record.labels.contains("com.docker.volume.anonymous"));
 }
 
 TEST_CASE("an anonymous volume is seen when its record is committed", "[volumes]") {
