@@ -1,9 +1,6 @@
 #include "reactor/loop.h"
 
 #include <uv.h>
-#include <dlfcn.h>
-#pragma GCC diagnostic ignored "-Wold-style-cast"
-#include <time.h>
 
 #include <algorithm>
 #include <cassert>
@@ -133,19 +130,7 @@ void Loop::drain() {
         running_.swap(ready_);
         const std::size_t count = std::min(budget, running_.size());
         for (std::size_t i = 0; i < count; ++i) {
-            void* const function = *static_cast<void**>(running_[i].address());
-            timespec cpu0{}, cpu1{};
-            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu0);
-            const MonotonicTime temp_begun = monotonic_now();
             running_[i].resume();
-            const auto temp_took = monotonic_now() - temp_begun;
-            if (temp_took > std::chrono::milliseconds(1)) {
-                clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu1);
-                const long cpu = (cpu1.tv_sec - cpu0.tv_sec) * 1000000 + (cpu1.tv_nsec - cpu0.tv_nsec) / 1000;
-                Dl_info info{};
-                dladdr(function, &info);
-                fprintf(stderr, "LONGSTEP %ld us cpu %ld us %p\n", long(temp_took.count() / 1000), cpu, (void*)((char*)function - (char*)info.dli_fbase));
-            }
         }
         budget -= count;
         // What the budget left over stays ahead of what the resumed ones queued.
