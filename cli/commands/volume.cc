@@ -4,10 +4,10 @@
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
-#include "cli/prune_prompt.h"
 #include "cli/container_options.h"
 #include "cli/container_request.h"
 #include "cli/list_printer.h"
+#include "cli/prune_prompt.h"
 #include "cli/units.h"
 #include "http/json_reader.h"
 
