@@ -67,7 +67,7 @@ Seen ask(std::string answer,
         group.spawn(scripted(std::move(pair.second), std::move(text), stays, seen));
         {
             ClientOptions options;
-            options.stall_timeout = 20ms;
+            options.stall_timeout = 500ms;
             auto connection = ClientConnection::over(std::move(pair.first), options);
             ClientRequest request;
             request.method = std::move(verb);

@@ -111,7 +111,7 @@ TEST_CASE("links lead nowhere, other file systems are not entered", "[tree]") {
     const LayerDir dir;
     REQUIRE(::symlink("../outside", (dir.root() + "/out").c_str()) == 0);
     REQUIRE(::mkdir((dir.root() + "/mnt").c_str(), 0755) == 0);
-    REQUIRE(::mount("tmpfs", (dir.root() + "/mnt").c_str(), "tmpfs", 0, nullptr) == 0);
+    REQUIRE(::mount("tmpfs", (dir.root() + "/mnt").c_str(), "tmpfs", MS_NODEV, nullptr) == 0);
     REQUIRE(file_replace(AT_FDCWD, dir.root() + "/mnt/secret", "x"));
     const Parsed parsed = parse_all(pack(dir, TreeForm::files).archive);
     CHECK(::umount((dir.root() + "/mnt").c_str()) == 0);
@@ -156,7 +156,7 @@ TEST_CASE("a directory under another name, one file alone, and what is mounted",
     REQUIRE(::mkdir((dir.root() + "/mnt").c_str(), 0755) == 0);
     REQUIRE(file_replace(AT_FDCWD, dir.root() + "/a", "x"));
     REQUIRE(::link((dir.root() + "/a").c_str(), (dir.root() + "/b").c_str()) == 0);
-    REQUIRE(::mount("tmpfs", (dir.root() + "/mnt").c_str(), "tmpfs", 0, nullptr) == 0);
+    REQUIRE(::mount("tmpfs", (dir.root() + "/mnt").c_str(), "tmpfs", MS_NODEV, nullptr) == 0);
     REQUIRE(file_replace(AT_FDCWD, dir.root() + "/mnt/in", "mounted"));
     TreeArchiveOptions options;
     options.mounts = true;

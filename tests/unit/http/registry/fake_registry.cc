@@ -155,7 +155,7 @@ RegistryOptions fast_options() {
     RegistryOptions options;
     options.retry.pause = std::chrono::milliseconds(1);
     options.retry.pause_max = std::chrono::milliseconds(4);
-    options.http.stall_timeout = std::chrono::milliseconds(100);
+    options.http.stall_timeout = std::chrono::seconds(1);
     options.http.proxy_from_environment = false;
     return options;
 }
