@@ -114,8 +114,8 @@ def containers_with_vfs(directory):
 @case("davit")
 def the_size_of_a_container_on_btrfs(directory):
     """A quota group bounds what the container's subvolume refers to."""
-    with btrfs_in(directory / "one") as mounted, \
-            engine_with(directory / "one" / "engine", "btrfs", mounted / "data") as engine:
+    with btrfs_in(directory / "bounded") as mounted, \
+            engine_with(directory / "bounded" / "engine", "btrfs", mounted / "data") as engine:
         import_busybox(engine)
         fill = "head -c 60000000 /dev/zero > /big; sync; stat -c %s /big"
         engine.docker("run", "--name", "bounded", "--storage-opt", "size=20m", "bb", "sh", "-c", fill,
