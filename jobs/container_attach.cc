@@ -248,7 +248,7 @@ class Attachment {
         Result<void> ended = co_await copy_input(**run);
         // However it ended, the client will send no more.
         if (--(*run)->input_writers == 0 && once() && !detached_) {
-            (*run)->input.reset();
+            (*run)->input_close();
         }
         co_return ended;
     }

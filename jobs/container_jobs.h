@@ -39,6 +39,12 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
 /// Cancel: honoured until the program runs.
 Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container);
 
+/// Start a container whose restart policy says so; nothing if it is to restart no longer.
+Task<void> container_start_again(Job& job, Daemon& daemon, std::shared_ptr<Container> container);
+
+/// A container between two runs is not to be started again. The caller holds its operations mutex.
+Task<void> container_restart_cancel(Daemon& daemon, Container& container);
+
 struct ContainerStopRequest {
     /// First signal; absent: the container's own, else SIGTERM.
     std::optional<int> signal;
@@ -147,6 +153,11 @@ class ContainerWaiter {
     WaitCondition condition_;
     std::uint64_t exits_seen_;
 };
+
+/// Build what an earlier daemon had of a run that goes on, for container_supervise(). Without the
+/// keeper's part its streams are gone: the other ends were closed with the processes that had them.
+/// Errors: not_found (it has just ended).
+Result<void> container_resume(Daemon& daemon, Container& container, std::optional<Kept> kept);
 
 /// Follow a run to its end: output, exit, cgroup, record, events; then remove the container if it
 /// asked for that. Runs in the daemon's own group, whatever becomes of the client that started it.

@@ -93,7 +93,7 @@ Task<void> container_logs(Job& job, std::shared_ptr<Container> container, LogsRe
     std::optional<LogFiles> reader;
     for (bool first = true;; first = false) {
         // Asked before reading: what is written after this look is seen by the next round.
-        const bool running = container->run != nullptr;
+        const bool running = container->is_up();
         const std::uint64_t seen = container->output.log_version();
         if (!reader && first && request.follow && running) {
             // With --rm the file may be made, filled and removed before this is resumed.

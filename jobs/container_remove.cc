@@ -55,7 +55,8 @@ Error still_running(const Container& container) {
     return Error(ErrorKind::conflict,
                  "cannot remove container \"" + container.record.name + "\": container is " +
                      (paused ? "paused and must be unpaused first"
-                             : "running: stop the container before removing or force remove"));
+                             : std::string(container.run ? "running" : "restarting") +
+                                   ": stop the container before removing or force remove"));
 }
 
 /// The caller has set `removing`, so nothing starts it any more.
@@ -65,16 +66,22 @@ Task<void> remove_carried_through(Job& job,
                                   ContainerRemoveRequest request) {
     if (container->run && request.force) {
         // Before taking the turn: who holds it may be waiting for this very end.
+        container->exit_wanted = true;
         static_cast<void>(container->run->init.signal(SIGKILL));
         container_wake(daemon, *container);
     }
     CO_TRY(const auto permit, co_await container->operations.lock());
-    if (container->run) {
+    if (container->is_up()) {
         if (!request.force) {
             co_return still_running(*container);  // A start was under way.
         }
         job.phases().begin("kill");
-        CO_CHECK(co_await end_run(daemon, container));
+        container->exit_wanted = true;
+        if (container->run) {
+            CO_CHECK(co_await end_run(daemon, container));
+        } else {
+            CO_CHECK(co_await container_restart_cancel(daemon, *container));
+        }
     }
     container->record.state.status = ContainerState::removing;
     container->record.removes_volumes =
@@ -107,7 +114,7 @@ Task<void> container_remove(Job& job,
             ErrorKind::conflict,
             "removal of container " + container->id().str() + " is already in progress");
     }
-    if (container->run && !request.force) {
+    if (container->is_up() && !request.force) {
         co_return still_running(*container);
     }
     if (container->removed) {

@@ -111,6 +111,9 @@ class Starter {
         request.open_stdin = container_.record.config.open_stdin;
         request.terminal = container_.record.config.tty;
 
+        CO_TRY(OutputSlot slot, daemon_.outputs->slot_take(container_.id()));
+        slot_.emplace(std::move(slot));
+
         phases_.begin("exec");
         Result<ExecProcess> process = co_await daemon_.exec_driver->start(std::move(request));
         if (!process) {
@@ -120,7 +123,8 @@ class Starter {
         phases_.end();
         warn(process->warnings);
         run_take(*std::move(process));
-        container_.run->user = std::move(inputs.user);
+        container_.record.user = std::move(inputs.user);
+        keep();
         co_return ok;
     }
 
@@ -160,10 +164,7 @@ class Starter {
         if (container_.record.log_path.empty()) {
             return ok;
         }
-        JsonFileWriter log =
-            JsonFileWriter::make(container_.record.log_path,
-                                 log_rotation_of(container_.record.host_config.log_config),
-                                 log_attributes_of(container_.record));
+        JsonFileWriter log = log_writer_make(container_.record);
         if (log_has_service(container_.record.host_config.log_config)) {
             auto sink = log_service_open(container_.record, daemon_.system.host_name);
             if (!sink) {
@@ -195,7 +196,32 @@ class Starter {
         run->error = std::move(process.error);
         run->tty = container_.record.config.tty;
         run->cgroup = cgroup_;
+        run->slot.emplace(*std::move(slot_));
+        run->keeper = &daemon_.keeper;
         container_.run = std::move(run);
+    }
+
+    /// From here on the run outlives the daemon: a later one finds it with the keeper. If it also
+    /// finds the record as one that runs, it goes on; else the start was not answered, and the run
+    /// is ended.
+    void keep() {
+        const ContainerRun& run = *container_.run;
+        if (!container_.record.log_path.empty()) {
+            container_.output.logs_from(*container_.run->slot);
+        }
+        const auto fd_of = [](const std::unique_ptr<FdStream>& stream) {
+            return stream ? stream->fd() : -1;
+        };
+        const KeeperLink::Holding holding{.slot = run.slot->number(),
+                                          .id = container_.id(),
+                                          .process = run.init,
+                                          .input = run.tty ? -1 : fd_of(run.input),
+                                          .output = fd_of(run.output),
+                                          .error = fd_of(run.error)};
+        if (const Result<void> held = daemon_.keeper.hold(holding); !held) {
+            LOG_WARN(
+                "container={}: {}, ignoring", container_.id().short_id(), held.error().message());
+        }
     }
 
     Daemon& daemon_;
@@ -204,6 +230,7 @@ class Starter {
     PhaseRecorder& phases_;
     Undo& undo_;
     std::shared_ptr<Cgroup> cgroup_;
+    std::optional<OutputSlot> slot_;
     bool command_failed_ = false;
 };
 
@@ -252,7 +279,6 @@ Task<void> announce(Job& job,
     if (HealthPlan::make(container->record.config)) {
         state.health.emplace();
     }
-    container->record.manually_stopped = false;
     phases_keep(container->record, job.phases(), first_phase);
     const Result<void> saved = co_await daemon.container_save(*container);
     if (!saved) {
@@ -281,6 +307,19 @@ Task<void> start_failed(Job& job,
     co_return co_await daemon.container_save(*container);
 }
 
+/// Somebody starts it: what its restart policy counts begins anew.
+Result<void> restarts_reset(Container& container) {
+    if (container.record.state.status == ContainerState::restarting) {
+        return Error(ErrorKind::not_modified, "Container is already started");
+    }
+    if (!container.run) {
+        container.record.restart_count = 0;
+        container.record.manually_stopped = false;
+        container.restart_pause = Nanoseconds{};
+    }
+    return ok;
+}
+
 Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
     if (container->removing || container->removed) {
         co_return Error(ErrorKind::conflict,
@@ -292,6 +331,8 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
                 container->record.state.status, ContainerEvent::start, container->id().str()));
         return ok;
     }());
+    container->exit_wanted = false;
+    container->restart_cancelled.reset();
     Undo undo;
     const std::size_t first_phase = job.phases().phases().size();
     Starter starter(daemon, *container, job, undo);
@@ -336,6 +377,7 @@ Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> 
     Result<void> started = ok;
     {
         CO_TRY(const auto permit, co_await container->operations.lock());
+        CO_CHECK(restarts_reset(*container));
         started = co_await start_locked(job, daemon, container);
     }
     const bool failed = !started && started.error().kind() != ErrorKind::not_modified;
@@ -343,6 +385,18 @@ Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> 
         !container->removing && !container->removed) {
         const ContainerRemoveRequest request;
         static_cast<void>(co_await shielded(container_remove(job, daemon, container, request)));
+    }
+    co_return started;
+}
+
+Task<void> container_start_again(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+    CO_TRY(const auto permit, co_await container->operations.lock());
+    if (container->record.state.status != ContainerState::restarting || daemon.stopping) {
+        co_return ok;
+    }
+    Result<void> started = co_await start_locked(job, daemon, container);
+    if (!started) {
+        static_cast<void>(co_await shielded(container_restart_cancel(daemon, *container)));
     }
     co_return started;
 }

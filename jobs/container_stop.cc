@@ -22,6 +22,19 @@ Result<void> signal_send(const Container& container, int signal) {
     return sent;
 }
 
+/// Whether a signal is one by which somebody ends the container. Follows: moby's killWithSignal().
+bool is_ending(const Container& container, int signal) {
+    const std::string& name = container.record.config.stop_signal;
+    const auto stop_signal = signal_parse(name);
+    return name.empty() || signal == SIGKILL || (stop_signal && *stop_signal == signal);
+}
+
+/// What its restart policy is to know of a signal.
+void signal_note(const Daemon& daemon, Container& container, int signal) {
+    container.exit_wanted = container.exit_wanted || is_ending(container, signal);
+    container.record.manually_stopped = container.record.manually_stopped || !daemon.stopping;
+}
+
 Task<void> run_ended(std::shared_ptr<Container> container, std::shared_ptr<ContainerRun> run) {
     while (container->run == run) {
         CO_CHECK(co_await container->wait_changed());
@@ -38,9 +51,7 @@ int stop_signal_of(const Container& container) {
 /// Whether a signal to a paused container lets it go on: one that is to end it does. Follows: moby
 /// daemon/kill.go, killWithSignal().
 bool wakes(const Container& container, int signal) {
-    const std::string& name = container.record.config.stop_signal;
-    return container.record.state.status == ContainerState::paused &&
-           (name.empty() || signal == SIGKILL || signal == stop_signal_of(container));
+    return container.record.state.status == ContainerState::paused && is_ending(container, signal);
 }
 
 /// Stop a running container; the caller holds its operations mutex.
@@ -49,10 +60,16 @@ Task<void> stop_locked(Job& job,
                        std::shared_ptr<Container> container,
                        ContainerStopRequest request) {
     const std::shared_ptr<ContainerRun> run = container->run;
-    if (!run) {
+    if (!container->is_up()) {
         co_return Error(ErrorKind::not_modified, "container is already stopped");
     }
-    container->record.manually_stopped = true;
+    container->exit_wanted = true;
+    container->record.manually_stopped = container->record.manually_stopped || !daemon.stopping;
+    if (!run) {
+        CO_CHECK(co_await container_restart_cancel(daemon, *container));
+        container_event(daemon, *container, "stop");
+        co_return ok;
+    }
     const int signal = request.signal.value_or(stop_signal_of(*container));
     const int seconds =
         request.timeout_seconds.value_or(container->record.config.stop_timeout.value_or(10));
@@ -94,12 +111,21 @@ Task<void> stop_carried_through(Job& job,
 }  // namespace
 
 Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> container, int signal) {
+    if (!container->run && container->is_up()) {
+        CO_TRY(const auto permit,
+               co_await container->operations.lock());  // It may just be starting.
+        if (!container->run && container->is_up()) {
+            signal_note(daemon, *container, signal);
+            co_return co_await container_restart_cancel(daemon, *container);
+        }
+    }
     const std::shared_ptr<ContainerRun> run = container->run;
     if (!run) {
         co_return Error(ErrorKind::conflict,
                         "cannot kill container: " + container->id().str() + ": container " +
                             container->id().str() + " is not running");
     }
+    signal_note(daemon, *container, signal);
     CO_CHECK(signal_send(*container, signal));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
     if (wakes(*container, signal)) {
@@ -111,6 +137,14 @@ Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> conta
         co_return co_await run_ended(container, run);
     }
     co_return ok;
+}
+
+Task<void> container_restart_cancel(Daemon& daemon, Container& container) {
+    container.record.state.status = ContainerState::exited;
+    container.restart_cancelled.set();
+    ++container.exits;
+    container.changed();
+    co_return co_await daemon.container_save(container);
 }
 
 Task<void> container_stop(Job& job,

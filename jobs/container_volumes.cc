@@ -229,6 +229,16 @@ void container_volumes_hold(Daemon& daemon, const Container& container) {
     }
 }
 
+void container_volumes_running(Daemon& daemon, const Container& container) {
+    for (const MountPoint& mount : container.record.mounts) {
+        const auto volume =
+            is_volume(mount) ? daemon.volumes->find(mount.name) : Error(ErrorKind::not_found, "");
+        if (volume) {
+            (*volume)->mounted_by.insert(container.id().str());
+        }
+    }
+}
+
 Task<void> container_volumes_release(Daemon& daemon, ContainerRecord record, bool remove) {
     for (const MountPoint& mount : record.mounts) {
         const auto volume =

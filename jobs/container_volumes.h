@@ -59,6 +59,9 @@ bool container_has_volumes(const ContainerRecord& record);
 /// missed when it starts.
 void container_volumes_hold(Daemon& daemon, const Container& container);
 
+/// It runs already: an earlier daemon has mounted them.
+void container_volumes_running(Daemon& daemon, const Container& container);
+
 /// Before it runs. Gives: the mounts that are passed to the launch, in order.
 /// Errors: not_found (a volume, or a subpath); internal (mount(2), in Docker's words).
 Task<std::vector<Fd>> container_volumes_mount(Daemon& daemon, const ContainerRecord& record);

@@ -5,7 +5,7 @@ namespace davit {
 bool ContainerWaiter::fulfilled() const {
     switch (condition_) {
         case WaitCondition::not_running:
-            return container_->run == nullptr;
+            return !container_->is_up();
         case WaitCondition::next_exit:
             // A container that is removed before it ever starts again will not exit any more.
             return container_->exits != exits_seen_ || container_->removed;

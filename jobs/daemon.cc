@@ -140,11 +140,32 @@ Task<void> Daemon::open_all() {
     }
     volumes = std::make_unique<VolumeService>(*graph, *graph_writer, *run_db, events);
     CO_CHECK(co_await volumes->load(state_root + "/volumes"));
-    CO_CHECK(co_await containers_recover());
+    CO_TRY(KeptAll kept, co_await keeper_open());
+    CO_CHECK(co_await containers_recover(std::move(kept.containers)));
     CO_CHECK(co_await volumes->settle());
     // What an earlier daemon of this boot had pulled and not written to disk yet.
     images->layers().sync().soon();
     co_return ok;
+}
+
+/// Take over what the keeper holds, and give it what it is to hold from now on.
+Task<KeptAll> Daemon::keeper_open() {
+    KeptAll kept;
+    if (config.keeper_socket >= 0) {
+        CO_TRY(kept, co_await keeper.open(Fd(config.keeper_socket)));
+    }
+    if (kept.outputs) {
+        Result<std::unique_ptr<OutputStore>> adopted = OutputStore::adopt(*std::move(kept.outputs));
+        if (adopted) {
+            outputs = *std::move(adopted);
+            co_return std::move(kept);
+        }
+        LOG_ERROR("{}: the last lines that running containers wrote before now may be lost",
+                  adopted.error().message());
+    }
+    CO_TRY(outputs, OutputStore::make());
+    CO_CHECK(keeper.share(outputs->files()));
+    co_return std::move(kept);
 }
 
 Task<void> Daemon::run_background() {
@@ -198,6 +219,7 @@ Task<void> Daemon::image_uses_flush() {
 }
 
 Task<void> Daemon::shutdown() {
+    stopping = true;
     TaskGroup stops(GroupPolicy::independent);
     auto stop = [](Daemon& daemon, std::shared_ptr<Container> container) -> Task<void> {
         std::vector<std::string> shown{container->id().short_id()};
@@ -206,12 +228,16 @@ Task<void> Daemon::shutdown() {
             "container_stop", std::move(shown), container_stop, daemon, container, request);
     };
     for (const auto& container : containers.list()) {
-        if (container->run) {
+        if (container->is_up()) {
             stops.spawn(stop(*this, container));
         }
     }
     static_cast<void>(co_await stops.join());
     static_cast<void>(co_await supervisors.join());
+    co_return co_await close();
+}
+
+Task<void> Daemon::close() {
     static_cast<void>(co_await image_uses_flush());
     static_cast<void>(co_await images->close());
     co_return ok;

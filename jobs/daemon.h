@@ -16,6 +16,7 @@
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
 #include "jobs/exec_table.h"
+#include "jobs/keeper_link.h"
 #include "jobs/stats_sampler.h"
 #include "jobs/system_info.h"
 #include "jobs/volume/volume_service.h"
@@ -29,21 +30,28 @@ class ImageService;
 class Daemon {
   public:
     /// Take the data root, open the databases and drivers, and bring back what an earlier life
-    /// left: half-done work is rolled back, containers whose processes outlived it are ended.
-    /// Errors: conflict (another daemon owns the data root); unsupported; corrupt.
+    /// left: half-done work is rolled back. Containers that outlived it are found, and followed
+    /// from containers_resume() on. Errors: conflict (another daemon owns the data root);
+    /// unsupported; corrupt.
     static Task<std::unique_ptr<Daemon>> open(DaemonConfig config);
 
     ~Daemon();
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
+    /// Go on with the containers that run already. Before the first request.
+    void containers_resume();
+
     /// Background work: emptying the trash, sampling what containers use, writing down when images
     /// were used, forgetting execs, removing what should have removed itself, collecting images if
     /// the configuration says so. Runs until cancelled.
     Task<void> run_background();
 
-    /// End every container (stop, then kill) and join what still runs.
+    /// End every container (stop, then kill), join what still runs, and close.
     Task<void> shutdown();
+
+    /// Write down what is not yet. Containers that run go on.
+    Task<void> close();
 
     /// Store a new container's record, and those of the volumes made with it, all or none; its
     /// images and layers cannot go from then on.
@@ -89,6 +97,9 @@ class Daemon {
     std::string id;
     Engine engine;
     EventBus events;
+    KeeperLink keeper;
+    /// Outlives the containers, which have slots in it.
+    std::unique_ptr<OutputStore> outputs;
     ContainerTable containers;
     ExecTable execs;
     StatsSampler stats;
@@ -107,18 +118,25 @@ class Daemon {
     AsyncEvent removal_owed;
     /// Supervisors of containers and execs; they outlive the requests that started them.
     TaskGroup supervisors{GroupPolicy::independent};
+    /// It is being shut down: containers that end stay down until the next start.
+    bool stopping = false;
 
   private:
     Daemon(DaemonConfig config, DataRootLock data_lock, DataRootLock run_lock);
 
     Task<void> open_all();
-    Task<void> containers_recover();
+    Task<KeptAll> keeper_open();
+    bool start_is_due(const Container& container) const;
+    Task<void> containers_recover(std::vector<Kept> kept);
+    Task<void> container_recover(std::shared_ptr<Container> container, std::optional<Kept> kept);
     Task<void> chain_release(Digest chain);
 
     DataRootLock data_lock_;
     DataRootLock run_lock_;
     std::vector<std::string> driver_warnings_;
     std::map<Digest, WallTime> image_uses_;
+    /// Those that run, until containers_resume(): with what the keeper has of them.
+    std::vector<std::pair<std::shared_ptr<Container>, std::optional<Kept>>> running_;
 };
 
 }  // namespace davit

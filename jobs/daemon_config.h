@@ -44,6 +44,8 @@ struct DaemonConfig {
     std::optional<GcMarks> gc;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
+    /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.
+    int keeper_socket = -1;
     /// The limit of descriptors that the daemon was started with, if it runs with another.
     std::optional<rlimit> descriptors_at_start;
 };

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <set>
 
 #include "drivers/graph/directory_names.h"
 #include "graph/container_store.h"
 #include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container/restart_policy.h"
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
@@ -22,49 +24,138 @@ Result<std::vector<ContainerEntry>> entries(const GraphDb& db) {
     return db.view([](const ReadTxn& txn) { return container_list(txn); });
 }
 
-/// End whatever still runs in a container's cgroups. Gives: true if something did.
-Task<bool> end_processes(Daemon& daemon, const ContainerRecord& record) {
-    Result<Cgroup> cgroup = Cgroup::open(daemon.cgroups, record.cgroup_path);
-    if (!cgroup) {
-        co_return false;
+/// End whatever still runs in a container's cgroups.
+Task<void> end_processes(Daemon& daemon, const ContainerRecord& record) {
+    if (Result<Cgroup> cgroup = Cgroup::open(daemon.cgroups, record.cgroup_path)) {
+        static_cast<void>(cgroup->kill());
+        static_cast<void>(co_await cgroup_clean_up(*cgroup, record.id.short_id()));
     }
-    const Result<std::vector<pid_t>> pids = cgroup->pids();
-    const bool alive = pids && !pids->empty();
-    static_cast<void>(cgroup->kill());
-    static_cast<void>(co_await cgroup_clean_up(*cgroup, record.id.short_id()));
-    co_return alive;
+    co_return ok;
 }
 
-/// A running container's process cannot be taken over: it is ended, and its record says so.
-Task<void> mark_ended(Daemon& daemon, Container& container, bool was_alive) {
-    ContainerStateRecord& state = container.record.state;
-    constexpr int killed = 137;
-    constexpr int unknown = 255;
+/// It ended while nobody looked: the host was started again, or daemon and keeper had died.
+Task<void> mark_ended(Daemon& daemon, std::shared_ptr<Container> container) {
+    ContainerStateRecord& state = container->record.state;
     state.status = ContainerState::exited;
-    state.exit_code = was_alive ? killed : unknown;
-    state.error = was_alive ? "ended because its daemon had died" : "ended while no daemon ran";
+    state.exit_code = exit_code_unknown;
+    state.error = "ended while no daemon ran";
     state.pid = 0;
     state.finished_at = wall_now();
-    co_return co_await daemon.container_save(container);
+    container->changed();
+    co_return co_await daemon.container_save(*container);
 }
 
-Task<void> recover_one(Daemon& daemon, std::shared_ptr<Container> container) {
+/// Whether its first process still runs. Nobody but a container's own processes is in its cgroup:
+/// being in there makes a pid the one that is meant, and after a boot there is no such cgroup.
+bool is_alive(const Daemon& daemon, const ContainerRecord& record) {
+    const Result<Cgroup> cgroup = Cgroup::open(daemon.cgroups, record.cgroup_path);
+    if (!cgroup) {
+        return false;
+    }
+    const Result<std::vector<pid_t>> pids = cgroup->pids();
+    return pids && std::ranges::find(*pids, record.state.pid) != pids->end();
+}
+
+/// What the keeper has of a container, taken out of the list.
+std::optional<Kept> kept_of(std::vector<Kept>& all, const ContainerId& id) {
+    const auto found = std::ranges::find(all, id, &Kept::id);
+    if (found == all.end()) {
+        return std::nullopt;
+    }
+    std::optional<Kept> kept(std::move(*found));
+    all.erase(found);
+    return kept;
+}
+
+/// It is to be held no longer; and ended, if it runs.
+void keeper_release(Daemon& daemon, const Kept& kept) {
+    static_cast<void>(kept.process.signal(SIGKILL));
+    if (const Result<void> released = daemon.keeper.release(kept.slot); !released) {
+        LOG_WARN("keeper: {}, ignoring", released.error().message());
+    }
+}
+
+}  // namespace
+
+Task<void> Daemon::container_recover(std::shared_ptr<Container> container,
+                                     std::optional<Kept> kept) {
     const ContainerState status = container->record.state.status;
-    CO_TRY(const bool was_alive, co_await end_processes(daemon, container->record));
+    const bool ran = status == ContainerState::running || status == ContainerState::paused;
+    const bool known = kept && kept->process.pid() == container->record.state.pid;
+    if (kept && !(ran && known)) {
+        keeper_release(*this, *kept);  // Its end is recorded, or its start was not answered.
+        kept.reset();
+    }
+    if (ran && (known || is_alive(*this, container->record))) {
+        container_volumes_running(*this, *container);
+        running_.emplace_back(std::move(container), std::move(kept));
+        co_return ok;
+    }
+    CO_CHECK(co_await end_processes(*this, container->record));
     const bool unwanted =
         container->record.host_config.auto_remove || status == ContainerState::removing;
     if (unwanted) {
         std::vector<std::string> shown{container->id().short_id()};
         ContainerRemoveRequest request;
         request.volumes = container->record.removes_volumes;
-        co_return co_await daemon.engine.run(
-            "container_remove", std::move(shown), container_remove, daemon, container, request);
+        co_return co_await engine.run(
+            "container_remove", std::move(shown), container_remove, *this, container, request);
     }
-    if (status == ContainerState::running || status == ContainerState::paused) {
-        co_return co_await mark_ended(daemon, *container, was_alive);
+    if (status == ContainerState::restarting) {
+        container->record.state.status = ContainerState::exited;
+        co_return co_await container_save(*container);
+    }
+    if (ran) {
+        co_return co_await mark_ended(*this, container);
     }
     co_return ok;
 }
+
+/// What does not run although it is to, as Docker decides it at its start: with "always" also what
+/// somebody has stopped.
+bool Daemon::start_is_due(const Container& container) const {
+    const ContainerStateRecord& state = container.record.state;
+    RunOutcome outcome;
+    outcome.exit_code = state.exit_code;
+    outcome.restart_count = container.record.restart_count;
+    outcome.manually_stopped = container.record.manually_stopped;
+    return !container.run && state.status == ContainerState::exited && state.started_at &&
+           restart_policy_applies(container.record.host_config.restart_policy, outcome);
+}
+
+void Daemon::containers_resume() {
+    // Slots that are known first: the others get what is left.
+    std::stable_partition(
+        running_.begin(), running_.end(), [](const auto& one) { return one.second.has_value(); });
+    for (auto& [container, kept] : std::exchange(running_, {})) {
+        if (const Result<void> resumed = container_resume(*this, *container, std::move(kept));
+            resumed) {
+            supervisors.spawn(container_supervise(*this, container));
+        } else {
+            LOG_ERROR("container={}: go on with it: {}",
+                      container->id().short_id(),
+                      resumed.error().message());
+            supervisors.spawn(mark_ended(*this, container));
+        }
+    }
+    auto start = [](Daemon& daemon, std::shared_ptr<Container> container) -> Task<void> {
+        const std::string name = container->id().short_id();
+        std::vector<std::string> shown{name};
+        const Result<void> started = co_await daemon.engine.run(
+            "container_start", std::move(shown), container_start, daemon, container);
+        if (!started) {
+            LOG_ERROR("container={}: start it again: {}", name, started.error().message());
+        }
+        co_return ok;
+    };
+    for (const auto& container : containers.list()) {
+        if (start_is_due(*container)) {
+            supervisors.spawn(start(*this, container));
+        }
+    }
+}
+
+namespace {
 
 /// Delete what containers without a record left: those with --rm lose theirs with the boot.
 Result<void> unknown_directories_remove(const std::string& path,
@@ -83,7 +174,7 @@ Result<void> unknown_directories_remove(const std::string& path,
 
 }  // namespace
 
-Task<void> Daemon::containers_recover() {
+Task<void> Daemon::containers_recover(std::vector<Kept> kept) {
     std::set<std::string> ids;
     std::set<std::string, std::less<>> unreadable_rw;
     std::vector<std::shared_ptr<Container>> found;
@@ -122,11 +213,16 @@ Task<void> Daemon::containers_recover() {
         }
     }
     for (const auto& container : found) {
-        if (const Result<void> recovered = co_await recover_one(*this, container); !recovered) {
+        std::optional<Kept> own = kept_of(kept, container->id());
+        const Result<void> recovered = co_await container_recover(container, std::move(own));
+        if (!recovered) {
             LOG_WARN("container={}: recover: {}, ignoring",
                      container->id().short_id(),
                      recovered.error().message());
         }
+    }
+    for (const Kept& unknown : kept) {
+        keeper_release(*this, unknown);  // Its removal was recorded, and not yet told.
     }
     co_return ok;
 }

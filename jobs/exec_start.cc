@@ -35,7 +35,7 @@ Result<ExecSpec> exec_spec_build(const Daemon& daemon, const Exec& exec) {
     const ContainerRun& run = *exec.container->run;
     SpecInputs inputs;
     if (config.user.empty()) {
-        inputs.user = run.user;
+        inputs.user = record.user;
     }
     inputs.descriptors = daemon.config.descriptors_at_start;
     TRY(ContainerSpec container, spec_build(record, inputs));
@@ -46,7 +46,7 @@ Result<ExecSpec> exec_spec_build(const Daemon& daemon, const Exec& exec) {
     process.environment = environment_of(record, config);
     if (config.user.empty()) {
         if (!has_home(process.environment)) {
-            process.environment.push_back("HOME=" + run.user.home);
+            process.environment.push_back("HOME=" + record.user.home);
         }
     } else {
         spec.user = config.user;

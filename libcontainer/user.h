@@ -19,6 +19,8 @@ struct ResolvedUser {
     /// gid first, then sorted, without duplicates.
     std::vector<std::uint32_t> additional_gids = {};
     std::string home = "/";
+
+    bool operator==(const ResolvedUser&) const = default;
 };
 
 /// Resolve "user", "user:group", "uid", "uid:gid", "" (root), each part a name or a number; pure.

@@ -9,4 +9,13 @@ namespace davit {
 /// waitid(2). Errors: cancelled (the child is then not reaped).
 Task<ExitStatus> child_wait(const PidRef& child);
 
+/// As child_wait(), but leave the child to be reaped (PidRef::try_reap): until then whoever becomes
+/// its parent, should we die, learns the same. Errors: cancelled.
+Task<ExitStatus> child_ended(const PidRef& child);
+
+/// Wait for the end of a process that is no child of ours.
+/// Gives: how it ended, once its parent has reaped it; nothing on kernels before 6.15, or if nobody
+///        reaps it within a second. Follows: pidfd_open(2), PIDFD_GET_INFO. Errors: cancelled.
+Task<std::optional<ExitStatus>> stranger_ended(const PidRef& process);
+
 }  // namespace davit

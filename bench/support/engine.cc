@@ -83,6 +83,7 @@ Result<Engine> Engine::start_davit(EngineConfig config) {
         config.data_root.empty() ? config.directory + "/data" : config.data_root;
     return start({config.program,
                   "daemon",
+                  "--no-keeper",
                   "--data-root",
                   data,
                   "--run-dir",

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "http/json_reader.h"
 #include "http/json_writer.h"
@@ -234,6 +235,44 @@ void JsonFileWriter::torn_record_remove(std::size_t torn_bytes) {
                          ::ftruncate(fd, info.st_size - static_cast<off_t>(torn_bytes)) == 0;
     bytes_ -= removed ? torn_bytes : 0;
     torn_ = !removed;
+}
+
+LogPlace JsonFileWriter::place() const {
+    struct stat info {};
+
+    const bool there = (fd_ ? ::fstat(fd_->get(), &info) : ::stat(path_.c_str(), &info)) == 0;
+    return there ? LogPlace{info.st_ino, static_cast<std::uint64_t>(info.st_size)} : LogPlace{};
+}
+
+Result<void> JsonFileWriter::cut_off(const LogPlace& place) const {
+    std::vector<std::string> newer;
+    for (unsigned number = 0; number <= rotation_.files_max; ++number) {
+        struct stat info {};
+
+        const std::string name = number == 0 ? path_ : path_ + "." + std::to_string(number);
+        if (::stat(name.c_str(), &info) != 0) {
+            continue;
+        }
+        if (info.st_ino != place.inode) {
+            newer.push_back(name);
+            continue;
+        }
+        for (const std::string& other : newer) {
+            if (::truncate(other.c_str(), 0) != 0) {
+                return Error::from_errno(errno, "truncate", other);
+            }
+        }
+        const auto size = static_cast<off_t>(place.bytes);
+        if (info.st_size > size && ::truncate(name.c_str(), size) != 0) {
+            return Error::from_errno(errno, "truncate", name);
+        }
+        return ok;
+    }
+    const bool was_none = place.inode == 0 && newer.size() == 1;
+    if (was_none && ::truncate(path_.c_str(), 0) != 0) {
+        return Error::from_errno(errno, "truncate", path_);
+    }
+    return ok;
 }
 
 LogPosition JsonFileWriter::position() const {

@@ -46,6 +46,14 @@ struct LogPosition {
     std::string partial_error;
 };
 
+/// A point in a log, which a file keeps when it is rotated; zeros: there is no file.
+struct LogPlace {
+    std::uint64_t inode = 0;
+    std::uint64_t bytes = 0;
+
+    bool operator==(const LogPlace&) const = default;
+};
+
 /// Turns the bytes of a container's output into records of one file.
 class JsonFileWriter {
   public:
@@ -81,6 +89,18 @@ class JsonFileWriter {
     /// The file that was rotated away last, for the caller to close where that may take a while;
     /// null if there is none.
     std::shared_ptr<const Fd> retired_take() { return std::exchange(retired_, nullptr); }
+
+    /// The file that is written to.
+    LogPlace place() const;
+
+    /// How many bytes at the end of what was taken are in no record yet.
+    std::size_t held_bytes(OutputStream stream) const {
+        return partial_[stream == OutputStream::standard_output ? 0 : 1].size();
+    }
+
+    /// Take back what was written behind a place, also to the files that it was rotated for. If the
+    /// file itself is no longer there, nothing is. Before the first record.
+    Result<void> cut_off(const LogPlace& place) const;
 
   private:
     JsonFileWriter(std::string path, LogRotation rotation)

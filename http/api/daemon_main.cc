@@ -1,5 +1,6 @@
 #include "http/api/daemon_main.h"
 
+#include <fcntl.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <sys/resource.h>
@@ -9,12 +10,15 @@
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "drivers/graph/select.h"
 #include "http/api/api_server.h"
+#include "http/api/keeper_upgrade.h"
 #include "http/url.h"
 #include "jobs/daemon.h"
 #include "jobs/version.h"
+#include "libcontainer/keeper_binary.h"
 #include "reactor/base/log.h"
 #include "reactor/listener.h"
 #include "reactor/loop.h"
@@ -28,7 +32,10 @@ namespace {
 constexpr const char* usage =
     "Usage: davit daemon [OPTIONS]\n"
     "\n"
-    "Run the container engine.\n"
+    "Run the container engine, below a keeper: a small process that starts it again should it "
+    "die,\n"
+    "and holds its containers meanwhile. End the keeper (SIGTERM) to stop both and all "
+    "containers.\n"
     "\n"
     "  -H, --host ADDRESS           unix://PATH or tcp://ADDRESS:PORT; may be repeated\n"
     "                               (default unix://RUN-DIR/davit.sock)\n"
@@ -53,6 +60,11 @@ constexpr const char* usage =
     "      --gc-high PERCENT        remove images that were not used for longest when more of the\n"
     "                               disk is used (default: never)\n"
     "      --gc-low PERCENT         until less would be used (default 70%, at most --gc-high)\n"
+    "      --no-keeper              run it by itself: should it die, what containers write is "
+    "lost\n"
+    "      --upgrade                replace the daemon with this --run-dir by the davit that is "
+    "now\n"
+    "                               installed in its place; containers go on\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
     "  -D, --debug                  the same as --log-level debug\n"
@@ -74,6 +86,9 @@ enum LongOption : int {
     option_cgroup_parent,
     option_gc_high,
     option_gc_low,
+    option_no_keeper,
+    option_keeper_socket,
+    option_upgrade,
     option_help,
 };
 
@@ -81,6 +96,8 @@ struct Arguments {
     DaemonConfig config;
     std::optional<int> gc_high;
     std::optional<int> gc_low;
+    bool keeper = true;
+    bool upgrade = false;
     bool help = false;
 };
 
@@ -224,6 +241,16 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
             log_level_set(level);
             break;
         }
+        case option_no_keeper:
+            arguments.keeper = false;
+            break;
+        case option_keeper_socket:  // What the keeper says, not a user.
+            config.keeper_socket = keeper::socket_fd;
+            arguments.keeper = false;
+            break;
+        case option_upgrade:
+            arguments.upgrade = true;
+            break;
         case option_help:
             arguments.help = true;
             break;
@@ -261,6 +288,9 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},
+        {"no-keeper", no_argument, nullptr, option_no_keeper},
+        {"keeper-socket", no_argument, nullptr, option_keeper_socket},
+        {"upgrade", no_argument, nullptr, option_upgrade},
         {"help", no_argument, nullptr, option_help},
         {nullptr, 0, nullptr, 0}};
     Arguments arguments;
@@ -318,32 +348,47 @@ std::optional<rlimit> descriptors_raise() {
     return before;
 }
 
-Task<void> wait_for_end() {
+/// Gives: true if containers are to go on, for another daemon that takes over.
+Task<bool> wait_for_end(KeeperLink& keeper) {
     CO_TRY(SignalSource terminate, SignalSource::make(SIGTERM));
     CO_TRY(SignalSource interrupt, SignalSource::make(SIGINT));
     AsyncEvent ended;
+    bool leave = false;
     auto watch = [](SignalSource& source, AsyncEvent& event) -> Task<void> {
         CO_CHECK(co_await source.next());
+        event.set();
+        co_return ok;
+    };
+    auto watch_keeper = [](KeeperLink& link, AsyncEvent& event, bool& left) -> Task<void> {
+        CO_CHECK(co_await link.leave_wanted());
+        left = true;
         event.set();
         co_return ok;
     };
     TaskGroup watchers;
     watchers.spawn(watch(terminate, ended));
     watchers.spawn(watch(interrupt, ended));
+    watchers.spawn(watch_keeper(keeper, ended, leave));
     static_cast<void>(co_await ended.wait());
     watchers.cancel();
     static_cast<void>(co_await watchers.join());
-    co_return ok;
+    co_return leave;
 }
 
 Task<void> daemon_run(DaemonConfig config) {
     CO_TRY(const std::unique_ptr<Daemon> daemon, co_await Daemon::open(std::move(config)));
+    if (daemon->keeper.connected()) {
+        CO_CHECK(keeper_note(daemon->config.run_dir));
+    }
     std::vector<Listener> listeners;
     for (const std::string& host : daemon->config.hosts) {
         CO_TRY(Listener listener, listen(host));
         listeners.push_back(std::move(listener));
     }
     ApiServer server(*daemon);
+    TaskGroup keeping;
+    keeping.spawn(daemon->keeper.run());
+    daemon->containers_resume();
     TaskGroup serving;
     serving.spawn(daemon->run_background());
     for (Listener& listener : listeners) {
@@ -351,17 +396,27 @@ Task<void> daemon_run(DaemonConfig config) {
     }
     ::malloc_trim(0);  // What opening the databases and drivers needed for a moment.
     LOG_INFO("davit {} is ready on {}", engine_version, daemon->config.hosts.front());
-    const Result<void> waited = co_await wait_for_end();
+    if (const Result<void> told = daemon->keeper.ready(); !told) {
+        LOG_WARN("keeper: {}, ignoring", told.error().message());
+    }
+    const Result<bool> left = co_await wait_for_end(daemon->keeper);
     LOG_INFO("stopping");
     serving.cancel();
     static_cast<void>(co_await serving.join());
+    if (left && *left) {
+        static_cast<void>(co_await daemon->close());
+        LOG_INFO("making room for another daemon");
+        std::_Exit(0);  // Supervisors are given up where they are, as a crash would.
+    }
     CO_CHECK(co_await daemon->shutdown());
+    keeping.cancel();
+    static_cast<void>(co_await keeping.join());
     for (const std::string& host : daemon->config.hosts) {
         if (host.starts_with("unix://")) {
             ::unlink(host.c_str() + 7);
         }
     }
-    co_return waited;
+    co_return left ? Result<void>(ok) : left.error();
 }
 
 }  // namespace
@@ -376,7 +431,22 @@ int daemon_main(int argc, char** argv) {
         std::fputs(usage, stdout);
         return 0;
     }
+    if (arguments->upgrade) {
+        const Result<void> upgraded = keeper_upgrade(arguments->config.run_dir);
+        if (!upgraded) {
+            std::fprintf(stderr, "davit daemon: %s\n", upgraded.error().message().c_str());
+        }
+        return upgraded ? 0 : 1;
+    }
+    if (arguments->keeper) {
+        const Error error = keeper_execute(std::span(argv + 1, static_cast<std::size_t>(argc - 1)));
+        std::fprintf(stderr, "davit daemon: %s\n", error.message().c_str());
+        return 1;
+    }
     std::signal(SIGPIPE, SIG_IGN);
+    if (arguments->config.keeper_socket >= 0) {
+        ::fcntl(arguments->config.keeper_socket, F_SETFD, FD_CLOEXEC);
+    }
     arguments->config.descriptors_at_start = descriptors_raise();
     Loop loop;
     const Result<void> ended = loop.run(daemon_run(std::move(arguments->config)));

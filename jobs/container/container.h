@@ -7,9 +7,10 @@
 #include <memory>
 
 #include "jobs/container/output_hub.h"
+#include "jobs/container/output_store.h"
 #include "jobs/container/record.h"
+#include "jobs/keeper_link.h"
 #include "libcontainer/cgroup.h"
-#include "libcontainer/user.h"
 #include "reactor/async_event.h"
 #include "reactor/base/ids.h"
 #include "reactor/base/pid_ref.h"
@@ -17,9 +18,19 @@
 
 namespace davit {
 
+/// Who learns how a container's first process ends.
+enum class RunParent : std::uint8_t {
+    daemon,
+    keeper,   // It outlived the daemon that started it.
+    unknown,  // And the keeper, too.
+};
+
 /// What exists from start to exit.
 struct ContainerRun {
     PidRef init;
+    RunParent parent = RunParent::daemon;
+    /// Its part of the output store; the keeper knows the run by its number.
+    std::optional<OutputSlot> slot;
     /// The write end of standard input, or the pty's master; null without either.
     std::unique_ptr<FdStream> input;
     /// Read ends; with a pty only `output`, which is the master.
@@ -27,12 +38,19 @@ struct ContainerRun {
     std::unique_ptr<FdStream> error;
     bool tty = false;
     std::shared_ptr<Cgroup> cgroup;
-    /// Whom it runs as; so do its execs, whatever the container makes of its files.
-    ResolvedUser user;
     /// Attached clients that still may write to `input`.
     std::size_t input_writers = 0;
     /// They take turns.
     AsyncMutex input_turn;
+    KeeperLink* keeper = nullptr;
+
+    /// Nobody writes to its input any more: it reads the end of it.
+    void input_close() {
+        input.reset();
+        if (keeper != nullptr) {
+            static_cast<void>(keeper->drop_input(slot->number()));  // Else it is gone: as good.
+        }
+    }
 };
 
 class Container {
@@ -43,6 +61,9 @@ class Container {
     Container& operator=(const Container&) = delete;
 
     const ContainerId& id() const { return record.id; }
+
+    /// A process is there, or will be again without anybody asking for it.
+    bool is_up() const { return run || record.state.status == ContainerState::restarting; }
 
     /// Wake everyone in wait_changed(): the state, `run` or `removed` is another now.
     void changed() { waiters_.wake_all(); }
@@ -70,6 +91,12 @@ class Container {
     std::string removal_error;
     /// It is stopped only to be started again: --rm must not remove it meanwhile.
     bool restarting = false;
+    /// Somebody has asked for its end: its restart policy does not count for this run.
+    bool exit_wanted = false;
+    /// The last pause before a restart by the policy.
+    Nanoseconds restart_pause{};
+    /// The restart that is being waited for is not to be.
+    AsyncEvent restart_cancelled;
 
   private:
     WaitList waiters_;

@@ -312,9 +312,9 @@ Result<void> check_storage(const HostConfig& config) {
 
 Result<void> check_restart(const HostConfig& config) {
     const RestartPolicy& policy = config.restart_policy;
-    static constexpr std::array<std::string_view, 3> later{
+    static constexpr std::array<std::string_view, 3> names{
         "always", "on-failure", "unless-stopped"};
-    const bool restarts = is_one_of(policy.name, later);
+    const bool restarts = is_one_of(policy.name, names);
     if (config.auto_remove && restarts) {
         return bad("can't create 'AutoRemove' container with restart policy");
     }
@@ -328,9 +328,6 @@ Result<void> check_restart(const HostConfig& config) {
     if (policy.maximum_retry_count > 0 && !policy.name.empty() && policy.name != "on-failure") {
         return bad(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'");
-    }
-    if (restarts) {
-        return not_yet("RestartPolicy", policy.name, "leave --restart out");
     }
     return ok;
 }

@@ -419,4 +419,9 @@ LogAttributes log_attributes_of(const ContainerRecord& record) {
     return taken;
 }
 
+JsonFileWriter log_writer_make(const ContainerRecord& record) {
+    return JsonFileWriter::make(
+        record.log_path, log_rotation_of(record.host_config.log_config), log_attributes_of(record));
+}
+
 }  // namespace davit

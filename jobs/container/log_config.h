@@ -37,4 +37,7 @@ LogRotation log_rotation_of(const LogConfig& config);
 /// What the options labels, env and tag want noted, by key. Follows: Docker's ExtraAttributes().
 LogAttributes log_attributes_of(const ContainerRecord& record);
 
+/// Writes to the record's log_path, as its configuration says.
+JsonFileWriter log_writer_make(const ContainerRecord& record);
+
 }  // namespace davit

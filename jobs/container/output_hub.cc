@@ -47,12 +47,23 @@ void OutputHub::log_to(std::optional<JsonFileWriter> log) {
     }
 }
 
+template <typename Operation>
+void OutputHub::log_note(OutputStream stream, const std::string_view& left, Operation&& operation) {
+    if (slot_ != nullptr) {
+        slot_->log_begins(stream, log_->place());
+    }
+    log_result(operation());
+    if (slot_ != nullptr) {
+        slot_->logged(stream, log_->held_bytes(stream) + left.size());
+    }
+}
+
 /// To the log and to the readers as much as is one step's work; takes it off bytes. The two go
 /// together: a reader that comes later finds it in the log, and in no chunk.
 void OutputHub::publish_step(OutputStream stream, std::string_view& bytes) {
     const std::string_view all = bytes;
     if (log_) {
-        log_result(log_->append_step(stream, bytes));
+        log_note(stream, bytes, [&] { return log_->append_step(stream, bytes); });
     } else {
         bytes = {};
     }
@@ -98,7 +109,7 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
 
 void OutputHub::stream_ended(OutputStream stream) {
     if (log_) {
-        log_result(log_->end(stream));
+        log_note(stream, {}, [&] { return log_->end(stream); });
         if (log_->dropped() > 0 && !log_error_) {
             log_error_ = Error(ErrorKind::resource_exhausted,
                                std::to_string(log_->dropped()) +
@@ -131,6 +142,7 @@ void OutputHub::run_ended() {
         reader->waiters_.wake_all();
     }
     log_.reset();
+    slot_ = nullptr;
     log_error_.reset();
     log_wake();
     room_.wake_all();

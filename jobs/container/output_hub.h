@@ -11,6 +11,7 @@
 #include <string>
 
 #include "drivers/log/json_file.h"
+#include "jobs/container/output_store.h"
 #include "reactor/async_event.h"
 
 namespace davit {
@@ -52,6 +53,12 @@ class OutputHub {
 
     /// Where records go from now on; none for log driver "none".
     void log_to(std::optional<JsonFileWriter> log);
+
+    /// What is published is in this slot from now on, and is noted there when it is in the log;
+    /// must outlive the run.
+    void logs_from(OutputSlot& slot) { slot_ = &slot; }
+
+    bool is_logged() const { return log_.has_value(); }
 
     /// Make the log's file now: who follows it must hold it before the run, and the file, go.
     Result<void> log_create() {
@@ -95,7 +102,12 @@ class OutputHub {
     void log_result(Result<void> written);
     void log_wake();
 
+    /// Call an operation of the log that takes bytes of a stream, of which so many are then left.
+    template <typename Operation>
+    void log_note(OutputStream stream, const std::string_view& left, Operation&& operation);
+
     std::optional<JsonFileWriter> log_;
+    OutputSlot* slot_ = nullptr;
     std::optional<Error> log_error_;
     std::list<Reader*> readers_;
     bool draining_ = false;

@@ -102,6 +102,14 @@ void fields(V& visit, FieldOf<V, StartPhase>& phase) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, ResolvedUser>& user) {
+    visit("Uid", user.uid);
+    visit("Gid", user.gid);
+    visit("AdditionalGids", user.additional_gids);
+    visit("Home", user.home);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, HealthProbeRecord>& probe) {
     visit("Start", probe.start);
     visit("End", probe.end);
@@ -147,6 +155,7 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("RwName", record.rw_name);
     visit("CgroupPath", record.cgroup_path);
     visit("StartPhases", record.start_phases);
+    visit("User", record.user);
     visit("RestartCount", record.restart_count);
     visit("ManuallyStopped", record.manually_stopped);
     visit("RemovesVolumes", record.removes_volumes, WhenEmpty::omit);

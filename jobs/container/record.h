@@ -9,6 +9,7 @@
 #include "jobs/container/health.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/state.h"
+#include "libcontainer/user.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/digest.h"
 #include "reactor/base/ids.h"
@@ -94,6 +95,8 @@ struct ContainerRecord {
     /// Below each hierarchy's root: "/davit/<id>".
     std::string cgroup_path;
     std::vector<StartPhase> start_phases;
+    /// Whom the last start ran it as. So run its execs, whatever the container makes of its files.
+    ResolvedUser user;
     int restart_count = 0;
     bool manually_stopped = false;
     /// Of a removal that was begun: its anonymous volumes go, too.

@@ -62,6 +62,10 @@ constexpr std::optional<ContainerState> container_state_next(ContainerState stat
     return container_transitions[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
 }
 
+/// Of a run whose end nobody has seen: the host was restarted, or daemon and keeper had died. As
+/// Docker.
+inline constexpr int exit_code_unknown = 255;
+
 std::string_view container_state_name(ContainerState state);
 
 /// Errors: invalid_argument.

@@ -79,7 +79,8 @@ ContainerCounts ContainerTable::counts() const {
     counts.total = by_id_.size();
     for (const auto& [id, container] : by_id_) {
         const ContainerState state = container->record.state.status;
-        counts.running += state == ContainerState::running ? 1 : 0;
+        counts.running +=
+            state == ContainerState::running || state == ContainerState::restarting ? 1 : 0;
         counts.paused += state == ContainerState::paused ? 1 : 0;
     }
     return counts;

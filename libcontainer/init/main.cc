@@ -9,6 +9,7 @@
 #include <asm/signal.h>
 
 #include "libcontainer/init/init.h"
+#include "libcontainer/init/socket_message.h"
 
 namespace davit::init {
 
@@ -25,28 +26,12 @@ State the_state;
     }
 }
 
-struct IoVector {
-    const void* base;
-    size_t size;
-};
-
-struct MessageHeader {
-    void* name;
-    int name_size;
-    IoVector* vectors;
-    size_t vector_count;
-    void* control;
-    size_t control_size;
-    int flags;
-};
-
 long message_send(const plan::Message& message, void* control, size_t control_size) {
-    constexpr long no_signal = 0x4000;  // MSG_NOSIGNAL
-    IoVector vector = {&message, sizeof(message)};
-    MessageHeader header = {nullptr, 0, &vector, 1, control, control_size, 0};
+    raw::IoVector vector = {&message, sizeof(message)};
+    raw::MessageHeader header = {nullptr, 0, &vector, 1, control, control_size, 0};
     long sent = -EINTR;
     while (sent == -EINTR) {
-        sent = raw::call(__NR_sendmsg, plan::channel_fd, &header, no_signal);
+        sent = raw::call(__NR_sendmsg, plan::channel_fd, &header, raw::no_signal);
     }
     return sent;
 }
@@ -95,14 +80,8 @@ long wait_for_release(State& state, const plan::Operation& operation) {
 
 /// Send a descriptor along with a message.
 long descriptor_send(State& state, const plan::Message& message, int fd, const char* what) {
-    struct alignas(8) {
-        size_t size;
-        int level;
-        int type;
-        int fd;
-        int pad;
-    } control = {sizeof(size_t) + 3 * sizeof(int), 1 /* SOL_SOCKET */, 1 /* SCM_RIGHTS */, fd, 0};
-
+    raw::Descriptors<1> control(1);
+    control.fds[0] = fd;
     const long sent = message_send(message, &control, sizeof(control));
     return sent < 0 ? fail(state, "sendmsg", what, sent) : 0;
 }
@@ -329,24 +308,6 @@ long console_send(State& state, const plan::Operation& operation, int master) {
 }
 
 }  // namespace davit::init
-
-// What the compiler may call even in freestanding code.
-extern "C" void* memset(void* to, int value, size_t count) {
-    auto* bytes = static_cast<volatile unsigned char*>(to);
-    for (size_t i = 0; i < count; ++i) {
-        bytes[i] = static_cast<unsigned char>(value);
-    }
-    return to;
-}
-
-extern "C" void* memcpy(void* to, const void* from, size_t count) {
-    auto* target = static_cast<volatile unsigned char*>(to);
-    const auto* source = static_cast<const unsigned char*>(from);
-    for (size_t i = 0; i < count; ++i) {
-        target[i] = source[i];
-    }
-    return to;
-}
 
 #if defined(__x86_64__)
 // The kernel enters with an aligned stack and no return address, where the compiler expects one.

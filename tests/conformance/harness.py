@@ -137,7 +137,10 @@ class Answer:
 
 
 class Engine:
-    """A daemon with private data root, run directory and socket."""
+    """A daemon with private data root, run directory and socket. It runs without a keeper, so that
+    self.process is the daemon itself, to be killed and measured."""
+
+    KEEPER_OPTIONS = ("--no-keeper",)
 
     def __init__(self, directory, data_root=None):
         self.directory = pathlib.Path(directory)
@@ -154,7 +157,7 @@ class Engine:
 
     def command(self):
         if ENGINE == "davit":
-            return [DAVIT, "daemon", "--data-root", str(self.data_root),
+            return [DAVIT, "daemon", *self.KEEPER_OPTIONS, "--data-root", str(self.data_root),
                     "--run-dir", str(self.run_dir), "--host", "unix://" + self.socket]
         if not shutil.which("dockerd"):
             raise Skip("dockerd is not installed")

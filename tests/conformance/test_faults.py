@@ -396,7 +396,7 @@ class Restart(Contained):
         super().prepare(engine)
         half = self.registry.image("half", [Blob(LAYERS[0]), Blob(noise("half", 100), status=404)])
         engine.request("POST", "/images/create?" + query(fromImage=half))
-        body = {"Image": self.reference, "Cmd": ["/bin/busybox", "sleep", "1000"],
+        body = {"Image": self.reference, "Cmd": ["/bin/busybox", "sleep", "1000"], "StopTimeout": 0,
                 "HostConfig": {"NetworkMode": "none", "AutoRemove": True}}
         for name in ("once", "twice"):
             equal(engine.request("POST", f"/containers/create?name={name}", body)[0], 201, name)
@@ -421,8 +421,8 @@ class Restart(Contained):
         check(image_is_whole(engine, self.reference), "the image is there")
         check(self.container_is_whole(engine), "the container is there")
         left = engine.api("GET", "/containers/once/json")
-        if left.status != 404:  # What could not be deleted is told, for rm or the next start.
-            equal(left.json["State"]["Status"], "dead", "what ran with --rm is gone")
+        if left.status != 404:  # It goes on, or is gone; what could not be deleted is told.
+            check(left.json["State"]["Status"] in ("running", "dead"), f"with --rm: {left.json['State']}")
 
 
 def archive_of(engine, registry):

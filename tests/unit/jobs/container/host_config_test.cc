@@ -231,8 +231,6 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
         {R"("IpcMode":"container:db")",
          R"(IpcMode "container:db" is not supported by davit yet: give the container a )"
          "namespace of its own, or the host's"},
-        {R"("RestartPolicy":{"Name":"always"})",
-         R"(RestartPolicy "always" is not supported by davit yet: leave --restart out)"},
         {R"("LogConfig":{"Type":"gelf"})",
          R"(LogConfig.Type "gelf" is not supported by davit yet: use json-file, local, journald, )"
          "syslog or none"},

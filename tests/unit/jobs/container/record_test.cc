@@ -31,6 +31,7 @@ ContainerRecord full_record() {
     record.rw_name = "aaa";
     record.cgroup_path = "/davit/aaa";
     record.start_phases = {{"rootfs", 0, 410'000}, {"exec", 410'000, 900'000}};
+    record.user = {1000, 100, {5, 6}, "/home/user"};
     record.restart_count = 3;
     record.manually_stopped = true;
     return record;

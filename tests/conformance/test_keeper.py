@@ -1,0 +1,386 @@
+"""The keeper: a daemon that dies, or is replaced, under containers that run.
+
+Goal: nothing is lost by it: no container, no line of output, no exit code; and nothing is left over.
+Method: engines as a user starts them, with a keeper; the daemon below it is killed by its pid. What
+happens while no daemon runs is made to happen by stopping the keeper (SIGSTOP) meanwhile.
+"""
+
+import contextlib
+import os
+import pathlib
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+from harness import (DAVIT, RUNS, Engine, Skip, case, cgroup_tree_remove, check, contains, equal,
+                     eventually, import_busybox, main)
+
+RUN = ("run", "--network", "none")
+
+
+class KeptEngine(Engine):
+    """self.process is the keeper."""
+
+    KEEPER_OPTIONS = ()
+
+    def daemon(self):
+        """The daemon's pid; None while there is none."""
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        for pid in children.read_text().split():
+            with contextlib.suppress(OSError):
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if words[1:2] == [b"daemon"]:
+                    return int(pid)
+        return None
+
+    def crash(self):
+        """Kill the daemon, and wait for the next one."""
+        before = self.daemon()
+        os.kill(before, signal.SIGKILL)
+        self.another_daemon(before)
+
+    def another_daemon(self, before):
+        eventually(lambda: self.daemon() not in (None, before) and self.answers(), "another daemon")
+        self._watch()
+
+    @contextlib.contextmanager
+    def no_daemon(self):
+        """What is in the body happens while none runs."""
+        daemon = self.daemon()
+        self.process.send_signal(signal.SIGSTOP)
+        os.kill(daemon, signal.SIGKILL)
+        eventually(lambda: "State:\tZ" in pathlib.Path(f"/proc/{daemon}/status").read_text(),
+                   "the daemon has ended")
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+            self.another_daemon(daemon)
+
+    def counts(self):
+        """What must be the same once all containers are gone."""
+        def fds(pid):
+            return len(os.listdir(f"/proc/{pid}/fd"))
+
+        cgroups = sum(len(names) for folder, names, _ in os.walk("/sys/fs/cgroup") if "/davit" in folder)
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        mounts = len(pathlib.Path("/proc/self/mountinfo").read_text().splitlines())
+        return {"keeper's descriptors": fds(self.process.pid), "daemon's descriptors": fds(self.daemon()),
+                "cgroups": cgroups, "children": len(children.split()), "mounts": mounts}
+
+
+@contextlib.contextmanager
+def engine_in(directory, name):
+    engine = KeptEngine(directory / name)
+    try:
+        engine.start()
+        import_busybox(engine)
+        yield engine
+        engine.remove_all()
+        engine.check_clean()
+    finally:
+        if engine.process is not None:
+            engine.stop()
+        cgroup_tree_remove(engine.cgroup_parent)
+
+
+def running(engine, name):
+    return engine.inspect(name)["State"]["Running"]
+
+
+def exit_code(engine, name):
+    return int(engine.out("wait", name))
+
+
+def numbers(text):
+    return [int(line) for line in text.split()]
+
+
+@case("davit")
+def a_detached_container_goes_on(directory):
+    with engine_in(directory, "detached") as engine:
+        engine.docker(*RUN, "-d", "--name", "c", "bb", "sh", "-c",
+                      "trap 'echo end; exit 7' TERM; i=0; while :; do echo $i; i=$((i+1)); usleep 2000; done")
+        pid = engine.inspect("c")["State"]["Pid"]
+        started = engine.inspect("c")["State"]["StartedAt"]
+        for _ in range(5):
+            seen = len(engine.out("logs", "c").split())
+            eventually(lambda n=seen: len(engine.out("logs", "c").split()) > n, "it writes on")
+            engine.crash()
+            state = engine.inspect("c")["State"]
+            equal((state["Running"], state["Pid"], state["StartedAt"]), (True, pid, started), "its state")
+        equal(engine.out("exec", "c", "echo", "x"), "x", "exec")
+        equal(engine.out("ps", "--format", "{{.Names}}"), "c", "ps")
+        follower = engine.spawn("logs", "-f", "--tail", "1", "c")
+        engine.docker("stop", "c")
+        contains(follower.communicate()[0].decode(), "end", "followed to its end")
+        equal(exit_code(engine, "c"), 7, "exit code")
+        lines = engine.out("logs", "c").split()
+        equal(lines[-1], "end", "the last line")
+        equal(numbers(" ".join(lines[:-1])), list(range(len(lines) - 1)), "every line, once")
+        engine.docker("start", "c")
+        check(running(engine, "c"), "it can be started again")
+
+
+@case("davit")
+def what_it_writes_as_fast_as_it_can(directory):
+    """Standard output and error, longer than any pipe; the daemon is killed wherever it happens to be."""
+    with engine_in(directory, "fast") as engine:
+        count = 400_000
+        script = "(i=0; while [ $i -lt %d ]; do echo $i; i=$((i+1)); done)"
+        script = f"{script % (count // 10)} >&2 & {script % count}; wait"
+        engine.docker(*RUN, "-d", "--name", "c", "bb", "sh", "-c", script)
+        crashes = 0
+        while running(engine, "c") and crashes < 40:
+            time.sleep(random.random() / 30)  # To vary the moment.
+            engine.crash()
+            crashes += 1
+        equal(exit_code(engine, "c"), 0, "exit code")
+        done = engine.docker("logs", "c")
+        check(numbers(done.stdout) == list(range(count)), "every line of standard output, once, in order")
+        check(numbers(done.stderr) == list(range(count // 10)), "every line of standard error")
+        check(crashes > 2, f"the daemon was killed meanwhile: {crashes}")
+
+
+@case("davit")
+def a_line_without_its_end(directory):
+    """What the daemon holds back until a line is complete."""
+    with engine_in(directory, "partial") as engine:
+        engine.docker(*RUN, "-d", "-i", "--name", "c", "bb", "sh", "-c",
+                      "printf half; read x; echo -$x; read x; printf last")
+        for word in ("one", "two"):
+            engine.crash()
+            feeder = subprocess.Popen(["docker", "attach", "--sig-proxy=false", "c"], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, env=engine.environment())
+            feeder.stdin.write(word.encode() + b"\n")
+            feeder.stdin.flush()
+            eventually(lambda: "half-one" in engine.out("logs", "c"), "the line is complete")
+            if word == "one":
+                feeder.kill()
+            feeder.communicate()
+        equal(exit_code(engine, "c"), 0, "exit code")
+        equal(engine.out("logs", "c"), "half-one\nlast", "log")
+
+
+@case("davit")
+def a_terminal(directory):
+    with engine_in(directory, "tty") as engine:
+        engine.docker(*RUN, "-dit", "--name", "c", "bb", "sh")
+        engine.crash()
+        connection = engine.spawn("attach", "--detach-keys", "ctrl-x", "--no-stdin", "c")
+        equal(engine.api("POST", "/containers/c/resize?h=33&w=77").status, 200, "resize")
+        answer = engine.raw(b"POST /containers/c/attach?stream=1&stdin=1 HTTP/1.1\r\nHost: x\r\n"
+                            b"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\nstty size; exit 5\n", half_close=True)
+        contains(answer.decode(), "101 UPGRADED", "attach")
+        equal(exit_code(engine, "c"), 5, "exit code")
+        contains(connection.communicate()[0].decode(), "33 77", "who was attached sees it")
+        contains(engine.out("logs", "c"), "33 77", "so does the log")
+
+
+@case("davit")
+def exits_that_nobody_saw(directory):
+    with engine_in(directory, "exits") as engine:
+        events = engine.out("info", "--format", "{{.SystemTime}}")
+        engine.docker(*RUN, "-d", "--name", "code", "bb", "sh", "-c", "trap 'echo bye; exit 9' TERM; "
+                      "echo ready; while :; do usleep 1000; done")
+        engine.docker(*RUN, "-d", "--name", "signal", "bb", "sleep", "1000")
+        engine.docker(*RUN, "-d", "--rm", "--name", "gone", "bb", "sleep", "1000")
+        eventually(lambda: "ready" in engine.out("logs", "code"), "it has set its trap")
+        states = {name: engine.inspect(name)["State"] for name in ("code", "signal", "gone")}
+        with engine.no_daemon():
+            os.kill(states["code"]["Pid"], signal.SIGTERM)
+            for name in ("signal", "gone"):
+                os.kill(states[name]["Pid"], signal.SIGKILL)
+            for state in states.values():
+                status = pathlib.Path(f"/proc/{state['Pid']}/status")
+                eventually(lambda path=status: "State:\tZ" in path.read_text(), "it has ended")
+            ended = time.time_ns()
+        equal(exit_code(engine, "code"), 9, "exit code")
+        equal(exit_code(engine, "signal"), 137, "killed")
+        equal(engine.out("logs", "code"), "ready\nbye", "log")
+        for name in ("code", "signal"):
+            state = engine.inspect(name)["State"]
+            equal((state["Status"], state["Error"]), ("exited", ""), "its state")
+            check(state["FinishedAt"] > states[name]["StartedAt"], f"{ended}: {state}")
+        eventually(lambda: "gone" not in engine.out("ps", "-a"), "--rm")
+        seen = engine.out("events", "--since", events, "--until", "0s", "--format",
+                          "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.exitCode}}").split("\n")
+        for line in ("die code 9", "die signal 137", "die gone 137"):
+            check(line in seen, f"event {line}: {seen}")
+
+
+@case("davit")
+def attached_and_removed(directory):
+    """A client that is attached loses its connection; its container goes on, and goes as it was to."""
+    with engine_in(directory, "attached") as engine:
+        client = engine.spawn(*RUN, "--rm", "--name", "c", "bb", "sh", "-c",
+                              "echo begun; while [ ! -e /end ]; do usleep 10000; done")
+        equal(client.stdout.readline(), b"begun\n", "it runs")
+        engine.crash()
+        client.communicate()
+        check(client.returncode != 0, "the client learns that it was left")
+        check(running(engine, "c"), "it goes on")
+        engine.docker("exec", "c", "touch", "/end")
+        eventually(lambda: not engine.out("ps", "-aq"), "removed")
+
+
+@case("davit")
+def the_keeper_dies_as_well(directory):
+    with engine_in(directory, "both") as engine:
+        engine.docker(*RUN, "-d", "--name", "c", "bb", "sh", "-c", "echo kept; exec sleep 1000")
+        eventually(lambda: "kept" in engine.out("logs", "c"), "it runs")
+        pid = engine.inspect("c")["State"]["Pid"]
+        daemon = engine.daemon()
+        engine.process.send_signal(signal.SIGSTOP)
+        os.kill(daemon, signal.SIGKILL)
+        engine.kill()
+        engine.start()
+        state = engine.inspect("c")["State"]
+        equal((state["Running"], state["Pid"]), (True, pid), "found by its cgroup")
+        equal(engine.out("logs", "c"), "kept", "its log")
+        equal(engine.out("exec", "c", "echo", "x"), "x", "exec")
+        engine.docker("kill", "c")
+        code = exit_code(engine, "c")
+        check(code in (137, 255), f"what can be known of its end: {code}")
+        if code == 255:
+            contains(engine.inspect("c")["State"]["Error"], "not known", "and it is said")
+        engine.docker("start", "c")
+        check(running(engine, "c"), "it starts again")
+
+
+@case("davit")
+def a_host_that_was_started_again(directory):
+    """No process, no cgroup and no run directory is left of it."""
+    with engine_in(directory, "boot") as engine:
+        engine.docker(*RUN, "-d", "--name", "c", "bb", "sleep", "1000")
+        engine.docker(*RUN, "-d", "--rm", "--name", "once", "bb", "sleep", "1000")
+        pids = [engine.inspect(name)["State"]["Pid"] for name in ("c", "once")]
+        daemon = engine.daemon()
+        engine.process.send_signal(signal.SIGSTOP)
+        os.kill(daemon, signal.SIGKILL)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        engine.kill()
+        eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "all processes end")
+        subprocess.run(["rm", "-rf", str(engine.run_dir)], check=True)
+        engine.start()
+        state = engine.inspect("c")["State"]
+        equal((state["Status"], state["ExitCode"], state["Pid"]), ("exited", 255, 0), "as Docker")
+        equal(engine.out("ps", "-a", "--format", "{{.Names}}"), "c", "with --rm it is gone")
+
+
+@case("davit")
+def an_upgrade(directory):
+    with engine_in(directory, "upgrade") as engine:
+        engine.docker(*RUN, "-d", "--name", "c", "bb", "sh", "-c", "i=0; while [ $i -lt 3000 ]; do echo $i; "
+                      "i=$((i+1)); usleep 100; done; exit 3")
+        for _ in range(3):
+            before = engine.daemon()
+            done = subprocess.run([DAVIT, "daemon", "--upgrade", "--run-dir", str(engine.run_dir)],
+                                  capture_output=True, text=True, check=False)
+            equal((done.returncode, done.stderr), (0, ""), "davit daemon --upgrade")
+            engine.another_daemon(before)
+        equal(exit_code(engine, "c"), 3, "exit code")
+        equal(numbers(engine.out("logs", "c")), list(range(3000)), "log")
+        check("started again" not in engine.log_tail(), "no daemon has crashed")
+
+
+@case("davit")
+def a_start_that_was_not_answered(directory):
+    """Killed at moments spread over starts: what runs is known, and what is not known does not run."""
+    with engine_in(directory, "starts") as engine:
+        random.seed(4)
+        for _ in range(min(RUNS, 12)):
+            starts = [engine.spawn(*RUN, "-d", "--label", "k=v", "bb", "sleep", "1000") for _ in range(4)]
+            time.sleep(random.random() / 20)  # Not to wait for anything: to vary the moment.
+            engine.crash()
+            answered = {start.communicate()[0].decode().strip() for start in starts
+                        if start.wait() == 0}
+            up = set(engine.out("ps", "-q", "--no-trunc").split())
+            check(answered <= up, "what was answered runs")
+            for name in up:
+                check(os.path.exists(f"/proc/{engine.inspect(name)['State']['Pid']}"), "it really runs")
+            engine.remove_all()
+            engine.check_clean()
+
+
+@case("davit")
+def the_daemon_is_ended_with_its_keeper(directory):
+    with engine_in(directory, "end") as engine:
+        engine.docker(*RUN, "-d", "--name", "c", "--stop-timeout", "1", "bb", "sleep", "1000")
+        engine.crash()
+        pid, daemon = engine.inspect("c")["State"]["Pid"], engine.daemon()
+        engine.stop()
+        check(not os.path.exists(f"/proc/{pid}"), "containers are stopped")
+        check(not os.path.exists(f"/proc/{daemon}"), "the daemon is")
+        engine.start()
+        equal(engine.inspect("c")["State"]["ExitCode"], 137, "its exit code")
+
+
+@case("davit")
+def a_keeper_is_small(directory):
+    with engine_in(directory, "small") as engine:
+        for number in range(20):
+            engine.docker(*RUN, "-d", "bb", "sleep", "1000")
+        check(engine.resident_kib() < 512, f"it takes {engine.resident_kib()} KiB")
+        held = os.listdir(f"/proc/{engine.process.pid}/fd")
+        check(len(held) > 60, f"it holds the containers: {len(held)}")
+
+
+@case("davit")
+def a_command_line_that_is_wrong(directory):
+    """There is nothing to keep: the keeper ends as the daemon does."""
+    done = subprocess.run([DAVIT, "daemon", "--data-root", "/proc/none", "--run-dir", str(directory / "r")],
+                          capture_output=True, text=True, timeout=60, check=False)
+    equal(done.returncode, 1, "exit status")
+    contains(done.stderr, "/proc/none", "and it says why")
+
+
+@case("davit")
+def killed_under_load(directory):
+    """Runs of all sorts, and the daemon killed over and over; then nothing is left."""
+    with engine_in(directory, "load") as engine:
+        random.seed(5)
+        engine.crash()  # What a daemon opens as it goes is not in the counts.
+        before = engine.counts()
+        stopping = threading.Event()
+
+        def work(number):
+            while not stopping.is_set():
+                sort = random.randrange(3)
+                if sort == 0:
+                    engine.docker(*RUN, "--rm", "bb", "sh", "-c", "seq 1 1000; exit 3", status=None)
+                elif sort == 1:
+                    engine.docker(*RUN, "-dt", "--name", f"w{number}", "bb", "seq", "1", "300", status=None)
+                    engine.docker("rm", "-f", f"w{number}", status=None)
+                else:
+                    engine.docker("exec", "kept", "true", status=None)
+
+        engine.docker(*RUN, "-d", "--name", "kept", "bb", "sh", "-c",
+                      "i=0; while :; do echo $i; i=$((i+1)); usleep 300; done")
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for worker in workers:
+            worker.start()
+        try:
+            for _ in range(max(RUNS // 2, 10)):
+                time.sleep(random.random() / 10)  # To vary the moment.
+                engine.crash()
+        finally:
+            stopping.set()
+            for worker in workers:
+                worker.join()
+        check(running(engine, "kept"), "it has outlived them all")
+        engine.docker("kill", "kept")
+        lines = numbers(engine.out("logs", "kept"))
+        check(lines == list(range(len(lines))), "every line, once")
+        engine.remove_all()
+        engine.check_clean()
+        engine.crash()
+        eventually(lambda: engine.counts() == before, f"{engine.counts()} is not {before}")
+
+
+if __name__ == "__main__":
+    main(engine_own=True)
