@@ -71,6 +71,7 @@ struct Group {
 constexpr Group groups[] = {
     {"container", "Manage containers"},
     {"image", "Manage images"},
+    {"network", "Manage networks"},
     {"system", "Manage davit"},
 };
 

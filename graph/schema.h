@@ -35,10 +35,11 @@ enum class Table : std::uint8_t {
     layer_origins,      ///< diff id -> repositories that have the layer, the newest first.
     image_pinned,       ///< config digest -> nothing: not to be collected.
     layers_unsynced,    ///< cache id -> the boot in which it was published, not synced yet.
+    networks,           ///< network id -> the engine's record, opaque here.
     volumes,            ///< volume name -> VolumeRecord.
 };
 
-inline constexpr std::array<std::string_view, 20> table_names = {
+inline constexpr std::array<std::string_view, 21> table_names = {
     "meta",
     "entities",
     "edges_out",
@@ -58,6 +59,7 @@ inline constexpr std::array<std::string_view, 20> table_names = {
     "layer_origins",
     "image_pinned",
     "layers_unsynced",
+    "networks",
     "volumes",
 };
 inline constexpr std::size_t table_count = table_names.size();

@@ -12,6 +12,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/byte_size.h"
 #include "reactor/offload.h"
 #include "reactor/undo.h"
@@ -99,6 +100,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     const HostFacts host{
         daemon.system.host_name, daemon.system.cpu_count, container_mount_lookups(daemon)};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
+    TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));
     record.rw_name = record.id.short_id();

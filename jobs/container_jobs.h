@@ -19,6 +19,8 @@ struct ContainerCreateRequest {
     std::string name;
     ContainerConfig config;
     HostConfig host_config;
+    /// By network, as the client named it.
+    std::map<std::string, EndpointSettings> endpoints;
     /// "linux/amd64"; empty: the host's.
     std::string platform;
 };

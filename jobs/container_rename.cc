@@ -1,6 +1,7 @@
 #include "jobs/container/name_generator.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 
 namespace davit {
 
@@ -16,6 +17,7 @@ Task<void> rename_store(Daemon& daemon, std::shared_ptr<Container> container, st
         co_return std::move(stored).error();
     }
     daemon.containers.name_release(old);
+    daemon.networks->renamed(*container);
     container_event(daemon, *container, "rename", {{"oldName", old}});
     co_return ok;
 }

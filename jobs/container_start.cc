@@ -16,6 +16,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "libcontainer/user.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
@@ -25,7 +26,7 @@ namespace davit {
 
 namespace {
 
-SandboxFilesRequest sandbox_files_request(const ContainerRecord& record) {
+SandboxFilesRequest sandbox_files_request(const ContainerRecord& record, const Sandbox& sandbox) {
     SandboxFilesRequest request;
     request.host_network = record.host_config.network_mode == "host";
     request.hostname = record.config.hostname;
@@ -34,6 +35,10 @@ SandboxFilesRequest sandbox_files_request(const ContainerRecord& record) {
     request.dns = record.host_config.dns;
     request.dns_search = record.host_config.dns_search;
     request.dns_options = record.host_config.dns_options;
+    request.own_hosts = sandbox.hosts;
+    request.host_gateway = sandbox.host_gateway;
+    request.own_network = sandbox.own;
+    request.resolver = sandbox.resolver;
     return request;
 }
 
@@ -76,10 +81,18 @@ class Starter {
         : daemon_(daemon), container_(container), job_(job), phases_(job.phases()), undo_(undo) {}
 
     Task<void> start() {
+        phases_.begin("network");
+        // First: a half-made one is taken back, too.
+        undo_.add("network", [this]() -> Task<void> {
+            daemon_.networks->release(container_);
+            co_return ok;
+        });
+        CO_TRY(Sandbox sandbox, co_await daemon_.networks->attach(container_));
+
         phases_.begin("files");
         const std::string& files = container_.record.files_directory;
         CO_CHECK(make_directories(files, 0711));
-        CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record)));
+        CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record, sandbox)));
         CO_CHECK(container_bind_sources_make(container_.record));
         CO_CHECK(co_await propagation_check(container_.record));
         CO_CHECK(log_open());
@@ -100,12 +113,18 @@ class Starter {
         CO_CHECK(cgroup_make());
         inputs.cgroup = cgroup_->placement();
         inputs.descriptors = daemon_.config.descriptors_at_start;
+        inputs.joins_network = static_cast<bool>(sandbox.netns);
+        inputs.own_network = sandbox.own;
+        inputs.files_directory = sandbox.files_directory;
 
         phases_.begin("plan");
         CO_TRY(const ContainerSpec spec, spec_build(container_.record, inputs));
         ExecRequest request;
         CO_TRY(request.plan, plan_compile(spec));
         request.registers.push_back(std::move(rootfs));
+        if (sandbox.netns) {
+            request.registers.push_back(std::move(sandbox.netns));
+        }
         std::ranges::move(mounts, std::back_inserter(request.registers));
         request.cgroup_fd = cgroup_->unified_fd();
         request.open_stdin = container_.record.config.open_stdin;
@@ -336,7 +355,7 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
     Undo undo;
     const std::size_t first_phase = job.phases().phases().size();
     Starter starter(daemon, *container, job, undo);
-    const Result<void> network = network_check(container->record.host_config);
+    const Result<void> network = daemon.networks->check(container->record);
     Result<void> started = network;
     if (network) {
         started = co_await starter.start();

@@ -6,6 +6,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
 #include "reactor/child.h"
@@ -218,6 +219,8 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (container->output.log_error()) {
         LOG_WARN("container={}: log: {}", name, container->output.log_error()->message());
     }
+    // Before the end is known: whoever sees it may take its ports and addresses.
+    daemon.networks->release(*container);
     ContainerStateRecord ended = state_after(*container, end ? *end : RunEnd{}, oom_killed);
     restart_decide(daemon, *container, ended);
     if (!container->record.host_config.auto_remove) {

@@ -17,6 +17,7 @@
 #include "jobs/image/image_service.h"
 #include "jobs/image/remove.h"
 #include "jobs/image_gc_auto.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/log.h"
 #include "reactor/timer.h"
 
@@ -134,6 +135,8 @@ Task<void> Daemon::open_all() {
     CO_TRY(exec_driver, native_exec_driver_make());
     images = std::make_unique<ImageService>(
         *graph, *graph_writer, *graph_driver, registry_options(config));
+    networks = std::make_unique<Networks>(*this);
+    CO_CHECK(co_await networks->open());
     const std::array<const std::string*, 2> roots = {&state_root, &config.run_dir};
     for (const std::string* root : roots) {
         CO_CHECK(make_directories(*root + "/containers", 0711));
@@ -184,7 +187,15 @@ Task<void> Daemon::run_background() {
             daemon.execs.expire(monotonic_now());
         }
     };
+    auto network = [](Daemon& daemon) -> Task<void> {
+        const Result<void> ended = co_await daemon.networks->run();
+        if (!ended && ended.error().kind() != ErrorKind::cancelled) {
+            LOG_ERROR("network: {}", ended.error().message());
+        }
+        co_return ok;
+    };
     TaskGroup work;
+    work.spawn(network(*this));
     work.spawn(graph_driver->trash().run());
     work.spawn(volumes->directory().trash().run());
     work.spawn(uses(*this));
@@ -234,6 +245,9 @@ Task<void> Daemon::shutdown() {
     }
     static_cast<void>(co_await stops.join());
     static_cast<void>(co_await supervisors.join());
+    if (const Result<void> closed = co_await networks->close(); !closed) {
+        LOG_WARN("network: {}, ignoring: the next start cleans up", closed.error().message());
+    }
     co_return co_await close();
 }
 
@@ -365,9 +379,7 @@ std::uint64_t Daemon::image_count() const {
 }
 
 std::vector<std::string> Daemon::warnings() const {
-    std::vector<std::string> warnings = driver_warnings_;
-    warnings.emplace_back("bridge networking is not supported yet: containers have loopback only");
-    return warnings;
+    return driver_warnings_;
 }
 
 }  // namespace davit

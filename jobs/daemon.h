@@ -26,6 +26,7 @@
 namespace davit {
 
 class ImageService;
+class Networks;
 
 class Daemon {
   public:
@@ -111,6 +112,7 @@ class Daemon {
     std::unique_ptr<GraphDriver> graph_driver;
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
+    std::unique_ptr<Networks> networks;
     /// One prune of containers at a time.
     bool containers_prune_runs = false;
     std::unique_ptr<VolumeService> volumes;

@@ -46,6 +46,8 @@ struct DaemonConfig {
     std::string cgroup_parent = "/davit";
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.
     int keeper_socket = -1;
+    /// Below the root of the v2 hierarchy: whose sockets the network's hooks see ("": all).
+    std::string network_cgroup;
     /// The limit of descriptors that the daemon was started with, if it runs with another.
     std::optional<rlimit> descriptors_at_start;
 };

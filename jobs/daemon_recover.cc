@@ -14,6 +14,7 @@
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/image/remove.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -41,6 +42,7 @@ Task<void> mark_ended(Daemon& daemon, std::shared_ptr<Container> container) {
     state.error = "ended while no daemon ran";
     state.pid = 0;
     state.finished_at = wall_now();
+    daemon.networks->release(*container);
     container->changed();
     co_return co_await daemon.container_save(*container);
 }
@@ -65,6 +67,14 @@ std::optional<Kept> kept_of(std::vector<Kept>& all, const ContainerId& id) {
     std::optional<Kept> kept(std::move(*found));
     all.erase(found);
     return kept;
+}
+
+Task<void> networks_adopt(Daemon& daemon, Container& container, const std::optional<Kept>& kept) {
+    if (kept) {
+        co_return co_await daemon.networks->adopt(container, kept->process);
+    }
+    CO_TRY(const PidRef process, PidRef::open(container.record.state.pid));
+    co_return co_await daemon.networks->adopt(container, process);
 }
 
 /// It is to be held no longer; and ended, if it runs.
@@ -223,6 +233,17 @@ Task<void> Daemon::containers_recover(std::vector<Kept> kept) {
     }
     for (const Kept& unknown : kept) {
         keeper_release(*this, unknown);  // Its removal was recorded, and not yet told.
+    }
+    for (const auto& [container, own] : running_) {
+        const Result<void> adopted = co_await networks_adopt(*this, *container, own);
+        if (!adopted) {
+            LOG_WARN("container={}: its networks: {}, ignoring",
+                     container->id().short_id(),
+                     adopted.error().message());
+        }
+    }
+    if (const Result<void> swept = co_await networks->sweep(); !swept) {
+        LOG_WARN("network: what an earlier daemon left: {}, ignoring", swept.error().message());
     }
     co_return ok;
 }

@@ -1,4 +1,4 @@
-// davit inspect: containers, then images, then volumes.
+// davit inspect: containers, then images, networks and volumes.
 #include <algorithm>
 #include <array>
 
@@ -18,6 +18,7 @@ struct InspectOptions {
     std::string format;
     std::string platform;
     bool size = false;
+    bool verbose = false;
     std::string type;
 };
 
@@ -26,7 +27,7 @@ constexpr Flag inspect_flags[] = {
         "format", 'f', "string", "json, or a template like '{{.State.Status}}'"),
     flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of containers"),
     flag<InspectOptions, &InspectOptions::type>(
-        "type", 0, "string", "Only container, image, or volume"),
+        "type", 0, "string", "Only container, image, network, or volume"),
 };
 
 constexpr Flag image_inspect_flags[] = {
@@ -34,6 +35,12 @@ constexpr Flag image_inspect_flags[] = {
         "format", 'f', "string", "json, or a template like '{{.Config.Cmd}}'"),
     flag<InspectOptions, &InspectOptions::platform>(
         "platform", 0, "string", "Platform that the image must be for (os/arch[/variant])"),
+};
+
+constexpr Flag network_inspect_flags[] = {
+    flag<InspectOptions, &InspectOptions::format>(
+        "format", 'f', "string", "json, or a template like '{{.Driver}}'"),
+    flag<InspectOptions, &InspectOptions::verbose>("verbose", 'v', "", "The same here"),
 };
 
 constexpr Flag volume_inspect_flags[] = {
@@ -47,14 +54,16 @@ constexpr Flag container_inspect_flags[] = {
     flag<InspectOptions, &InspectOptions::size>("size", 's', "", "Show the sizes of files"),
 };
 
-constexpr std::array<std::string_view, 3> inspect_types{"container", "image", "volume"};
+constexpr std::array<std::string_view, 4> inspect_types{"container", "image", "network", "volume"};
 
 std::string inspect_path(std::string_view type, const std::string& name) {
     if (type == "container") {
         return container_path(name, "json");
     }
-    return type == "image" ? "/images/" + percent_encode(name, true) + "/json"
-                           : "/volumes/" + percent_encode(name, false);
+    if (type == "image") {
+        return "/images/" + percent_encode(name, true) + "/json";
+    }
+    return "/" + std::string(type) + "s/" + percent_encode(name, false);
 }
 
 Task<std::string> inspect_as(ApiClient& api,
@@ -115,7 +124,7 @@ Task<int> inspect(Context& context, InspectOptions options, Arguments arguments)
         std::ranges::find(inspect_types, options.type) == inspect_types.end()) {
         co_return Error(ErrorKind::invalid_argument,
                         fmt::format("unknown type: \"{}\": must be one of \"container\", "
-                                    "\"image\", \"volume\"",
+                                    "\"image\", \"network\", \"volume\"",
                                     options.type));
     }
     if (!options.format.empty() && options.format != "json") {
@@ -146,6 +155,11 @@ Task<int> inspect(Context& context, InspectOptions options, Arguments arguments)
 
 Task<int> container_inspect(Context& context, InspectOptions options, Arguments arguments) {
     options.type = "container";
+    return inspect(context, std::move(options), std::move(arguments));
+}
+
+Task<int> network_inspect(Context& context, InspectOptions options, Arguments arguments) {
+    options.type = "network";
     return inspect(context, std::move(options), std::move(arguments));
 }
 
@@ -188,6 +202,16 @@ constexpr Command container_inspect_command{
     .count = {.min = 1},
     .flags = container_inspect_flags,
     .body = command_body<InspectOptions, container_inspect>,
+};
+
+constexpr Command network_inspect_command{
+    .group = "network",
+    .group_names = "inspect",
+    .usage = "[OPTIONS] NETWORK [NETWORK...]",
+    .summary = "Show networks in detail",
+    .count = {.min = 1},
+    .flags = network_inspect_flags,
+    .body = command_body<InspectOptions, network_inspect>,
 };
 
 constexpr Command image_inspect_command{

@@ -187,7 +187,12 @@ bool ContainerFilter::matches_places(const ContainerRecord& record) const {
             return filters_.admits("volume", mount.destination) ||
                    filters_.admits("volume", mount.name.empty() ? mount.source : mount.name);
         });
-    return volume && filters_.admits("network", record.host_config.network_mode);
+    const bool network =
+        !filters_.has("network") || std::ranges::any_of(record.networks, [&](const auto& item) {
+            return filters_.admits("network", item.first) ||
+                   filters_.admits("network", item.second.network_id);
+        });
+    return volume && network;
 }
 
 }  // namespace davit

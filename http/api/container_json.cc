@@ -1,6 +1,7 @@
 #include "http/api/container_json.h"
 
 #include <charconv>
+#include <set>
 
 #include "http/api/duration.h"
 
@@ -59,22 +60,43 @@ void write_state(JsonWriter& json, const ContainerStateRecord& state) {
     json.end_object();
 }
 
-void write_strings(JsonWriter& json, std::initializer_list<std::string_view> keys) {
-    for (const std::string_view key : keys) {
-        json.key(key).string("");
+void write_networks(JsonWriter& json, const ContainerRecord& record) {
+    json.key("Networks").begin_object();
+    for (const auto& [name, endpoint] : record.networks) {
+        json.key(name);
+        endpoint_settings_write(json, endpoint);
     }
+    json.end_object();
 }
 
-/// The one network that a container is in; nothing of it is configured.
-void write_networks(JsonWriter& json, const ContainerRecord& record) {
-    json.key("Networks").begin_object().key(record.host_config.network_mode).begin_object();
-    json.key("IPAMConfig").null().key("Links").null().key("Aliases").null();
-    json.key("MacAddress").string("").key("DriverOpts").null().key("GwPriority").number(0);
-    write_strings(json, {"NetworkID", "EndpointID", "Gateway", "IPAddress"});
-    json.key("IPPrefixLen").number(0);
-    write_strings(json, {"IPv6Gateway", "GlobalIPv6Address"});
-    json.key("GlobalIPv6PrefixLen").number(0).key("DNSNames").null();
-    json.end_object().end_object();
+/// What is published, and null for what is only exposed.
+void write_port_map(JsonWriter& json, const ContainerRecord& record) {
+    json.key("Ports").begin_object();
+    const bool has_process = record.state.pid > 0;
+    std::set<std::string> names;
+    if (has_process && record.host_config.network_mode != "host") {
+        for (const std::string& port : record.config.exposed_ports) {
+            names.insert(port.find('/') == std::string::npos ? port + "/tcp" : port);
+        }
+    }
+    for (const auto& [name, bindings] : record.published) {
+        names.insert(name);
+    }
+    for (const std::string& name : names) {
+        json.key(name);
+        const auto found = record.published.find(name);
+        if (found == record.published.end()) {
+            json.null();
+            continue;
+        }
+        json.begin_array();
+        for (const PortBinding& binding : found->second) {
+            json.begin_object().key("HostIp").string(binding.host_ip);
+            json.key("HostPort").string(binding.host_port).end_object();
+        }
+        json.end_array();
+    }
+    json.end_object();
 }
 
 void write_network_settings(JsonWriter& json, const ContainerRecord& record) {
@@ -83,19 +105,19 @@ void write_network_settings(JsonWriter& json, const ContainerRecord& record) {
     json.key("Bridge").string("").key("SandboxID").string(has_process ? record.id.str() : "");
     json.key("SandboxKey");
     json.string(has_process ? "/proc/" + std::to_string(record.state.pid) + "/ns/net" : "");
-    json.key("Ports").begin_object();
-    if (has_process && record.host_config.network_mode != "host") {
-        for (const std::string& port : record.config.exposed_ports) {
-            json.key(port.find('/') == std::string::npos ? port + "/tcp" : port).null();
-        }
-    }
-    json.end_object().key("HairpinMode").boolean(false).key("LinkLocalIPv6Address").string("");
+    write_port_map(json, record);
+    json.key("HairpinMode").boolean(false).key("LinkLocalIPv6Address").string("");
     json.key("LinkLocalIPv6PrefixLen").number(0).key("SecondaryIPAddresses").null();
     json.key("SecondaryIPv6Addresses").null();
-    write_strings(json, {"EndpointID", "Gateway", "GlobalIPv6Address"});
-    json.key("GlobalIPv6PrefixLen").number(0).key("IPAddress").string("");
-    json.key("IPPrefixLen").number(0);
-    write_strings(json, {"IPv6Gateway", "MacAddress"});
+    // Of the default bridge alone, as Docker has it.
+    const auto found = record.networks.find("bridge");
+    const EndpointSettings bridge =
+        found == record.networks.end() ? EndpointSettings() : found->second;
+    json.key("EndpointID").string(bridge.endpoint_id).key("Gateway").string(bridge.gateway);
+    json.key("GlobalIPv6Address").string("").key("GlobalIPv6PrefixLen").number(0);
+    json.key("IPAddress").string(bridge.ip_address);
+    json.key("IPPrefixLen").number(bridge.ip_prefix_len);
+    json.key("IPv6Gateway").string("").key("MacAddress").string(bridge.mac_address);
     write_networks(json, record);
     json.end_object();
 }
@@ -160,16 +182,39 @@ std::string command_text(const ContainerRecord& record) {
     return text;
 }
 
-/// The exposed ports, none of them published.
+std::uint16_t port_number(std::string_view text) {
+    std::uint16_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return number;
+}
+
+/// Published ports, and those that are only exposed.
 void write_ports(JsonWriter& json, const ContainerRecord& record) {
     json.key("Ports").begin_array();
+    const auto item = [&](const std::string& port, const PortBinding* binding) {
+        const std::size_t slash = port.find('/');
+        json.begin_object();
+        if (binding != nullptr) {
+            json.key("IP").string(binding->host_ip);
+        }
+        json.key("PrivatePort").number(port_number(port));
+        if (binding != nullptr) {
+            json.key("PublicPort").number(port_number(binding->host_port));
+        }
+        json.key("Type").string(slash == std::string::npos ? "tcp" : port.substr(slash + 1));
+        json.end_object();
+    };
+    for (const auto& [name, bindings] : record.published) {
+        for (const PortBinding& binding : bindings) {
+            item(name, &binding);
+        }
+    }
     if (record.state.pid > 0 && record.host_config.network_mode != "host") {
         for (const std::string& port : record.config.exposed_ports) {
-            const std::size_t slash = port.find('/');
-            std::uint16_t number = 0;
-            std::from_chars(port.data(), port.data() + port.size(), number);
-            json.begin_object().key("PrivatePort").number(number).key("Type");
-            json.string(slash == std::string::npos ? "tcp" : port.substr(slash + 1)).end_object();
+            const std::string name = port.find('/') == std::string::npos ? port + "/tcp" : port;
+            if (!record.published.contains(name)) {
+                item(name, nullptr);
+            }
         }
     }
     json.end_array();

@@ -28,6 +28,7 @@ Result<ContainerCreateRequest> create_request(const ApiContext& context, std::st
     request.platform = context.query.get("platform");
     request.config = std::move(parsed.config);
     request.host_config = std::move(parsed.host_config);
+    request.endpoints = std::move(parsed.endpoints);
     return request;
 }
 

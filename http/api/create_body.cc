@@ -1,8 +1,5 @@
 #include "http/api/create_body.h"
 
-#include <algorithm>
-#include <array>
-
 #include "http/json_reader.h"
 
 namespace davit {
@@ -61,41 +58,8 @@ Result<void> version_apply(HostConfig& config, ApiVersion version) {
     return ok;
 }
 
-/// Null, "", [], {}, 0, or an object of nothing but those.
-bool is_blank(const JsonValue& value) {
-    if (value.is(JsonValue::Type::object)) {
-        const auto members = value.as_object();
-        return members && std::ranges::all_of(
-                              *members, [](const auto& member) { return is_blank(member.second); });
-    }
-    static constexpr std::array<std::string_view, 5> blank{"null", "\"\"", "[]", "0", "false"};
-    return std::ranges::find(blank, value.to_json()) != blank.end();
-}
-
-/// What an endpoint may ask for. The other keys (IPAddress, ...) tell what it got; Docker ignores
-/// them.
-Result<void> endpoint_check(std::string_view network, const JsonValue& endpoint) {
-    static constexpr auto settings = std::to_array<std::string_view>(
-        {"IPAMConfig", "Links", "Aliases", "MacAddress", "DriverOpts", "GwPriority"});
-    for (const std::string_view key : settings) {
-        const JsonValue value = endpoint.member(key);
-        if (!is_blank(value)) {
-            return Error(ErrorKind::unsupported,
-                         "NetworkingConfig.EndpointsConfig." + std::string(network) + "." +
-                             std::string(key) + " " + value.to_json() +
-                             " is not supported by davit yet: leave it out");
-        }
-    }
-    return ok;
-}
-
-std::string_view network_name(std::string_view mode) {
-    return mode.empty() || mode == "default" ? "bridge" : mode;
-}
-
-Result<void> networks_check(const JsonValue& networking,
-                            const HostConfig& config,
-                            ApiVersion version) {
+Result<std::map<std::string, EndpointSettings>> endpoints_parse(const JsonValue& networking,
+                                                                ApiVersion version) {
     TRY(const JsonValue endpoints, networking.object("EndpointsConfig"));
     TRY(const auto members, endpoints.as_object());
     if (members.size() > 1 && version < ApiVersion{1, 44}) {
@@ -103,15 +67,11 @@ Result<void> networks_check(const JsonValue& networking,
                      "Container cannot be connected to network endpoints: " +
                          std::string(members[0].first) + ", " + std::string(members[1].first));
     }
+    std::map<std::string, EndpointSettings> settings;
     for (const auto& [network, endpoint] : members) {
-        if (network_name(network) != network_name(config.network_mode)) {
-            return Error(ErrorKind::unsupported,
-                         "network \"" + std::string(network) +
-                             "\" is not supported by davit yet: use --network none or host");
-        }
-        TRY_VOID(endpoint_check(network, endpoint));
+        TRY(settings[std::string(network)], endpoint_settings_parse(endpoint));
     }
-    return ok;
+    return settings;
 }
 
 }  // namespace
@@ -128,7 +88,7 @@ Result<ContainerCreateBody> container_create_body_parse(std::string_view body, A
     TRY(const JsonValue host_config, root.object("HostConfig"));
     TRY(result.host_config, host_config_parse(host_config));
     TRY(const JsonValue networking, root.object("NetworkingConfig"));
-    TRY_VOID(networks_check(networking, result.host_config, version));
+    TRY(result.endpoints, endpoints_parse(networking, version));
     TRY_VOID(version_apply(result.host_config, version));
     return result;
 }

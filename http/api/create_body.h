@@ -4,6 +4,7 @@
 
 #include "http/api/api_version.h"
 #include "jobs/container/config.h"
+#include "jobs/container/endpoint.h"
 #include "jobs/container/host_config.h"
 
 namespace davit {
@@ -11,13 +12,15 @@ namespace davit {
 struct ContainerCreateBody {
     ContainerConfig config;
     HostConfig host_config;
+    /// By network.
+    std::map<std::string, EndpointSettings> endpoints;
 };
 
 /// Read the body as a client of this version means it.
 /// Follows: Docker Engine API, operation ContainerCreate; API.md 2.4 and 2.14.
 /// Errors: invalid_argument (empty, not JSON, a member of a wrong type, several networks
 /// below 1.44);
-///         unsupported (settings of a network's endpoint, such as an address or aliases).
+///         unsupported (settings of a network's endpoint, such as an IPv6 address).
 Result<ContainerCreateBody> container_create_body_parse(std::string_view body, ApiVersion version);
 
 }  // namespace davit

@@ -66,6 +66,8 @@ constexpr const char* usage =
     "now\n"
     "                               installed in its place; containers go on\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
+    "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
+    "                               cgroup2 (default /: everybody's)\n"
     "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
     "  -D, --debug                  the same as --log-level debug\n"
     "      --help                   this text\n";
@@ -84,6 +86,7 @@ enum LongOption : int {
     option_uploads_max,
     option_stall_timeout,
     option_cgroup_parent,
+    option_network_cgroup,
     option_gc_high,
     option_gc_low,
     option_no_keeper,
@@ -225,6 +228,12 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_cgroup_parent:
             config.cgroup_parent = value;
             break;
+        case option_network_cgroup:
+            config.network_cgroup = value;
+            if (!config.network_cgroup.starts_with('/')) {
+                config.network_cgroup.insert(0, "/");
+            }
+            break;
         case option_gc_high: {
             TRY(arguments.gc_high, percent_parse("gc-high", value));
             break;
@@ -284,6 +293,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"max-concurrent-uploads", required_argument, nullptr, option_uploads_max},
         {"registry-stall-timeout", required_argument, nullptr, option_stall_timeout},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
+        {"network-cgroup", required_argument, nullptr, option_network_cgroup},
         {"gc-high", required_argument, nullptr, option_gc_high},
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"log-level", required_argument, nullptr, 'l'},

@@ -62,6 +62,15 @@ Task<void> exec_start(ApiContext& context);
 Task<void> exec_resize(ApiContext& context);
 Task<void> exec_inspect(ApiContext& context);
 
+// networks.cc
+Task<void> network_list(ApiContext& context);
+Task<void> network_inspect(ApiContext& context);
+Task<void> network_create(ApiContext& context);
+Task<void> network_connect(ApiContext& context);
+Task<void> network_disconnect(ApiContext& context);
+Task<void> network_remove(ApiContext& context);
+Task<void> networks_prune(ApiContext& context);
+
 // images.cc
 Task<void> image_list(ApiContext& context);
 Task<void> image_create(ApiContext& context);

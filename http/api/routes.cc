@@ -69,6 +69,14 @@ std::span<const ApiRoute> api_routes() {
 
         {"GET", "/distribution/{name...}/json", "distribution_inspect", distribution_inspect},
 
+        {"GET", "/networks", "network_list", network_list},
+        {"POST", "/networks/create", "network_create", network_create},
+        {"POST", "/networks/prune", "network_prune", networks_prune},
+        {"GET", "/networks/{id}", "network_inspect", network_inspect},
+        {"DELETE", "/networks/{id}", "network_remove", network_remove},
+        {"POST", "/networks/{id}/connect", "network_connect", network_connect},
+        {"POST", "/networks/{id}/disconnect", "network_disconnect", network_disconnect},
+
         {"GET", "/plugins", "plugins_list", plugins_list},
         {"GET", "/swarm", "not_a_swarm", not_a_swarm},
         {"GET", "/nodes", "not_a_swarm", not_a_swarm},

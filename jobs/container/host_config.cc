@@ -14,10 +14,27 @@ void fields(V& visit, FieldOf<V, LogConfig>& log) {
     visit("Config", log.config);
 }
 
+namespace {
+
 template <typename V>
-void fields(V& visit, FieldOf<V, PortBinding>& binding) {
+void binding_fields(V& visit, FieldOf<V, PortBinding>& binding) {
     visit("HostIp", binding.host_ip);
     visit("HostPort", binding.host_port);
+}
+
+}  // namespace
+
+Result<void> field_read(const JsonValue& json, PortBinding& binding) {
+    FieldReader reader(json);
+    binding_fields(reader, binding);
+    return std::move(reader).result();
+}
+
+void field_write(JsonWriter& json, const PortBinding& binding) {
+    json.begin_object();
+    FieldWriter writer(json);
+    binding_fields(writer, binding);
+    json.end_object();
 }
 
 template <typename V>

@@ -98,6 +98,9 @@ struct PortBinding {
     bool operator==(const PortBinding&) const = default;
 };
 
+Result<void> field_read(const JsonValue& json, PortBinding& binding);
+void field_write(JsonWriter& json, const PortBinding& binding);
+
 /// A key that davit does not implement yet and that was given a value.
 struct UnsupportedOption {
     std::string key;    // "Devices", "BlkioDeviceReadBps", "Mounts.TmpfsOptions.Options", ...
@@ -194,11 +197,6 @@ Result<void> host_config_update_check(const HostConfig& update, int cpu_count);
 /// Errors: conflict, in Docker's words, with what is set already; invalid_argument. config may have
 ///         been changed in part by then.
 Result<void> host_config_update(HostConfig& config, const HostConfig& update);
-
-/// Whether there is a network of this name. Docker asks at start, too: a create that failed with
-/// "not found" would make its command line pull the image.
-/// Errors: not_found "network X not found".
-Result<void> network_check(const HostConfig& config);
 
 /// Put in what Docker puts in where nothing was asked for: the log driver, the size of /dev/shm,
 /// namespaces, masked paths, swap; and clear what means "unset". Call it after host_config_check().

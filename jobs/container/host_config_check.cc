@@ -8,6 +8,7 @@
 #include "jobs/container/cpu_list.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/log_config.h"
+#include "jobs/container/ports.h"
 #include "libcontainer/capabilities.h"
 #include "libcontainer/spec.h"
 #include "reactor/base/byte_size.h"
@@ -141,10 +142,7 @@ Result<void> check_names(const HostConfig& config) {
             return bad("bad format for add-host: \"" + extra + "\"");
         }
         const std::string address = extra.substr(split + 1);
-        if (address == "host-gateway") {
-            return not_yet("ExtraHosts", extra, "give an address instead of host-gateway");
-        }
-        if (!is_address(address)) {
+        if (address != "host-gateway" && !is_address(address)) {
             return bad("invalid IP address in add-host: \"" + address + "\"");
         }
     }
@@ -156,9 +154,37 @@ Result<void> check_names(const HostConfig& config) {
     return ok;
 }
 
+/// What cannot be had beside another container's network. Follows: moby's runconfig errors.
+Result<void> check_shared_network(const HostConfig& config) {
+    const auto conflict = [](std::string_view what) {
+        return bad("conflicting options: " + std::string(what));
+    };
+    if (config.network_mode == "container:") {
+        return bad("invalid network mode: invalid container format container:<name|id>");
+    }
+    if (!config.links.empty()) {
+        return conflict(
+            "container type network can't be used with links. This would result in undefined "
+            "behavior");
+    }
+    if (!config.dns.empty()) {
+        return conflict("dns and the network mode");
+    }
+    if (!config.extra_hosts.empty()) {
+        return conflict("custom host-to-IP mapping and the network mode");
+    }
+    if (!config.port_bindings.empty() || config.publish_all_ports) {
+        return conflict("port publishing and the container type network mode");
+    }
+    return ok;
+}
+
 Result<void> check_network(const HostConfig& config, std::vector<std::string>& warnings) {
     const std::string& mode = config.network_mode;
     const bool publishes = !config.port_bindings.empty() || config.publish_all_ports;
+    if (mode.starts_with("container:")) {
+        return check_shared_network(config);
+    }
     if (mode == "host" && !config.links.empty()) {
         return bad(
             "conflicting options: host type networking can't be used with links. This would result "
@@ -166,24 +192,11 @@ Result<void> check_network(const HostConfig& config, std::vector<std::string>& w
     }
     if (mode == "host" && publishes) {
         warnings.emplace_back("Published ports are discarded when using host network mode");
-    } else if (publishes) {
-        const std::string ports =
-            config.port_bindings.empty() ? "" : config.port_bindings.begin()->first;
-        return not_yet(ports.empty() ? "PublishAllPorts" : "PortBindings",
-                       ports,
-                       "leave -p and -P out, or use --network host");
     }
     if (!config.links.empty()) {
-        return not_yet("Links", config.links.front(), "leave --link out");
+        return not_yet("Links", config.links.front(), "use a network of your own and names");
     }
-    if (mode.starts_with("container:")) {
-        return not_yet("NetworkMode", mode, "use none or host");
-    }
-    if (mode.empty() || mode == "default" || mode == "bridge") {
-        warnings.emplace_back(
-            "bridge networking is not supported by davit yet: the container has a network of its "
-            "own with loopback only");
-    }
+    TRY([[maybe_unused]] const auto ports, ports_wanted(config, {}));
     return check_names(config);
 }
 
@@ -362,14 +375,6 @@ Result<void> check_policies(const HostConfig& config) {
 }
 
 }  // namespace
-
-Result<void> network_check(const HostConfig& config) {
-    static constexpr std::array<std::string_view, 5> known{"", "default", "bridge", "host", "none"};
-    if (!is_one_of(config.network_mode, known)) {
-        return Error(ErrorKind::not_found, "network " + config.network_mode + " not found");
-    }
-    return ok;
-}
 
 Result<void> host_config_update_check(const HostConfig& update, int cpu_count) {
     TRY_VOID(check_known(update));

@@ -101,6 +101,15 @@ Result<void> hostname_set(ContainerRecord& record, const HostFacts& host) {
     if (host_uts && !hostname.empty()) {
         return Error(ErrorKind::invalid_argument, "conflicting options: hostname and the UTS mode");
     }
+    const bool shared = record.host_config.network_mode.starts_with("container:");
+    if (shared && !hostname.empty()) {
+        return Error(ErrorKind::invalid_argument,
+                     "conflicting options: hostname and the network mode");
+    }
+    if (shared && !record.config.exposed_ports.empty()) {
+        return Error(ErrorKind::invalid_argument,
+                     "conflicting options: port exposing and the container type network mode");
+    }
     if (hostname.empty()) {
         const bool of_host = host_uts || record.host_config.network_mode == "host";
         hostname = of_host ? host.hostname : record.id.short_id();

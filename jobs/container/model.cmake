@@ -3,6 +3,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/../signal_name.cc
     ${CMAKE_CURRENT_LIST_DIR}/config.cc
     ${CMAKE_CURRENT_LIST_DIR}/cpu_list.cc
+    ${CMAKE_CURRENT_LIST_DIR}/endpoint.cc
     ${CMAKE_CURRENT_LIST_DIR}/health.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config_check.cc
@@ -15,6 +16,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/mount_propagation.cc
     ${CMAKE_CURRENT_LIST_DIR}/name_generator.cc
     ${CMAKE_CURRENT_LIST_DIR}/path_clean.cc
+    ${CMAKE_CURRENT_LIST_DIR}/ports.cc
     ${CMAKE_CURRENT_LIST_DIR}/process_list.cc
     ${CMAKE_CURRENT_LIST_DIR}/path_stat.cc
     ${CMAKE_CURRENT_LIST_DIR}/record.cc
@@ -24,4 +26,5 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/state.cc
     ${CMAKE_CURRENT_LIST_DIR}/stats.cc
     ${CMAKE_CURRENT_LIST_DIR}/tree_size.cc)
-target_link_libraries(davit_container_model PUBLIC davit_graph davit_json davit_libcontainer davit_log_drivers)
+target_link_libraries(davit_container_model PUBLIC
+    davit_graph davit_json davit_libcontainer davit_log_drivers davit_net_model)

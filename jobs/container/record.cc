@@ -156,6 +156,8 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("CgroupPath", record.cgroup_path);
     visit("StartPhases", record.start_phases);
     visit("User", record.user);
+    visit("Networks", record.networks);
+    visit("Published", record.published, WhenEmpty::omit);
     visit("RestartCount", record.restart_count);
     visit("ManuallyStopped", record.manually_stopped);
     visit("RemovesVolumes", record.removes_volumes, WhenEmpty::omit);

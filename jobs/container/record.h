@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "jobs/container/config.h"
+#include "jobs/container/endpoint.h"
 #include "jobs/container/health.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/state.h"
@@ -97,6 +98,10 @@ struct ContainerRecord {
     std::vector<StartPhase> start_phases;
     /// Whom the last start ran it as. So run its execs, whatever the container makes of its files.
     ResolvedUser user;
+    /// By the network's name; none if it shares another container's namespace.
+    std::map<std::string, EndpointSettings> networks;
+    /// While it runs: what its ports ("80/tcp") got on the host.
+    std::map<std::string, std::vector<PortBinding>> published;
     int restart_count = 0;
     bool manually_stopped = false;
     /// Of a removal that was begun: its anonymous volumes go, too.

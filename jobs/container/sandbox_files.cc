@@ -1,10 +1,17 @@
 #include "jobs/container/sandbox_files.h"
 
+#include <algorithm>
+#include <array>
+
 #include "reactor/base/fd.h"
 
 namespace davit {
 
 namespace {
+
+constexpr std::string_view embedded_resolver = "127.0.0.11";
+/// Docker's, where the host names none that a container can reach.
+constexpr std::array<std::string_view, 2> fallback_servers{"8.8.8.8", "8.8.4.4"};
 
 /// The lines of a resolv.conf that begin with one of these words.
 void copy_lines(std::string& out, std::string_view text, std::string_view word) {
@@ -47,17 +54,48 @@ std::string hosts_text(const SandboxFilesRequest& request, std::string_view host
     }
     for (const std::string& extra : request.extra_hosts) {
         const std::size_t colon = extra.find_first_of(":=");
-        text.append(extra, colon + 1).append("\t").append(extra, 0, colon).append("\n");
+        const std::string address = extra.substr(colon + 1);
+        text.append(address == "host-gateway" ? request.host_gateway : address);
+        text.append("\t").append(extra, 0, colon).append("\n");
+    }
+    for (const auto& [address, names] : request.own_hosts) {
+        text.append(address).append("\t").append(names).append("\n");
     }
     return text;
 }
 
+std::vector<std::string> name_servers(const SandboxFilesRequest& request,
+                                      std::string_view host_file) {
+    if (!request.dns.empty()) {
+        return request.dns;
+    }
+    std::string lines;
+    copy_lines(lines, host_file, "nameserver");
+    std::vector<std::string> servers;
+    std::string_view rest = lines;
+    while (!rest.empty()) {
+        std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(line.size() + 1);
+        line.remove_prefix(std::min(line.find_first_of(" \t"), line.size()));
+        line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+        const std::string_view server = line.substr(0, line.find_first_of(" \t"));
+        const bool on_loopback = server.starts_with("127.") || server == "::1";
+        if (!server.empty() && !(request.own_network && on_loopback)) {
+            servers.emplace_back(server);
+        }
+    }
+    if (servers.empty() && request.own_network) {
+        servers.assign(fallback_servers.begin(), fallback_servers.end());
+    }
+    return servers;
+}
+
 std::string resolv_conf_text(const SandboxFilesRequest& request, std::string_view host_file) {
     std::string text;
-    if (request.dns.empty()) {
-        copy_lines(text, host_file, "nameserver");
-    }
-    for (const std::string& server : request.dns) {
+    const std::vector<std::string> servers =
+        request.resolver ? std::vector<std::string>{std::string(embedded_resolver)}
+                         : name_servers(request, host_file);
+    for (const std::string& server : servers) {
         text.append("nameserver ").append(server).append("\n");
     }
     if (request.dns_search.empty()) {
@@ -67,10 +105,51 @@ std::string resolv_conf_text(const SandboxFilesRequest& request, std::string_vie
     }
     if (request.dns_options.empty()) {
         copy_lines(text, host_file, "options");
+        if (request.resolver && text.find("\noptions ") == std::string::npos) {
+            text += "options ndots:0\n";
+        }
     } else {
         append_words(text, "options", request.dns_options);
     }
     return text;
+}
+
+namespace {
+
+Result<void> replace_in_place(const std::string& path, std::string_view text) {
+    TRY(const Fd file, Fd::open(path, O_WRONLY | O_TRUNC));
+    return write_all(file.get(), text);
+}
+
+}  // namespace
+
+Result<void> resolv_conf_replace(const std::string& directory, const SandboxFilesRequest& request) {
+    const auto host_file = file_read("/etc/resolv.conf");
+    return replace_in_place(
+        directory + "/resolv.conf",
+        resolv_conf_text(request, host_file ? std::string_view(*host_file) : std::string_view()));
+}
+
+Result<void> hosts_add(const std::string& directory,
+                       const std::string& address,
+                       const std::string& names) {
+    TRY(const Fd file, Fd::open(directory + "/hosts", O_WRONLY | O_APPEND));
+    return write_all(file.get(), address + "\t" + names + "\n");
+}
+
+Result<void> hosts_remove(const std::string& directory, const std::string& address) {
+    TRY(const std::string text, file_read(directory + "/hosts"));
+    std::string kept;
+    std::string_view rest = text;
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
+        const std::string_view line = rest.substr(0, end);
+        rest.remove_prefix(end);
+        if (!line.starts_with(address + "\t")) {
+            kept += line;
+        }
+    }
+    return replace_in_place(directory + "/hosts", kept);
 }
 
 Result<void> sandbox_files_write(const std::string& directory, const SandboxFilesRequest& request) {

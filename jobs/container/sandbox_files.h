@@ -3,6 +3,7 @@
 /// /etc/resolv.conf. Made anew at every start, in the run directory.
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/result.h"
@@ -19,13 +20,33 @@ struct SandboxFilesRequest {
     std::vector<std::string> dns;
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
+    /// Its own addresses, each with the names that stand for it.
+    std::vector<std::pair<std::string, std::string>> own_hosts;
+    /// What "host-gateway" in extra_hosts stands for.
+    std::string host_gateway;
+    /// It has a network of its own: a name server on the host's loopback is none to it.
+    bool own_network = false;
+    /// 127.0.0.11 answers, and asks the others.
+    bool resolver = false;
 };
 
 /// Contents of /etc/hosts. host_file: the host's own, for host_network.
 std::string hosts_text(const SandboxFilesRequest& request, std::string_view host_file);
 
+/// The name servers that a container asks, or its embedded resolver does for it.
+std::vector<std::string> name_servers(const SandboxFilesRequest& request,
+                                      std::string_view host_file);
+
 /// Contents of /etc/resolv.conf: the host's lines where the request does not replace them.
 std::string resolv_conf_text(const SandboxFilesRequest& request, std::string_view host_file);
+
+/// What a running container sees changes with its networks: replace resolv.conf; add or remove
+/// lines of hosts. In place, since the files are mounted.
+Result<void> resolv_conf_replace(const std::string& directory, const SandboxFilesRequest& request);
+Result<void> hosts_add(const std::string& directory,
+                       const std::string& address,
+                       const std::string& names);
+Result<void> hosts_remove(const std::string& directory, const std::string& address);
 
 /// Write all three into an existing directory, named hostname, hosts, resolv.conf.
 Result<void> sandbox_files_write(const std::string& directory, const SandboxFilesRequest& request);

@@ -21,12 +21,13 @@ bool security_has(const ContainerRecord& record, std::string_view name, std::str
     });
 }
 
-Namespaces namespaces_of(const ContainerRecord& record) {
+Namespaces namespaces_of(const ContainerRecord& record, const SpecInputs& inputs) {
     const HostConfig& host = record.host_config;
     const auto mode = [](bool shared) { return shared ? NamespaceMode::host : NamespaceMode::own; };
     Namespaces namespaces;
     namespaces.pid = mode(host.pid_mode == "host");
-    namespaces.network = mode(host.network_mode == "host");
+    namespaces.network =
+        inputs.joins_network ? NamespaceMode::join : mode(host.network_mode == "host");
     namespaces.ipc = mode(host.ipc_mode == "host");
     namespaces.uts = mode(host.uts_mode == "host");
     namespaces.cgroup = mode(host.cgroupns_mode == "host");
@@ -43,9 +44,9 @@ Mount bind_mount(std::string source, std::string target) {
 
 /// The user's own, and in a network of the container's Docker's defaults: any user may ping and
 /// listen on low ports, since both end at the container's own network.
-void sysctls_add(ContainerSpec& spec, const ContainerRecord& record) {
+void sysctls_add(ContainerSpec& spec, const ContainerRecord& record, bool own_network) {
     std::map<std::string, std::string> sysctls = record.host_config.sysctls;
-    if (spec.namespaces.network == NamespaceMode::own) {
+    if (own_network || spec.namespaces.network == NamespaceMode::own) {
         sysctls.emplace("net.ipv4.ip_unprivileged_port_start", "0");
         sysctls.emplace("net.ipv4.ping_group_range", "0 2147483647");
     }
@@ -108,11 +109,14 @@ void process_fill(ContainerSpec& spec, const ContainerRecord& record, const Spec
     process.terminal_width = cells(record.host_config.console_size[1]);
 }
 
-Result<void> mounts_add(ContainerSpec& spec, const ContainerRecord& record) {
+Result<void> mounts_add(ContainerSpec& spec,
+                        const ContainerRecord& record,
+                        const SpecInputs& inputs) {
     // davit's files first: a user's mount over /etc/hosts replaces them.
+    const std::string& files =
+        inputs.files_directory.empty() ? record.files_directory : inputs.files_directory;
     for (const char* name : {"resolv.conf", "hostname", "hosts"}) {
-        spec.mounts.push_back(
-            bind_mount(record.files_directory + "/" + name, std::string("/etc/") + name));
+        spec.mounts.push_back(bind_mount(files + "/" + name, std::string("/etc/") + name));
     }
     if (spec.namespaces.ipc == NamespaceMode::host) {
         spec.mounts.push_back(bind_mount("/dev/shm", "/dev/shm"));
@@ -139,7 +143,7 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
     defaults.privileged = host.privileged;
     defaults.shm_bytes =
         host.shm_size > 0 ? static_cast<std::uint64_t>(host.shm_size) : shm_bytes_default;
-    defaults.namespaces = namespaces_of(record);
+    defaults.namespaces = namespaces_of(record, inputs);
     const CapabilitySet base = host.privileged ? capabilities_available() : capabilities_default();
     TRY(defaults.capabilities, capabilities_merge(base, host.cap_add, host.cap_drop));
     defaults.seccomp_unconfined = host.privileged || security_has(record, "seccomp", "unconfined");
@@ -157,8 +161,8 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
     if (host.readonly_paths) {
         spec.readonly_paths = *host.readonly_paths;
     }
-    TRY_VOID(mounts_add(spec, record));
-    sysctls_add(spec, record);
+    TRY_VOID(mounts_add(spec, record, inputs));
+    sysctls_add(spec, record, inputs.own_network);
     TRY_VOID(limits_add(spec, record, inputs.descriptors));
     process_fill(spec, record, inputs);
     return spec;

@@ -17,6 +17,11 @@ struct SpecInputs {
     /// Limit of descriptors where the user gives none: the daemon's own is higher than it was
     /// started with.
     std::optional<rlimit> descriptors = {};
+    /// A network namespace is given at launch; made for this container alone, or another's.
+    bool joins_network = false;
+    bool own_network = false;
+    /// Where hosts, hostname and resolv.conf are; "": the container's own.
+    std::string files_directory = {};
 };
 
 /// Errors: invalid_argument (a sysctl that is not namespaced, a bad tmpfs option); unsupported.

@@ -16,6 +16,8 @@ Environment:
 
 import calendar
 import contextlib
+import ctypes
+import fcntl
 import http.client
 import json
 import os
@@ -24,6 +26,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -152,13 +155,15 @@ class Engine:
         self.log = self.directory / "log"
         self.process = None
         self.ids = set()
+        self.options = []
         self.cgroup_parent = f"/davit-test-{os.getpid()}"
         self._events = None
 
     def command(self):
         if ENGINE == "davit":
             return [DAVIT, "daemon", *self.KEEPER_OPTIONS, "--data-root", str(self.data_root),
-                    "--run-dir", str(self.run_dir), "--host", "unix://" + self.socket]
+                    "--run-dir", str(self.run_dir), "--host", "unix://" + self.socket,
+                    *self.options]
         if not shutil.which("dockerd"):
             raise Skip("dockerd is not installed")
         empty = self.directory / "daemon.json"
@@ -500,6 +505,17 @@ def start_engine(engine, stack):
     import_busybox(engine)
 
 
+def private_network():
+    """A network namespace for this process and all that it starts: what an engine does to the
+    host's network it does to this one, and it is gone with the suite."""
+    clone_newnet, set_flags, if_up = 0x40000000, 0x8914, 1
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(clone_newnet) != 0:
+        raise Skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sH14x", b"lo", if_up))
+
+
 def mounts_below(directory):
     lines = pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
     return [line.split()[4] for line in lines if line.split()[4].startswith(str(directory))]
@@ -511,6 +527,7 @@ def main(prepare=start_engine, engine_own=False):
     failed = 0
     try:
         preconditions()
+        private_network()
         failed = run_suite(directory, prepare, engine_own)
     except Skip as reason:
         print(f"skipped: {reason}")

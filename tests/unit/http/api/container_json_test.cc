@@ -29,6 +29,7 @@ ContainerRecord running() {
     record.config.labels = {{"ci", "yes"}};
     record.config.exposed_ports = {"53/udp", "80/tcp"};
     record.host_config.network_mode = "none";
+    record.networks["none"];
     record.host_config.annotations = {{"k", "v"}};
     MountPoint& bind = record.mounts.emplace_back();
     bind.type = "bind";
@@ -170,6 +171,31 @@ TEST_CASE("each state is told in Docker's booleans", "[wire][inspect]") {
             .append(*json.member(key).as_bool() ? "true" : "false");
     }
     CHECK(found == booleans);
+}
+
+TEST_CASE("a published port and the default bridge's address are told", "[wire][inspect]") {
+    ContainerRecord record = running();
+    record.host_config.network_mode = "bridge";
+    record.networks.clear();
+    EndpointSettings& bridge = record.networks["bridge"];
+    bridge.network_id = std::string(64, 'b');
+    bridge.endpoint_id = std::string(64, 'c');
+    bridge.gateway = "172.17.0.1";
+    bridge.ip_address = "172.17.0.2";
+    bridge.ip_prefix_len = 24;
+    bridge.mac_address = "02:42:ac:11:00:02";
+    record.published["80/tcp"] = {{"0.0.0.0", "8080"}, {"127.0.0.1", "9000"}};
+    const std::string text = inspect(view_of(record));
+    CHECK_THAT(text,
+               Catch::Contains(R"("Ports":{"53/udp":null,"80/tcp":[{"HostIp":"0.0.0.0",)"
+                               R"("HostPort":"8080"},{"HostIp":"127.0.0.1","HostPort":"9000"}]})"));
+    CHECK_THAT(text, Catch::Contains(R"("IPAddress":"172.17.0.2","IPPrefixLen":24)"));
+    CHECK_THAT(text, Catch::Contains(R"("NetworkID":"bbbb)"));
+    CHECK_THAT(summary(view_of(record)),
+               Catch::Contains(R"("Ports":[{"IP":"0.0.0.0","PrivatePort":80,"PublicPort":8080,)"
+                               R"("Type":"tcp"},{"IP":"127.0.0.1","PrivatePort":80,)"
+                               R"("PublicPort":9000,"Type":"tcp"},{"PrivatePort":53,)"
+                               R"("Type":"udp"}])"));
 }
 
 TEST_CASE("a stopped container shows no sandbox and no ports", "[wire][inspect]") {

@@ -92,30 +92,35 @@ TEST_CASE("mounts of later versions are refused to older clients", "[wire][creat
     CHECK_FALSE(body_of(top, {1, 43}).host_config.mounts[0].bind_options->read_only_non_recursive);
 }
 
-TEST_CASE("what an endpoint asks for is refused by name", "[wire][create]") {
-    CHECK(endpoint_refusal(R"("Aliases":["db"])") ==
-          R"(unsupported: NetworkingConfig.EndpointsConfig.default.Aliases ["db"] is not )"
-          "supported by davit yet: leave it out");
-    CHECK_THAT(endpoint_refusal(R"("IPAMConfig":{"IPv4Address":"10.0.0.9"})"),
-               Catch::Contains("IPAMConfig"));
-    CHECK_THAT(endpoint_refusal(R"("MacAddress":"02:00:00:00:00:01")"),
-               Catch::Contains("MacAddress"));
-    CHECK_THAT(endpoint_refusal(R"("GwPriority":5)"), Catch::Contains("GwPriority"));
-    body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"default":{"IPAMConfig":{},"Aliases":[],
-                "IPAddress":"","GwPriority":0}}}})");
-    body_of(R"({"NetworkingConfig":{"EndpointsConfig":null}})");
-    body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"none":null}},
-                "HostConfig":{"NetworkMode":"none"}})");
-    body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"bridge":{}}},
-                "HostConfig":{"NetworkMode":"default"}})");
+TEST_CASE("what an endpoint asks for is read", "[wire][create]") {
+    const ContainerCreateBody body =
+        body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["db","d"],
+            "IPAMConfig":{"IPv4Address":"10.0.0.9"},"MacAddress":"02:00:00:00:00:01",
+            "GwPriority":5,"IPAddress":"ignored"},"back":null}}})");
+    REQUIRE(body.endpoints.size() == 2);
+    const EndpointSettings& front = body.endpoints.at("front");
+    CHECK(front.aliases == std::vector<std::string>{"db", "d"});
+    REQUIRE(front.ipam);
+    CHECK(front.ipam->ipv4_address == "10.0.0.9");
+    CHECK(front.mac_address_wanted == "02:00:00:00:00:01");
+    CHECK(front.gw_priority == 5);
+    CHECK(front.ip_address.empty());
+    CHECK(body.endpoints.at("back") == EndpointSettings());
+    CHECK(body_of(R"({"NetworkingConfig":{"EndpointsConfig":null}})").endpoints.empty());
 }
 
-TEST_CASE("other networks than the container's own are refused", "[wire][create]") {
+TEST_CASE("what an endpoint cannot have is refused by name", "[wire][create]") {
+    CHECK_THAT(endpoint_refusal(R"("IPAMConfig":{"IPv6Address":"fd00::9"})"),
+               Catch::StartsWith("unsupported: IPv6Address"));
+    CHECK_THAT(endpoint_refusal(R"("Links":["db:db"])"), Catch::StartsWith("unsupported: Links"));
+    CHECK_THAT(endpoint_refusal(R"("DriverOpts":{"a":"b"})"),
+               Catch::StartsWith("unsupported: DriverOpts"));
+}
+
+TEST_CASE("several networks are for clients that know of them", "[wire][create]") {
     const std::string_view two =
         R"({"NetworkingConfig":{"EndpointsConfig":{"default":{},"backend":{}}}})";
-    CHECK(refusal(two) ==
-          "unsupported: network \"backend\" is not supported by davit yet: use --network none or "
-          "host");
+    CHECK(body_of(two).endpoints.size() == 2);
     CHECK(refusal(two, {1, 43}) ==
           "invalid_argument: Container cannot be connected to network endpoints: default, "
           "backend");

@@ -36,6 +36,7 @@ ContainerRecord sample() {
     record.config.labels = {{"tier", "front"}, {"empty", ""}};
     record.config.exposed_ports = {"80/tcp", "53/udp"};
     record.host_config.network_mode = "none";
+    record.networks["none"];
     record.host_config.port_bindings["8080/tcp"];
     MountPoint& bind = record.mounts.emplace_back();
     bind.type = "bind";

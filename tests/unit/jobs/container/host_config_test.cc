@@ -220,14 +220,8 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
          R"(DeviceRequests "[{"Count":-1}]" is not supported by davit yet: leave the option out)"},
         {R"("KernelMemory":5)",
          R"(KernelMemory "5" is not supported by davit yet: leave the option out)"},
-        {R"("PortBindings":{"80/tcp":[{"HostPort":"8080"}]})",
-         R"(PortBindings "80/tcp" is not supported by davit yet: leave -p and -P out, or use )"
-         "--network host"},
-        {R"("PublishAllPorts":true)",
-         "PublishAllPorts is not supported by davit yet: leave -p and -P out, or use --network "
-         "host"},
-        {R"("NetworkMode":"container:db")",
-         R"(NetworkMode "container:db" is not supported by davit yet: use none or host)"},
+        {R"("Links":["db:db"])",
+         R"(Links "db:db" is not supported by davit yet: use a network of your own and names)"},
         {R"("IpcMode":"container:db")",
          R"(IpcMode "container:db" is not supported by davit yet: give the container a )"
          "namespace of its own, or the host's"},
@@ -237,9 +231,6 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
         {R"("Init":true)",
          R"(Init "true" is not supported by davit yet: leave --init out, or use an init of the )"
          "image's"},
-        {R"("ExtraHosts":["host.docker.internal:host-gateway"])",
-         R"(ExtraHosts "host.docker.internal:host-gateway" is not supported by davit yet: give )"
-         "an address instead of host-gateway"},
         {R"("MemorySwappiness":60)",
          R"(MemorySwappiness "60" is not supported by davit yet: leave --memory-swappiness out)"},
         {R"("OomKillDisable":true)",
@@ -260,30 +251,40 @@ TEST_CASE("values that say nothing are not asked for", "[container][host_config]
               .empty());
 }
 
-TEST_CASE("the network that is not there yet is warned of", "[container][host_config]") {
+TEST_CASE("ports beside the host's network are told to be useless", "[container][host_config]") {
     CHECK(warnings(R"("NetworkMode":"none")").empty());
-    CHECK(warnings(R"("NetworkMode":"host")").empty());
-    for (const std::string mode : {"", "default", "bridge"}) {
-        const auto found = warnings("\"NetworkMode\":\"" + mode + "\"");
-        REQUIRE(found.size() == 1);
-        CHECK_THAT(found.front(), Catch::Contains("loopback only"));
-    }
+    CHECK(warnings(R"("NetworkMode":"default")").empty());
     CHECK(warnings(R"("NetworkMode":"host","PortBindings":{"80/tcp":[]})") ==
           std::vector<std::string>{"Published ports are discarded when using host network mode"});
 }
 
-TEST_CASE("a network that nobody made is found missing by start", "[container][host_config]") {
-    CHECK(check(R"("NetworkMode":"backend")").empty());
-    HostConfig config;
-    for (const char* mode : {"", "default", "bridge", "host", "none"}) {
-        config.network_mode = mode;
-        CHECK(network_check(config));
+TEST_CASE("another container's network excludes what would change it", "[container][host_config]") {
+    CHECK(check(R"("NetworkMode":"container:db")").empty());
+    const auto [members, text] = GENERATE(table<std::string, std::string>({
+        {R"("PublishAllPorts":true)", "port publishing and the container type network mode"},
+        {R"("Dns":["1.1.1.1"])", "dns and the network mode"},
+        {R"("ExtraHosts":["a:1.1.1.1"])", "custom host-to-IP mapping and the network mode"},
+    }));
+    CHECK(check(R"("NetworkMode":"container:db",)" + members) ==
+          "invalid_argument: conflicting options: " + text);
+}
+
+TEST_CASE("ports are checked where they are asked for", "[container][host_config]") {
+    CHECK(check(R"("PortBindings":{"80/tcp":[{"HostPort":"8080"}]})").empty());
+    CHECK(check(R"("PortBindings":{"80":[{"HostIp":"127.0.0.1","HostPort":"1-9"}]})").empty());
+    CHECK(check(R"("ExtraHosts":["host.docker.internal:host-gateway"])").empty());
+    for (const char* bindings : {R"("x/tcp":[{}])",
+                                 R"("0/tcp":[{}])",
+                                 R"("80/tcp":[{"HostPort":"70000"}])",
+                                 R"("80/tcp":[{"HostPort":"9-8"}])",
+                                 R"("80/icmp":[{}])",
+                                 R"("80/tcp":[{"HostIp":"localhost"}])"}) {
+        CHECK_THAT(check(R"("PortBindings":{)" + std::string(bindings) + "}"),
+                   Catch::StartsWith("invalid_argument: "));
     }
-    config.network_mode = "backend";
-    const auto missing = network_check(config);
-    REQUIRE_FALSE(missing);
-    CHECK(missing.error().kind() == ErrorKind::not_found);
-    CHECK(missing.error().message() == "network backend not found");
+    CHECK_THAT(check(R"("PortBindings":{"80/sctp":[{}]})"), Catch::StartsWith("unsupported: "));
+    CHECK_THAT(check(R"("PortBindings":{"80/tcp":[{"HostIp":"::1"}]})"),
+               Catch::StartsWith("unsupported: "));
 }
 
 TEST_CASE("log drivers and options that nobody has are refused as by Docker",

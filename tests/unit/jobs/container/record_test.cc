@@ -32,6 +32,15 @@ ContainerRecord full_record() {
     record.cgroup_path = "/davit/aaa";
     record.start_phases = {{"rootfs", 0, 410'000}, {"exec", 410'000, 900'000}};
     record.user = {1000, 100, {5, 6}, "/home/user"};
+    EndpointSettings& endpoint = record.networks["bridge"];
+    endpoint.ipam = EndpointIpam{"10.0.0.9", "", {}};
+    endpoint.aliases = {"db"};
+    endpoint.network_id = std::string(64, '7');
+    endpoint.ip_address = "10.0.0.9";
+    endpoint.ip_prefix_len = 24;
+    endpoint.gw_priority = -2;
+    endpoint.interface = "eth0";
+    record.published["80/tcp"] = {{"0.0.0.0", "8080"}};
     record.restart_count = 3;
     record.manually_stopped = true;
     return record;

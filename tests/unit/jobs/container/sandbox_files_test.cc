@@ -29,7 +29,7 @@ TEST_CASE("resolv.conf: the host's lines, each kind replaced by what was asked f
         "options ndots:2\nnameserver\t8.8.8.8";
     SandboxFilesRequest request;
     CHECK(resolv_conf_text(request, host) ==
-          "nameserver 1.1.1.1\nnameserver\t8.8.8.8\nsearch a.example\toptions\noptions ndots:2\n");
+          "nameserver 1.1.1.1\nnameserver 8.8.8.8\nsearch a.example\toptions\noptions ndots:2\n");
     request.dns = {"10.0.0.53", "::1"};
     request.dns_search = {"b.example", "c.example"};
     request.dns_options = {"timeout:1"};
@@ -38,6 +38,30 @@ TEST_CASE("resolv.conf: the host's lines, each kind replaced by what was asked f
     request.dns_search = {"."};
     CHECK(resolv_conf_text(request, host).find("search") == std::string::npos);
     CHECK(resolv_conf_text(SandboxFilesRequest{}, "").empty());
+}
+
+TEST_CASE("hosts: a network of its own, and the way to the host") {
+    SandboxFilesRequest request;
+    request.extra_hosts = {"host.docker.internal:host-gateway"};
+    request.host_gateway = "172.17.0.1";
+    request.own_hosts = {{"172.17.0.2", "box.example.org box"}, {"10.0.0.2", "box"}};
+    CHECK(hosts_text(request, "")
+              .ends_with("172.17.0.1\thost.docker.internal\n172.17.0.2\t"
+                         "box.example.org box\n10.0.0.2\tbox\n"));
+}
+
+TEST_CASE("resolv.conf: a network of its own reaches no server on the host's loopback") {
+    SandboxFilesRequest request;
+    request.own_network = true;
+    CHECK(resolv_conf_text(request, "nameserver 127.0.0.53\nnameserver 1.1.1.1\n") ==
+          "nameserver 1.1.1.1\n");
+    CHECK(resolv_conf_text(request, "nameserver 127.0.0.53\nnameserver ::1\n") ==
+          "nameserver 8.8.8.8\nnameserver 8.8.4.4\n");
+    request.resolver = true;
+    request.dns = {"10.0.0.53"};
+    CHECK(resolv_conf_text(request, "search a\n") ==
+          "nameserver 127.0.0.11\nsearch a\noptions ndots:0\n");
+    CHECK(name_servers(request, "") == request.dns);
 }
 
 TEST_CASE("the three files are written, over what was there") {
@@ -56,5 +80,14 @@ TEST_CASE("the three files are written, over what was there") {
     CHECK(file_read(directory + "/hosts")->find("localhost") != std::string::npos);
     CHECK(file_read(directory + "/resolv.conf")->starts_with("nameserver 10.0.0.53\n"));
     CHECK(!sandbox_files_write(directory + "/missing", request));
+    const std::string before = *file_read(directory + "/hosts");
+    REQUIRE(hosts_add(directory, "10.0.0.2", "b"));
+    REQUIRE(hosts_add(directory, "10.0.0.20", "b"));
+    CHECK(*file_read(directory + "/hosts") == before + "10.0.0.2\tb\n10.0.0.20\tb\n");
+    REQUIRE(hosts_remove(directory, "10.0.0.2"));
+    CHECK(*file_read(directory + "/hosts") == before + "10.0.0.20\tb\n");
+    request.resolver = true;
+    REQUIRE(resolv_conf_replace(directory, request));
+    CHECK(file_read(directory + "/resolv.conf")->starts_with("nameserver 127.0.0.11\n"));
     REQUIRE(remove_tree(AT_FDCWD, directory));
 }

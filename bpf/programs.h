@@ -1,0 +1,91 @@
+#pragma once
+/// NetworkPrograms: davit's BPF programs and maps, loaded and pinned, as functions of the daemon's.
+///
+/// Everything is pinned below one folder of a bpffs, so that traffic goes on while no daemon runs
+/// and the next one finds what is published; unmounting that bpffs gives everything up. The packet
+/// programs are attached to links by the bridge driver (netlink); the socket hooks are attached
+/// here, to one cgroup, as pinned links.
+///
+/// Follows: bpf(2); libbpf. Types: bpf/shared/types.h.
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf/shared/types.h"
+#include "reactor/base/result.h"
+
+namespace davit {
+
+struct NetworkProgramsOptions {
+    /// A folder in a mounted bpffs; made if it is not there.
+    std::string pin_directory;
+    /// An open directory of the v2 hierarchy: sockets of processes below it are seen.
+    int cgroup_fd = -1;
+    /// SO_NETNS_COOKIE of the host's network namespace.
+    std::uint64_t host_cookie = 0;
+};
+
+struct NetworkStat {
+    std::string name;
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+};
+
+class NetworkPrograms {
+  public:
+    /// Load, reusing pinned maps; new programs take the places of an earlier daemon's without a
+    /// moment between. Errors: unsupported, with what the kernel said (no BPF, no CAP_BPF, a
+    /// program that its verifier refuses).
+    /// Blocks: 40 ms to 200 ms.
+    static Result<std::unique_ptr<NetworkPrograms>> open(const NetworkProgramsOptions& options);
+
+    ~NetworkPrograms();
+    NetworkPrograms(const NetworkPrograms&) = delete;
+    NetworkPrograms& operator=(const NetworkPrograms&) = delete;
+
+    int from_container_fd() const;
+    int from_uplink_fd() const;
+    int from_lo_fd() const;
+
+    // Single updates take a few microseconds. Deleting what is not there is fine.
+    Result<void> port_set(const port_map_key& key, const port_map_value& value);
+    void port_delete(const port_map_key& key);
+    std::vector<port_map_key> ports() const;
+
+    Result<void> endpoint_set(const davit_address& address, const endpoint_value& value);
+    std::optional<endpoint_value> endpoint_get(const davit_address& address) const;
+    void endpoint_delete(const davit_address& address);
+    std::vector<davit_address> endpoints() const;
+
+    Result<void> net_set(std::uint32_t number, const net_value& value);
+
+    Result<void> host_address_set(const davit_address& address, std::uint32_t ifindex);
+    void host_address_delete(const davit_address& address);
+    std::vector<davit_address> host_addresses() const;
+
+    Result<void> uplink_set(std::uint32_t ifindex, const uplink_value& value);
+    void uplink_delete(std::uint32_t ifindex);
+    std::vector<std::uint32_t> uplinks() const;
+
+    Result<void> netns_set(std::uint64_t cookie, const netns_value& value);
+    void netns_delete(std::uint64_t cookie);
+    std::vector<std::uint64_t> namespaces() const;
+
+    /// Let this socket be bound to a port that is published already; and no longer.
+    Result<void> holder_allow(std::uint64_t cookie);
+    void holder_forget(std::uint64_t cookie);
+
+    std::vector<NetworkStat> stats() const;
+
+  private:
+    struct Object;
+
+    explicit NetworkPrograms(std::unique_ptr<Object> object);
+
+    std::unique_ptr<Object> object_;
+};
+
+}  // namespace davit

@@ -1,0 +1,482 @@
+// Linux bridges and veth pairs, with BPF programs in front.
+#include <arpa/inet.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "drivers/net/bridge_endpoint.h"
+#include "drivers/net/bridge_host.h"
+#include "reactor/async_event.h"
+#include "reactor/base/log.h"
+#include "reactor/offload.h"
+#include "reactor/poller.h"
+#include "reactor/timer.h"
+
+namespace davit {
+
+namespace {
+
+static_assert(networks_max == DAVIT_NETWORKS_MAX);
+
+/// Links come and go in bursts; what they mean is looked up once per burst.
+constexpr std::chrono::milliseconds follow_delay{20};
+
+struct Bridge {
+    NetworkSpec spec;
+    int index = 0;
+    MacAddress mac{};
+};
+
+struct Held {
+    EndpointSpec spec;
+    int index = 0;
+    std::uint64_t netns_cookie = 0;
+    std::vector<PortHold> holds;
+};
+
+port_map_key port_key(const PortSpec& port) {
+    port_map_key key{};
+    if (!port.host.unset()) {
+        key.addr = bpf_address(port.host);
+    }
+    key.port_be = htons(port.host_first);
+    key.protocol = port.protocol;
+    return key;
+}
+
+template <typename T>
+std::string_view bytes_of(const T& value) {
+    return {reinterpret_cast<const char*>(&value), sizeof(value)};
+}
+
+/// Whether an event may change what the programs must know: not those of davit's own bridges and
+/// veth pairs, which every start and exit of a container makes.
+bool event_matters(std::string_view datagram) {
+    while (datagram.size() >= sizeof(nlmsghdr)) {
+        nlmsghdr head{};
+        std::memcpy(&head, datagram.data(), sizeof(head));
+        if (head.nlmsg_len < sizeof(head) || head.nlmsg_len > datagram.size()) {
+            return true;
+        }
+        constexpr std::size_t body = sizeof(nlmsghdr) + sizeof(ifinfomsg);
+        const bool is_link = head.nlmsg_type == RTM_NEWLINK || head.nlmsg_type == RTM_DELLINK;
+        if (!is_link || head.nlmsg_len < body) {
+            return true;
+        }
+        const NetlinkAttributes attributes(datagram.substr(body, head.nlmsg_len - body));
+        const std::string name = attributes.text(IFLA_IFNAME);
+        if (!name.starts_with("dv") && !name.starts_with("davit")) {
+            return true;
+        }
+        const std::size_t step = (head.nlmsg_len + std::size_t{3}) & ~std::size_t{3};
+        datagram.remove_prefix(std::min(datagram.size(), step));
+    }
+    return false;
+}
+
+class BridgeDriver final : public NetworkDriver {
+  public:
+    explicit BridgeDriver(BridgeDriverOptions options) : options_(std::move(options)) {
+        // Not the numbers of an earlier daemon: flows of its endpoints are not those of ours.
+        generation_ = static_cast<std::uint32_t>(unix_nanoseconds(wall_now()) / 1'000'000);
+    }
+
+    std::string_view name() const override { return "bridge"; }
+
+    Task<void> network_make(NetworkSpec network) override;
+    Task<void> network_remove(NetworkSpec network) override;
+    Task<EndpointsAttached> attach(EndpointsRequest request) override;
+    Task<void> adopt(EndpointsRequest request) override;
+    void detach(const EndpointId& endpoint) override;
+    Task<void> disconnect(EndpointId endpoint) override;
+    Task<void> sweep(std::vector<NetworkSpec> known) override;
+    Task<std::vector<Subnet>> subnets_taken() override;
+    Task<void> run() override;
+    Task<void> close() override;
+
+  private:
+    Task<void> install();
+    Task<void> links_follow();
+    void host_tell(const HostNetwork& host);
+    Task<EndpointsJob> job_make(EndpointsRequest& request);
+    Result<void> publish(const EndpointsRequest& request, EndpointsMade& made, bool adopted);
+    Result<void> publish_one(const EndpointSpec& spec,
+                             EndpointMade made,
+                             std::uint64_t cookie,
+                             bool adopted);
+
+    unsigned mtu_of(const NetworkSpec& network) const {
+        return network.mtu == 0 ? mtu_default_ : network.mtu;
+    }
+
+    BridgeDriverOptions options_;
+    AsyncMutex install_turn_;
+    AsyncMutex bridge_turn_;
+    AsyncMutex follow_turn_;
+    /// rtnetlink has one lock for all: more threads would only wait for it.
+    AsyncMutex rtnl_turn_;
+    AsyncEvent installed_;
+    std::unique_ptr<NetworkPrograms> programs_;
+    Fd netns_;
+    FilteredLinks filtered_;
+    unsigned mtu_default_ = 1500;
+    std::uint32_t generation_;
+    std::map<NetworkId, Bridge> bridges_;
+    std::map<EndpointId, Held> endpoints_;
+};
+
+Task<void> BridgeDriver::install() {
+    CO_TRY(const auto permit, co_await install_turn_.lock());
+    if (programs_) {
+        co_return ok;
+    }
+    auto work = [options = options_]() { return host_install(options); };
+    CO_TRY(HostInstalled installed, co_await offload(std::move(work)));
+    programs_ = std::move(installed.programs);
+    netns_ = std::move(installed.netns);
+    const Result<void> followed = co_await links_follow();
+    if (!followed) {
+        programs_.reset();
+        co_return followed;
+    }
+    installed_.set();
+    co_return ok;
+}
+
+Task<void> BridgeDriver::links_follow() {
+    CO_TRY(const auto permit, co_await follow_turn_.lock());
+    auto work = [owner = options_.owner,
+                 from_uplink = programs_->from_uplink_fd(),
+                 from_lo = programs_->from_lo_fd(),
+                 filtered = filtered_]() {
+        return host_links_follow(owner, from_uplink, from_lo, filtered);
+    };
+    CO_TRY(HostLinks links, co_await offload(std::move(work)));
+    filtered_ = std::move(links.filtered);
+    host_tell(links.host);
+    co_return ok;
+}
+
+/// Bring what the programs know of the host up to date.
+void BridgeDriver::host_tell(const HostNetwork& host) {
+    mtu_default_ = host.mtu_default();
+    const auto key_less = [](const davit_address& a, const davit_address& b) {
+        return bytes_of(a) < bytes_of(b);
+    };
+    std::set<davit_address, decltype(key_less)> addresses(key_less);
+    std::map<std::uint32_t, uplink_value> uplinks;
+    const Subnet loopback(IpAddress::v4(127U << 24), 8);
+    for (const HostAddress& address : host.addresses) {
+        const LinkInfo* link = host.find(address.index);
+        if (link == nullptr || loopback.contains(address.address)) {
+            continue;
+        }
+        addresses.insert(bpf_address(address.address));
+        static_cast<void>(programs_->host_address_set(bpf_address(address.address),
+                                                      static_cast<std::uint32_t>(address.index)));
+        if (!address.secondary && address.global && is_uplink(*link, options_.owner)) {
+            uplinks.emplace(static_cast<std::uint32_t>(address.index),
+                            uplink_value{bpf_address(address.address), link->mtu});
+        }
+    }
+    for (const auto& [index, value] : uplinks) {
+        static_cast<void>(programs_->uplink_set(index, value));
+    }
+    for (const auto& [id, bridge] : bridges_) {
+        addresses.insert(bpf_address(bridge.spec.gateway));  // May be younger than what was read.
+    }
+    for (const davit_address& known : programs_->host_addresses()) {
+        if (!addresses.contains(known)) {
+            programs_->host_address_delete(known);
+        }
+    }
+    for (const std::uint32_t known : programs_->uplinks()) {
+        if (!uplinks.contains(known)) {
+            programs_->uplink_delete(known);
+        }
+    }
+}
+
+Task<void> BridgeDriver::network_make(NetworkSpec network) {
+    CO_CHECK(co_await install());
+    CO_TRY(const auto permit, co_await bridge_turn_.lock());
+    if (bridges_.contains(network.id)) {
+        co_return ok;
+    }
+    auto work = [owner = options_.owner, network, mtu = mtu_of(network)]() {
+        return bridge_make(owner, network, mtu);
+    };
+    CO_TRY(const BridgeMade made, co_await offload(std::move(work)));
+    std::uint32_t flags = network.internal ? DAVIT_NET_INTERNAL : 0;
+    flags |= network.icc ? 0 : DAVIT_NET_NO_ICC;
+    flags |= network.masquerade ? DAVIT_NET_MASQUERADE : 0;
+    const net_value value{.gateway4 = bpf_address(network.gateway),
+                          .flags = flags,
+                          .bridge_ifindex = static_cast<std::uint32_t>(made.index)};
+    CO_CHECK(programs_->net_set(network.number, value));
+    CO_CHECK(programs_->host_address_set(bpf_address(network.gateway), value.bridge_ifindex));
+    bridges_.insert_or_assign(network.id, Bridge{network, made.index, made.mac});
+    co_return ok;
+}
+
+Task<void> BridgeDriver::network_remove(NetworkSpec network) {
+    CO_TRY(const auto permit, co_await bridge_turn_.lock());
+    const auto bridge = bridges_.find(network.id);
+    if (bridge == bridges_.end()) {
+        co_return ok;
+    }
+    auto work = [index = bridge->second.index]() { return endpoint_delete(index); };
+    CO_CHECK(co_await offload(std::move(work)));
+    programs_->host_address_delete(bpf_address(network.gateway));
+    bridges_.erase(bridge);
+    co_return ok;
+}
+
+Task<EndpointsJob> BridgeDriver::job_make(EndpointsRequest& request) {
+    CO_CHECK(co_await install());
+    EndpointsJob job;
+    for (const EndpointSpec& spec : request.endpoints) {
+        CO_CHECK(co_await network_make(spec.network));
+        const auto bridge = bridges_.find(spec.network.id);
+        if (bridge == bridges_.end()) {
+            co_return Error(ErrorKind::not_found,
+                            "network " + spec.network.id.str() + " not found");
+        }
+        job.targets.push_back({spec, bridge->second.index, mtu_of(spec.network)});
+    }
+    job.owner = options_.owner;
+    job.host_netns = netns_.get();
+    job.from_container_fd = programs_->from_container_fd();
+    job.pidfd = request.pidfd;
+    co_return std::move(job);
+}
+
+Result<void> BridgeDriver::publish_one(const EndpointSpec& spec,
+                                       EndpointMade made,
+                                       std::uint64_t cookie,
+                                       bool adopted) {
+    const auto bridge = bridges_.find(spec.network.id);
+    if (bridge == bridges_.end()) {
+        return Error(ErrorKind::not_found, "network " + spec.network.id.str() + " not found");
+    }
+    const davit_address address = bpf_address(spec.address);
+    endpoint_value value{};
+    value.ifindex = static_cast<std::uint32_t>(made.index);
+    value.net = spec.network.number;
+    value.generation = ++generation_;
+    if (const auto before = adopted ? programs_->endpoint_get(address) : std::nullopt) {
+        value.generation = before->generation;  // Its connections go on.
+    }
+    std::ranges::copy(spec.mac, std::begin(value.mac));
+    std::ranges::copy(bridge->second.mac, std::begin(value.gateway_mac));
+    // Noted first: what fails after is taken back by detach().
+    Held& held = endpoints_[spec.id];
+    held = Held{spec, made.index, cookie, std::move(made.holds)};
+    TRY_VOID(programs_->endpoint_set(address, value));
+    for (const PortHold& hold : held.holds) {
+        const port_map_value target{
+            .addr = address, .port_be = htons(hold.port.container_port), .pad = 0};
+        TRY_VOID(programs_->port_set(port_key(hold.port), target));
+    }
+    return ok;
+}
+
+Result<void> BridgeDriver::publish(const EndpointsRequest& request,
+                                   EndpointsMade& made,
+                                   bool adopted) {
+    if (!request.resolver.unset()) {
+        netns_value resolver{};
+        resolver.resolver = bpf_address(request.resolver);
+        resolver.port_be = htons(request.resolver_port);
+        TRY_VOID(programs_->netns_set(made.netns.cookie, resolver));
+    }
+    for (std::size_t i = 0; i < request.endpoints.size(); ++i) {
+        TRY_VOID(publish_one(
+            request.endpoints[i], std::move(made.endpoints[i]), made.netns.cookie, adopted));
+    }
+    return ok;
+}
+
+Task<EndpointsAttached> BridgeDriver::attach(EndpointsRequest request) {
+    CO_TRY(EndpointsJob job, co_await job_make(request));
+    CO_TRY(const auto permit, co_await rtnl_turn_.lock());
+    auto work = [job = std::move(job)]() { return endpoints_make(job); };
+    CO_TRY(EndpointsMade made, co_await offload(std::move(work)));
+    const Result<void> published = publish(request, made, false);
+    if (!published) {
+        for (const EndpointSpec& spec : request.endpoints) {
+            if (request.pidfd >= 0) {
+                static_cast<void>(co_await disconnect(spec.id));
+            } else {
+                detach(spec.id);
+            }
+        }
+        co_return published.error();
+    }
+    EndpointsAttached attached;
+    for (const EndpointSpec& spec : request.endpoints) {
+        std::vector<PortSpec>& ports = attached.ports.emplace_back();
+        for (const PortHold& hold : endpoints_[spec.id].holds) {
+            ports.push_back(hold.port);
+        }
+    }
+    attached.netns = std::move(made.netns.fd);
+    attached.netns_cookie = made.netns.cookie;
+    co_return std::move(attached);
+}
+
+Task<void> BridgeDriver::adopt(EndpointsRequest request) {
+    CO_TRY(EndpointsJob job, co_await job_make(request));
+    CO_TRY(const auto permit, co_await rtnl_turn_.lock());
+    job.adopt = true;
+    NetworkPrograms* programs = programs_.get();
+    job.hooks.before = [programs](std::uint64_t cookie) {
+        static_cast<void>(programs->holder_allow(cookie));
+    };
+    job.hooks.after = [programs](std::uint64_t cookie) { programs->holder_forget(cookie); };
+    auto work = [job = std::move(job)]() { return endpoints_make(job); };
+    CO_TRY(EndpointsMade made, co_await offload(std::move(work)));
+    co_return publish(request, made, true);
+}
+
+void BridgeDriver::detach(const EndpointId& endpoint) {
+    const auto found = endpoints_.find(endpoint);
+    if (found == endpoints_.end()) {
+        return;
+    }
+    const Held held = std::move(found->second);
+    endpoints_.erase(found);
+    for (const PortHold& hold : held.holds) {
+        programs_->port_delete(port_key(hold.port));
+    }
+    programs_->endpoint_delete(bpf_address(held.spec.address));
+    const bool others = std::ranges::any_of(endpoints_, [&](const auto& item) {
+        return item.second.netns_cookie == held.netns_cookie;
+    });
+    if (!others) {
+        programs_->netns_delete(held.netns_cookie);
+    }
+}
+
+Task<void> BridgeDriver::disconnect(EndpointId endpoint) {
+    const auto found = endpoints_.find(endpoint);
+    if (found == endpoints_.end()) {
+        co_return ok;
+    }
+    const int index = found->second.index;
+    detach(endpoint);
+    auto work = [index]() { return endpoint_delete(index); };
+    co_return co_await offload(std::move(work));
+}
+
+Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
+    std::set<std::string> aliases;
+    for (const NetworkSpec& network : known) {
+        aliases.insert(bridge_alias(options_.owner, network.id));
+    }
+    auto work = [owner = options_.owner, aliases = std::move(aliases)]() {
+        return bridges_delete(owner, aliases);
+    };
+    CO_CHECK(co_await offload(std::move(work)));
+    if (!programs_ && !host_is_installed(options_)) {
+        co_return ok;
+    }
+    CO_CHECK(co_await install());
+    const auto kept_address = [this](const davit_address& address) {
+        return std::ranges::any_of(endpoints_, [&](const auto& item) {
+            return bytes_of(bpf_address(item.second.spec.address)) == bytes_of(address);
+        });
+    };
+    const auto kept_port = [this](const port_map_key& key) {
+        return std::ranges::any_of(endpoints_, [&](const auto& item) {
+            return std::ranges::any_of(item.second.holds, [&](const PortHold& hold) {
+                return bytes_of(port_key(hold.port)) == bytes_of(key);
+            });
+        });
+    };
+    for (const port_map_key& key : programs_->ports()) {
+        if (!kept_port(key)) {
+            programs_->port_delete(key);
+        }
+    }
+    for (const davit_address& address : programs_->endpoints()) {
+        if (!kept_address(address)) {
+            programs_->endpoint_delete(address);
+        }
+    }
+    for (const std::uint64_t cookie : programs_->namespaces()) {
+        if (std::ranges::none_of(
+                endpoints_, [&](const auto& item) { return item.second.netns_cookie == cookie; })) {
+            programs_->netns_delete(cookie);
+        }
+    }
+    co_return ok;
+}
+
+Task<std::vector<Subnet>> BridgeDriver::subnets_taken() {
+    auto work = []() -> Result<std::vector<Subnet>> {
+        TRY(NetlinkSocket socket, NetlinkSocket::open());
+        TRY(HostNetwork host, host_network_read(socket));
+        return std::move(host.routes);
+    };
+    co_return co_await offload(std::move(work));
+}
+
+Task<void> BridgeDriver::run() {
+    CO_CHECK(co_await installed_.wait());
+    Fd events(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR;
+    if (!events ||
+        ::bind(events.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+        co_return Error::from_errno(errno, "listen to links");
+    }
+    CO_TRY(Poller poller, Poller::make(events.get()));
+    std::array<char, 32 * 1024> buffer;
+    for (bool matters = true;;) {
+        if (matters) {
+            CO_CHECK(co_await sleep_for(follow_delay));
+            const Result<void> followed = co_await links_follow();
+            if (!followed && followed.error().kind() == ErrorKind::cancelled) {
+                co_return followed;
+            }
+            if (!followed) {
+                LOG_WARN("network: follow the host's links: {}, ignoring",
+                         followed.error().message());
+            }
+            matters = false;
+        }
+        CO_CHECK(co_await poller.readable());
+        const ssize_t got = ::recv(events.get(), buffer.data(), buffer.size(), 0);
+        if (got >= 0) {
+            matters = event_matters({buffer.data(), static_cast<std::size_t>(got)});
+        } else {
+            matters = errno == ENOBUFS;  // Some were lost.
+        }
+    }
+}
+
+Task<void> BridgeDriver::close() {
+    if (!programs_ || !endpoints_.empty()) {
+        co_return ok;
+    }
+    auto work = [options = options_, filtered = filtered_]() -> Result<void> {
+        TRY_VOID(host_links_release(filtered));
+        TRY_VOID(bridges_delete(options.owner, {}));
+        return host_uninstall(options);
+    };
+    programs_.reset();
+    bridges_.clear();
+    co_return co_await offload(std::move(work));
+}
+
+}  // namespace
+
+std::unique_ptr<NetworkDriver> bridge_driver_make(BridgeDriverOptions options) {
+    return std::make_unique<BridgeDriver>(std::move(options));
+}
+
+}  // namespace davit

@@ -1,0 +1,221 @@
+#include "drivers/net/bridge_host.h"
+
+#include <linux/if_arp.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "libcontainer/mount.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+namespace {
+
+constexpr std::string_view alias_prefix = "davit:";
+constexpr int loopback_index = 1;
+
+bool is_bpffs(const std::string& path) {
+    struct statfs info {};
+
+    return ::statfs(path.c_str(), &info) == 0 && info.f_type == BPF_FS_MAGIC;
+}
+
+std::string owner_prefix(const std::string& owner) {
+    return std::string(alias_prefix) + owner + ":";
+}
+
+Error no_bridges(Error error) {
+    return Error(ErrorKind::unsupported,
+                 "bridge networks need eBPF, which this host does not let davit use: " +
+                     error.message() + "; --network none and --network host work without");
+}
+
+/// Gives: whether the qdisc is new.
+Result<bool> filter_put(NetlinkSocket& socket, int index, int program, const std::string& name) {
+    NetlinkBatch qdisc;
+    clsact_add(qdisc, index);
+    const Result<void> added = socket.run(qdisc);
+    if (!added && added.error().errno_value() != EEXIST) {
+        return added.error();
+    }
+    NetlinkBatch filter;
+    filter_add(filter, index, program, name, filter_priority);
+    TRY_VOID(socket.run(filter));
+    return added.has_value();
+}
+
+}  // namespace
+
+davit_address bpf_address(const IpAddress& address) {
+    davit_address value{};
+    std::memcpy(value.bytes, address.bytes().data(), sizeof(value.bytes));
+    return value;
+}
+
+std::string bridge_alias(const std::string& owner, const NetworkId& network) {
+    return owner_prefix(owner) + "network:" + network.str();
+}
+
+std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint) {
+    return owner_prefix(owner) + "endpoint:" + endpoint.str();
+}
+
+std::string veth_name(const EndpointId& endpoint) {
+    constexpr std::size_t digits = 12;  // IFNAMSIZ leaves 15 characters.
+    return "dve" + endpoint.str().substr(0, digits);
+}
+
+Result<HostInstalled> host_install(const BridgeDriverOptions& options) {
+    HostInstalled installed;
+    const bool was_there = is_bpffs(options.pin_directory);
+    const auto install = [&]() -> Result<void> {
+        TRY_VOID(make_directories(options.pin_directory, 0700));
+        if (!is_bpffs(options.pin_directory) && ::mount("bpf",
+                                                        options.pin_directory.c_str(),
+                                                        "bpf",
+                                                        MS_NOSUID | MS_NODEV | MS_NOEXEC,
+                                                        "mode=0700") != 0) {
+            return Error::from_errno(errno, "mount a bpffs", options.pin_directory);
+        }
+        TRY_VOID(make_directories(options.cgroup_path));
+        TRY(const Fd cgroup, Fd::open(options.cgroup_path, O_RDONLY | O_DIRECTORY));
+        NetworkProgramsOptions programs;
+        programs.pin_directory = options.pin_directory;
+        programs.cgroup_fd = cgroup.get();
+        TRY(programs.host_cookie, netns_cookie());
+        TRY(installed.netns, netns_current());
+        TRY(installed.programs, NetworkPrograms::open(programs));
+        return ok;
+    };
+    if (options.cgroup_path.empty()) {
+        return no_bridges(Error(ErrorKind::unsupported, "no cgroup2 hierarchy is mounted"));
+    }
+    Result<void> done = install();
+    if (!done) {
+        if (!was_there) {
+            static_cast<void>(host_uninstall(options));  // Nothing is in it yet.
+        }
+        return no_bridges(std::move(done).error());
+    }
+    return installed;
+}
+
+bool host_is_installed(const BridgeDriverOptions& options) {
+    return is_bpffs(options.pin_directory);
+}
+
+bool is_uplink(const LinkInfo& link, const std::string& owner) {
+    return link.index != loopback_index && link.type == ARPHRD_ETHER && link.master == 0 &&
+           !link.alias.starts_with(owner_prefix(owner));
+}
+
+Result<HostLinks> host_links_follow(const std::string& owner,
+                                    int from_uplink_fd,
+                                    int from_lo_fd,
+                                    FilteredLinks filtered) {
+    TRY(NetlinkSocket socket, NetlinkSocket::open());
+    HostLinks links;
+    TRY(links.host, host_network_read(socket));
+    if (!filtered.contains(loopback_index)) {
+        NetlinkBatch batch;
+        loopback_up(batch);
+        loopback_open(batch);
+        TRY_VOID(socket.run(batch));
+        TRY(filtered[loopback_index],
+            filter_put(socket, loopback_index, from_lo_fd, "davit_from_lo"));
+    }
+    for (const LinkInfo& link : links.host.links) {
+        if (!is_uplink(link, owner) || filtered.contains(link.index)) {
+            continue;
+        }
+        const Result<bool> put =
+            filter_put(socket, link.index, from_uplink_fd, "davit_from_uplink");
+        if (put) {
+            filtered[link.index] = *put;
+        } else if (put.error().errno_value() != ENODEV) {
+            LOG_WARN("network: {}: {}, ignoring: nothing is published there",
+                     link.name,
+                     put.error().message());
+        }
+    }
+    std::erase_if(filtered,
+                  [&](const auto& item) { return links.host.find(item.first) == nullptr; });
+    links.filtered = std::move(filtered);
+    return links;
+}
+
+Result<void> host_links_release(const FilteredLinks& filtered) {
+    TRY(NetlinkSocket socket, NetlinkSocket::open());
+    for (const auto& [index, qdisc_is_ours] : filtered) {
+        NetlinkBatch batch;
+        if (qdisc_is_ours) {
+            clsact_delete(batch, index);
+        } else {
+            filter_delete(batch, index, filter_priority);
+        }
+        static_cast<void>(socket.run(batch));  // The link may be gone.
+    }
+    return ok;
+}
+
+Result<void> bridges_delete(const std::string& owner, const std::set<std::string>& kept_aliases) {
+    TRY(NetlinkSocket socket, NetlinkSocket::open());
+    TRY(const std::vector<LinkInfo> links, links_read(socket));
+    for (const LinkInfo& link : links) {
+        if (link.alias.starts_with(owner_prefix(owner) + "network:") &&
+            !kept_aliases.contains(link.alias)) {
+            NetlinkBatch batch;
+            link_delete(batch, link.index, link.name);
+            TRY_VOID(socket.run(batch));
+        }
+    }
+    return ok;
+}
+
+Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& network, unsigned mtu) {
+    TRY(NetlinkSocket socket, NetlinkSocket::open());
+    TRY(const std::vector<LinkInfo> links, links_read(socket));
+    BridgeRequest request;
+    request.name = network.interface;
+    request.alias = bridge_alias(owner, network.id);
+    request.mac = mac_of(network.gateway);
+    request.gateway = network.gateway;
+    request.prefix = network.subnet.prefix();
+    request.mtu = mtu;
+    for (const LinkInfo& link : links) {
+        if (link.name == network.interface && link.alias != request.alias) {
+            return Error(ErrorKind::permission_denied,
+                         "cannot create network " + network.id.str() + " (" + network.interface +
+                             "): the host has an interface of this name already");
+        }
+    }
+    HostNetwork host;
+    host.links = links;
+    if (host.find(request.name) == nullptr) {
+        NetlinkBatch batch;
+        bridge_add(batch, request);
+        TRY_VOID(socket.run(batch));
+        TRY(host.links, links_read(socket));
+    }
+    const LinkInfo* link = host.find(request.name);
+    if (link == nullptr) {
+        return Error(ErrorKind::internal, "bridge " + request.name + " vanished");
+    }
+    NetlinkBatch batch;
+    bridge_configure(batch, link->index, request);
+    TRY_VOID(socket.run(batch));
+    return BridgeMade{link->index, link->mac};
+}
+
+Result<void> host_uninstall(const BridgeDriverOptions& options) {
+    if (!is_bpffs(options.pin_directory)) {
+        return ok;
+    }
+    return mount_detach(options.pin_directory);
+}
+
+}  // namespace davit

@@ -1,0 +1,74 @@
+#pragma once
+/// The host's side of the bridge driver: programs and pins, filters on the host's links, and what
+/// the programs must know of its addresses. Functions for a worker thread, values in and out.
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "bpf/programs.h"
+#include "drivers/net/driver.h"
+#include "drivers/net/links.h"
+#include "drivers/net/netns.h"
+
+namespace davit {
+
+/// Lower numbers run first; below it is room for those who want to see packets before davit.
+inline constexpr std::uint16_t filter_priority = 0xda;
+
+davit_address bpf_address(const IpAddress& address);
+
+/// "davit:OWNER:" begins the alias of every link that is this daemon's.
+std::string bridge_alias(const std::string& owner, const NetworkId& network);
+std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint);
+
+/// Of a network number, for links that carry no alias yet.
+std::string veth_name(const EndpointId& endpoint);
+
+struct HostInstalled {
+    std::unique_ptr<NetworkPrograms> programs;
+    Fd netns;
+};
+
+/// Mount the bpffs if it is not, load, attach the socket hooks.
+/// Errors: unsupported, in the user's words.
+Result<HostInstalled> host_install(const BridgeDriverOptions& options);
+
+/// Whether an earlier daemon's pins are there.
+bool host_is_installed(const BridgeDriverOptions& options);
+
+/// Links on which a filter of ours is; and whether the qdisc is ours, too.
+using FilteredLinks = std::map<int, bool>;
+
+struct HostLinks {
+    HostNetwork host;
+    FilteredLinks filtered;
+};
+
+/// Read the host's network and put filters on the links that have none yet.
+Result<HostLinks> host_links_follow(const std::string& owner,
+                                    int from_uplink_fd,
+                                    int from_lo_fd,
+                                    FilteredLinks filtered);
+
+/// A link that leads out of the host, or to others in it: not lo, not ours, no port of a bridge or
+/// bond (that one is looked at itself), and with an Ethernet header.
+bool is_uplink(const LinkInfo& link, const std::string& owner);
+
+/// Take the filters off again, and delete bridges of this owner that are not among the kept ones.
+Result<void> host_links_release(const FilteredLinks& filtered);
+Result<void> bridges_delete(const std::string& owner, const std::set<std::string>& kept_aliases);
+
+struct BridgeMade {
+    int index = 0;
+    MacAddress mac{};
+};
+
+/// Errors: conflict (a link of this name that is not ours).
+Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& network, unsigned mtu);
+
+/// Give up the pins, and with them the hooks.
+Result<void> host_uninstall(const BridgeDriverOptions& options);
+
+}  // namespace davit

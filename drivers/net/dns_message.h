@@ -1,0 +1,58 @@
+#pragma once
+/// DNS messages: reading a question, and answering one of our own. Everything else is passed on as
+/// it is. Follows: RFC 1035 section 4; RFC 6891 for what may follow a question.
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "drivers/net/address.h"
+
+namespace davit {
+
+enum class DnsType : std::uint16_t { a = 1, ptr = 12, aaaa = 28 };
+
+enum class DnsCode : std::uint16_t { success = 0, server_failure = 2, name_error = 3, refused = 5 };
+
+struct DnsQuestion {
+    std::uint16_t id = 0;
+    /// Lower case, dots between labels, none at the end; "" is the root.
+    std::string name;
+    std::uint16_t type = 0;
+    std::uint16_t network_class = 0;
+    /// Bytes of header and question in the message.
+    std::size_t size = 0;
+};
+
+/// The one question of a standard query. Errors: corrupt (a response, no or several questions, a
+/// compressed or overlong name, another opcode).
+Result<DnsQuestion> dns_question_parse(std::string_view message);
+
+/// "4.3.2.1.in-addr.arpa": 1.2.3.4. Nothing for other names.
+std::optional<IpAddress> dns_reverse_address(std::string_view name);
+
+/// An answer to a query with addresses; without any: that the name has none of that type.
+std::string dns_answer(std::string_view query,
+                       const DnsQuestion& question,
+                       std::span<const IpAddress> addresses);
+
+/// An answer with one name (PTR).
+std::string dns_answer(std::string_view query, const DnsQuestion& question, std::string_view name);
+
+/// An answer that says why there is none.
+std::string dns_failure(std::string_view query, const DnsQuestion& question, DnsCode code);
+
+/// The number by which an answer finds its question. Message: at least dns_header_bytes.
+inline constexpr std::size_t dns_header_bytes = 12;
+std::uint16_t dns_id(std::string_view message);
+void dns_id_set(std::string& message, std::uint16_t id);
+
+/// Whether a message is the answer to this very question: id, response bit, question.
+bool dns_answers(std::string_view answer, std::string_view query, const DnsQuestion& question);
+
+/// The response code of an answer.
+DnsCode dns_code(std::string_view answer);
+
+}  // namespace davit

@@ -1,0 +1,137 @@
+#pragma once
+/// NetworkDriver: connects containers to networks that the kernel carries.
+///
+/// The networks themselves (names, addresses, who is in them) are the engine's; a driver is told
+/// what to make, and keeps only what the kernel gave for it.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/net/address.h"
+#include "reactor/base/fd.h"
+#include "reactor/base/ids.h"
+#include "reactor/task.h"
+
+namespace davit {
+
+/// NetworkSpec::number is below: what the programs' tables hold.
+inline constexpr std::uint32_t networks_max = 8192;
+
+struct NetworkSpec {
+    NetworkId id;
+    /// Small and unique among the networks there are: the index in the driver's tables.
+    std::uint32_t number = 0;
+    /// Name of the bridge.
+    std::string interface;
+    Subnet subnet;
+    IpAddress gateway;
+    bool internal = false;
+    /// Its containers may reach one another.
+    bool icc = true;
+    bool masquerade = true;
+    /// 0: that of the host's default route.
+    unsigned mtu = 0;
+};
+
+/// A port to publish, or one that is.
+struct PortSpec {
+    /// Unset: every address of the host.
+    IpAddress host;
+    /// The host's port is one of these; 0 and 0: any free one.
+    std::uint16_t host_first = 0;
+    std::uint16_t host_last = 0;
+    std::uint16_t container_port = 0;
+    /// IPPROTO_TCP, IPPROTO_UDP.
+    std::uint8_t protocol = 0;
+
+    bool operator==(const PortSpec&) const = default;
+};
+
+struct EndpointSpec {
+    NetworkSpec network;
+    EndpointId id;
+    IpAddress address;
+    MacAddress mac{};
+    /// Its name in the container: "eth0".
+    std::string interface;
+    bool default_route = false;
+    std::vector<PortSpec> ports;
+};
+
+struct EndpointsRequest {
+    std::vector<EndpointSpec> endpoints;
+    /// A process in the namespace to attach to; -1: a new namespace is made.
+    int pidfd = -1;
+    /// What 127.0.0.11:53 is inside; unset: nothing.
+    IpAddress resolver;
+    std::uint16_t resolver_port = 0;
+};
+
+struct EndpointsAttached {
+    /// Keeps the namespace alive until a process is in it.
+    Fd netns;
+    std::uint64_t netns_cookie = 0;
+    /// Of each endpoint, its ports with the number each one got: host_first.
+    std::vector<std::vector<PortSpec>> ports;
+};
+
+class NetworkDriver {
+  public:
+    NetworkDriver() = default;
+    NetworkDriver(const NetworkDriver&) = delete;
+    NetworkDriver& operator=(const NetworkDriver&) = delete;
+    virtual ~NetworkDriver() = default;
+
+    virtual std::string_view name() const = 0;
+
+    /// Make what the network needs on the host; there already is fine.
+    /// Errors: unsupported (the kernel has not what it takes); conflict (a link of this name that
+    /// is
+    ///         not davit's).
+    virtual Task<void> network_make(NetworkSpec network) = 0;
+
+    /// Give it up. Missing is fine.
+    virtual Task<void> network_remove(NetworkSpec network) = 0;
+
+    /// Connect a new namespace, or one that is in use, and publish ports. After an error nothing
+    /// is left. Errors: as network_make(); internal "Bind for ADDRESS:PORT failed: port is already
+    /// allocated".
+    virtual Task<EndpointsAttached> attach(EndpointsRequest request) = 0;
+
+    /// What attach() had done before this daemon's life: keep it, and hold its ports again.
+    /// Errors: conflict (a port is somebody else's by now; the rest is kept).
+    virtual Task<void> adopt(EndpointsRequest request) = 0;
+
+    /// Unpublish, and forget: at once. The links go with the namespace.
+    virtual void detach(const EndpointId& endpoint) = 0;
+
+    /// detach(), and take the link out of a namespace that lives on.
+    virtual Task<void> disconnect(EndpointId endpoint) = 0;
+
+    /// Drop whatever an earlier daemon left and nobody adopted. known: the networks there are.
+    virtual Task<void> sweep(std::vector<NetworkSpec> known) = 0;
+
+    /// Subnets that a new network must not overlap: the host's routes and addresses.
+    virtual Task<std::vector<Subnet>> subnets_taken() = 0;
+
+    /// Follow the host's links and addresses, until cancelled.
+    virtual Task<void> run() = 0;
+
+    /// Leave nothing on the host, unless an endpoint is still there.
+    virtual Task<void> close() = 0;
+};
+
+struct BridgeDriverOptions {
+    /// Whose links are whose: goes into their alias.
+    std::string owner;
+    /// Where the bpffs with the pins is mounted.
+    std::string pin_directory;
+    /// The cgroup (v2) whose sockets are seen: a path.
+    std::string cgroup_path;
+};
+
+/// Linux bridges and veth pairs, with BPF programs in front. Touches nothing until it is used.
+std::unique_ptr<NetworkDriver> bridge_driver_make(BridgeDriverOptions options);
+
+}  // namespace davit

@@ -1,0 +1,119 @@
+#pragma once
+/// What the bridge driver asks of rtnetlink: bridges, veth pairs, addresses, routes, TC filters;
+/// and what the host has. All of it blocks (drivers/net/netlink.h).
+#include <string>
+#include <vector>
+
+#include "drivers/net/netlink.h"
+
+namespace davit {
+
+struct LinkInfo {
+    int index = 0;
+    std::string name;
+    /// ARPHRD_*.
+    unsigned type = 0;
+    /// The link it is a port of; 0: none.
+    int master = 0;
+    /// The other end of a veth pair, in whichever namespace; 0: none.
+    int peer = 0;
+    unsigned mtu = 0;
+    /// IFLA_IFALIAS: whose it is, if it is davit's.
+    std::string alias;
+    MacAddress mac{};
+};
+
+struct HostAddress {
+    int index = 0;
+    IpAddress address;
+    bool secondary = false;
+    /// RT_SCOPE_UNIVERSE.
+    bool global = false;
+};
+
+/// What a network namespace has.
+struct HostNetwork {
+    std::vector<LinkInfo> links;
+    std::vector<HostAddress> addresses;
+    /// Destinations of every route and address, without the default ones.
+    std::vector<Subnet> routes;
+    /// The link of the default route; 0: none.
+    int default_link = 0;
+
+    const LinkInfo* find(std::string_view name) const;
+    const LinkInfo* find(int index) const;
+
+    /// Of the default route's link, else 1500.
+    unsigned mtu_default() const;
+};
+
+Result<std::vector<LinkInfo>> links_read(NetlinkSocket& socket);
+
+Result<HostNetwork> host_network_read(NetlinkSocket& socket);
+
+struct BridgeRequest {
+    std::string name;
+    std::string alias;
+    MacAddress mac{};
+    IpAddress gateway;
+    unsigned prefix = 0;
+    unsigned mtu = 0;
+};
+
+void bridge_add(NetlinkBatch& batch, const BridgeRequest& request);
+/// Alias, address and state of one that is there.
+void bridge_configure(NetlinkBatch& batch, int index, const BridgeRequest& request);
+
+struct VethRequest {
+    /// The host's end.
+    std::string name;
+    std::string alias;
+    int bridge_index = 0;
+    /// The container's end is born in this namespace, under this name.
+    int netns_fd = -1;
+    std::string peer_name;
+    MacAddress peer_mac{};
+    unsigned mtu = 0;
+};
+
+/// Host side. The host's end may look routes up for what comes in through it (forwarding), which
+/// bpf_fib_lookup() asks for; packets of the stack come in through the bridge and gain nothing.
+void veth_add(NetlinkBatch& batch, const VethRequest& request);
+
+/// In the container's namespace.
+void loopback_up(NetlinkBatch& batch);
+
+/// In the host's: packets from 127.0.0.1 may go to a container and come back through lo. Nobody
+/// outside can send into lo.
+void loopback_open(NetlinkBatch& batch);
+
+struct InterfaceRequest {
+    int index = 0;
+    std::string name;
+    IpAddress address;
+    unsigned prefix = 0;
+    /// Unset: no default route through it.
+    IpAddress gateway;
+};
+
+void interface_configure(NetlinkBatch& batch, const InterfaceRequest& request);
+
+/// Delete a link; index 0: by its name. Never a container's veth that dies with its namespace: a
+/// delete waits for tens of milliseconds.
+void link_delete(NetlinkBatch& batch, int index, const std::string& name);
+
+/// The qdisc that filters hang on. Errors: conflict (it is there).
+void clsact_add(NetlinkBatch& batch, int index);
+
+/// One cls_bpf filter in direct-action mode at ingress; an older one with the same priority is
+/// replaced.
+void filter_add(NetlinkBatch& batch,
+                int index,
+                int program_fd,
+                const std::string& name,
+                std::uint16_t priority);
+void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority);
+/// The qdisc, with whatever filters are on it.
+void clsact_delete(NetlinkBatch& batch, int index);
+
+}  // namespace davit

@@ -1,0 +1,380 @@
+// A container's networks at its start and its end.
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "jobs/container/ports.h"
+#include "jobs/daemon.h"
+#include "jobs/network/networks_plan.h"
+
+namespace davit {
+
+namespace {
+
+constexpr std::size_t no_index = SIZE_MAX;
+
+/// What a container is called on a network: its name, what it was given, its short id.
+std::vector<std::string> names_of(const Container& container, const EndpointSettings& settings) {
+    std::vector<std::string> names{container.record.name.substr(1)};
+    const auto add = [&](const std::string& name) {
+        if (!name.empty() && std::ranges::find(names, name) == names.end()) {
+            names.push_back(name);
+        }
+    };
+    std::ranges::for_each(settings.aliases, add);
+    add(container.id().short_id());
+    add(container.record.config.hostname);
+    return names;
+}
+
+}  // namespace
+
+std::string host_names(const ContainerConfig& config) {
+    return config.domainname.empty()
+               ? config.hostname
+               : config.hostname + "." + config.domainname + " " + config.hostname;
+}
+
+bool shares(const std::string& mode) {
+    return mode.starts_with("container:");
+}
+
+Result<Sandbox> Networks::share(const Container& container) const {
+    const std::string name = container.record.host_config.network_mode.substr(10);
+    TRY(const auto other, daemon_.containers.find(name));
+    if (other.get() == &container) {
+        return Error(ErrorKind::invalid_argument,
+                     "cannot join own network namespace: " + container.id().str());
+    }
+    if (!other->run) {
+        return Error(
+            ErrorKind::conflict,
+            "cannot join network namespace of a non running container: " + other->id().str());
+    }
+    Sandbox sandbox;
+    TRY(sandbox.netns, Fd::duplicate(other->run->init.pidfd()));
+    sandbox.files_directory = other->record.files_directory;
+    return sandbox;
+}
+
+Result<void> Networks::member_add(Network& network,
+                                  Container& container,
+                                  EndpointSettings& settings) {
+    NetworkMember member;
+    member.endpoint = EndpointId::generate();
+    member.container = container.id();
+    member.container_name = container.record.name.substr(1);
+    if (network.record.driver == "bridge") {
+        const std::string wanted = settings.ipam ? settings.ipam->ipv4_address : "";
+        if (wanted.empty()) {
+            TRY(member.address, network.pool.allocate());
+        } else {
+            if (network.record.is_builtin()) {
+                return Error(ErrorKind::invalid_argument,
+                             "user specified IP address is supported on user defined networks "
+                             "only");
+            }
+            if (!network.record.subnet_asked) {
+                return Error(ErrorKind::invalid_argument,
+                             "user specified IP address is supported only when connecting to "
+                             "networks with user configured subnets");
+            }
+            TRY(member.address, IpAddress::parse(wanted));
+            TRY_VOID(network.pool.take(member.address));
+        }
+        member.prefix = network.spec.subnet.prefix();
+        std::string mac = settings.mac_address_wanted;
+        if (mac.empty()) {
+            mac = container.record.config.mac_address;
+        }
+        member.mac = mac.empty() ? mac_text(mac_of(member.address)) : mac;
+    }
+    if (network.record.is_user_defined()) {
+        member.names = names_of(container, settings);
+    }
+    if (!member.address.unset()) {
+        by_address_.insert_or_assign(member.address, container.id());
+    }
+    settings.network_id = network.record.id.str();
+    settings.endpoint_id = member.endpoint.str();
+    settings.mac_address = member.mac;
+    settings.ip_address = member.address.str();
+    settings.ip_prefix_len = member.prefix;
+    settings.gateway = network.record.internal ? "" : network.spec.gateway.str();
+    settings.dns_names = member.names;
+    network.members.insert_or_assign(container.id(), std::move(member));
+    return ok;
+}
+
+void Networks::member_drop(Network& network,
+                           const Container& container,
+                           EndpointSettings& settings) {
+    const auto member = network.members.find(container.id());
+    if (member != network.members.end()) {
+        network.pool.release(member->second.address);
+        by_address_.erase(member->second.address);
+        network.members.erase(member);
+    }
+    settings.released();
+}
+
+Result<Networks::Plan> Networks::plan_make(Container& container) {
+    ContainerRecord& record = container.record;
+    Plan plan;
+    for (auto& [name, settings] : record.networks) {
+        TRY(std::shared_ptr<Network> network, find(name));
+        plan.items.push_back({std::move(network), &settings});
+    }
+    // The network it was made with first: that is eth0.
+    const auto main = record.networks.find(record.host_config.network_mode);
+    std::ranges::stable_sort(plan.items, [&](const auto& a, const auto& b) {
+        const auto is_main = [&](const Plan::Item& item) {
+            return main != record.networks.end() && item.settings == &main->second;
+        };
+        return is_main(a) && !is_main(b);
+    });
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+        const Network& network = *plan.items[i].network;
+        if (network.record.internal || network.record.driver != "bridge") {
+            continue;
+        }
+        const auto better = [&](const Plan::Item& a, const Plan::Item& b) {
+            return a.settings->gw_priority != b.settings->gw_priority
+                       ? a.settings->gw_priority > b.settings->gw_priority
+                       : a.network->record.name < b.network->record.name;
+        };
+        if (plan.gateway == no_index || better(plan.items[i], plan.items[plan.gateway])) {
+            plan.gateway = i;
+        }
+    }
+    return plan;
+}
+
+Result<EndpointSpec> endpoint_spec(const Network& network,
+                                   const ContainerId& container,
+                                   const std::string& interface) {
+    const NetworkMember& member = network.members.at(container);
+    EndpointSpec spec;
+    spec.network = network.spec;
+    spec.id = member.endpoint;
+    spec.address = member.address;
+    TRY(spec.mac, mac_parse(member.mac));
+    spec.interface = interface;
+    return spec;
+}
+
+namespace {
+
+IpAddress binding_of(const Network& network) {
+    const auto option = network.record.options.find(option_binding);
+    if (option == network.record.options.end()) {
+        return {};
+    }
+    const auto address = IpAddress::parse(option->second);
+    return address && address->v4_value() != 0 ? *address : IpAddress();
+}
+
+}  // namespace
+
+Result<void> Networks::check(const ContainerRecord& record) const {
+    for (const auto& [name, settings] : record.networks) {
+        TRY([[maybe_unused]] const auto network, find(name));
+    }
+    return ok;
+}
+
+Result<void> Networks::choose(ContainerRecord& record,
+                              std::map<std::string, EndpointSettings> endpoints) const {
+    const auto name_of = [this](const std::string& text) {
+        if (text.empty() || text == "default") {
+            return std::string("bridge");
+        }
+        const auto network = find(text);
+        return network ? (*network)->record.name : text;
+    };
+    const std::string& mode = record.host_config.network_mode;
+    if (shares(mode)) {
+        return ok;
+    }
+    const std::string main = name_of(mode);
+    record.networks[main];
+    for (auto& [text, settings] : endpoints) {
+        const std::string name = name_of(text);
+        const auto network = find(name);
+        const bool builtin = network ? (*network)->record.is_builtin() : false;
+        if (!settings.aliases.empty() && builtin) {
+            return Error(ErrorKind::invalid_argument,
+                         "network-scoped aliases are only supported for user-defined networks");
+        }
+        if (name != main && (main == "host" || name == "host")) {
+            return Error(
+                ErrorKind::invalid_argument,
+                "container cannot be disconnected from host network or connected to host network");
+        }
+        if (name != main && (main == "none" || name == "none")) {
+            return Error(ErrorKind::invalid_argument,
+                         "container cannot be connected to multiple networks with one of the "
+                         "networks in private (none) mode");
+        }
+        record.networks[name] = std::move(settings);
+    }
+    return ok;
+}
+
+Task<Sandbox> Networks::attach(Container& container) {
+    ContainerRecord& record = container.record;
+    const std::string& mode = record.host_config.network_mode;
+    if (shares(mode)) {
+        co_return share(container);
+    }
+    CO_TRY(Plan plan, plan_make(container));
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+        auto& [network, settings] = plan.items[i];
+        CO_CHECK(member_add(*network, container, *settings));
+        if (network->record.driver != "bridge") {
+            continue;
+        }
+        settings->interface = "eth" + std::to_string(plan.request.endpoints.size());
+        CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
+        spec.default_route = i == plan.gateway;
+        if (i == plan.gateway) {
+            CO_TRY(spec.ports,
+                   ports_wanted(
+                       record.host_config, record.config.exposed_ports, binding_of(*network)));
+        }
+        plan.request.endpoints.push_back(std::move(spec));
+    }
+    Sandbox sandbox;
+    if (plan.request.endpoints.empty()) {
+        for (const Plan::Item& item : plan.items) {
+            event(*item.network, "connect", &container);
+        }
+        co_return std::move(sandbox);
+    }
+    CO_CHECK(co_await resolver_choose(plan));
+    sandbox.resolver = plan.request.resolver_port != 0;
+    Result<EndpointsAttached> attached = co_await bridge_->attach(std::move(plan.request));
+    if (!attached) {
+        co_return std::move(attached).error().context("failed to set up container networking");
+    }
+    sandbox.netns = std::move(attached->netns);
+    sandbox.own = true;
+    for (const std::vector<PortSpec>& ports : attached->ports) {
+        record.published.merge(ports_published(ports));
+    }
+    hosts_fill(sandbox, container);
+    for (const Plan::Item& item : plan.items) {
+        event(*item.network, "connect", &container);
+    }
+    co_return std::move(sandbox);
+}
+
+/// Its own names, and those of the containers it is linked to.
+void Networks::hosts_fill(Sandbox& sandbox, const Container& container) const {
+    const std::string names = host_names(container.record.config);
+    for (const auto& [name, settings] : container.record.networks) {
+        if (!settings.ip_address.empty()) {
+            sandbox.hosts.emplace_back(settings.ip_address, names);
+        }
+    }
+    if (const auto bridge = find("bridge")) {
+        sandbox.host_gateway = (*bridge)->spec.gateway.str();
+    }
+}
+
+void Networks::release(Container& container) {
+    ContainerRecord& record = container.record;
+    record.published.clear();
+    for (auto& [name, settings] : record.networks) {
+        const auto id = NetworkId::parse(settings.network_id);
+        const auto network = id ? networks_.find(*id) : networks_.end();
+        if (network == networks_.end() || settings.endpoint_id.empty()) {
+            settings.released();
+            continue;
+        }
+        if (const auto endpoint = EndpointId::parse(settings.endpoint_id)) {
+            bridge_->detach(*endpoint);
+        }
+        event(*network->second, "disconnect", &container);
+        member_drop(*network->second, container, settings);
+    }
+}
+
+void Networks::renamed(Container& container) {
+    for (auto& [name, settings] : container.record.networks) {
+        const auto id = NetworkId::parse(settings.network_id);
+        const auto network = id ? networks_.find(*id) : networks_.end();
+        if (network == networks_.end()) {
+            continue;
+        }
+        const auto member = network->second->members.find(container.id());
+        if (member == network->second->members.end()) {
+            continue;
+        }
+        member->second.container_name = container.record.name.substr(1);
+        if (network->second->record.is_user_defined()) {
+            member->second.names = names_of(container, settings);
+            settings.dns_names = member->second.names;
+        }
+    }
+}
+
+Task<void> Networks::adopt(Container& container, const PidRef& process) {
+    ContainerRecord& record = container.record;
+    if (shares(record.host_config.network_mode)) {
+        co_return ok;
+    }
+    EndpointsRequest request;
+    request.pidfd = process.pidfd();
+    CO_TRY(Plan plan, plan_make(container));
+    for (std::size_t i = 0; i < plan.items.size(); ++i) {
+        auto& [network, settings] = plan.items[i];
+        NetworkMember member;
+        CO_TRY(member.endpoint, EndpointId::parse(settings->endpoint_id));
+        member.container = container.id();
+        member.container_name = record.name.substr(1);
+        member.mac = settings->mac_address;
+        member.prefix = settings->ip_prefix_len;
+        member.names = settings->dns_names;
+        if (network->record.driver != "bridge") {
+            network->members.insert_or_assign(container.id(), std::move(member));
+            continue;
+        }
+        CO_TRY(member.address, IpAddress::parse(settings->ip_address));
+        CO_CHECK(network->pool.take(member.address));
+        by_address_.insert_or_assign(member.address, container.id());
+        network->members.insert_or_assign(container.id(), std::move(member));
+        CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
+        if (i == plan.gateway) {
+            CO_TRY(spec.ports, ports_of(record.published));
+        }
+        request.endpoints.push_back(std::move(spec));
+    }
+    if (request.endpoints.empty()) {
+        co_return ok;
+    }
+    plan.request = std::move(request);
+    CO_CHECK(co_await resolver_choose(plan));
+    co_return co_await bridge_->adopt(std::move(plan.request));
+}
+
+/// User networks answer names; the default bridge, as with Docker, does not.
+Task<void> Networks::resolver_choose(Plan& plan) {
+    for (const Plan::Item& item : plan.items) {
+        Network& network = *item.network;
+        if (network.record.driver != "bridge" || network.record.is_builtin()) {
+            continue;
+        }
+        CO_CHECK(co_await bridge_->network_make(network.spec));
+        if (!network.resolver) {
+            CO_TRY(network.resolver, NetworkResolver::open(network.spec.gateway, *this));
+        }
+        if (plan.request.resolver_port == 0) {
+            plan.request.resolver = network.spec.gateway;
+            plan.request.resolver_port = network.resolver->port();
+        }
+    }
+    co_return ok;
+}
+
+}  // namespace davit

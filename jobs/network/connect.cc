@@ -1,0 +1,153 @@
+// One network more, or less, for a container that may be running.
+#include <algorithm>
+
+#include "jobs/container/sandbox_files.h"
+#include "jobs/daemon.h"
+#include "jobs/network/networks_plan.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+namespace {
+
+Error forbidden(std::string message) {
+    return Error(ErrorKind::permission_denied, std::move(message));
+}
+
+/// Whether a container may be in one more network. Follows: moby's runconfig errors.
+Result<void> connect_check(const Container& container,
+                           const Network& network,
+                           const EndpointSettings& settings) {
+    const std::string& mode = container.record.host_config.network_mode;
+    if (mode == "host" || network.record.driver == "host") {
+        return forbidden(
+            "container cannot be disconnected from host network or connected to host network");
+    }
+    if (shares(mode)) {
+        return forbidden(
+            "container sharing network namespace with another container or host cannot be "
+            "connected to any other network");
+    }
+    const bool is_none = container.record.networks.contains("none");
+    if (is_none || (network.record.driver == "null" && !container.record.networks.empty())) {
+        return forbidden(
+            "container cannot be connected to multiple networks with one of the networks in "
+            "private (none) mode");
+    }
+    if (container.record.networks.contains(network.record.name)) {
+        return forbidden("endpoint with name " + container.record.name.substr(1) +
+                         " already exists in network " + network.record.name);
+    }
+    if (!settings.aliases.empty() && network.record.is_builtin()) {
+        return Error(ErrorKind::invalid_argument,
+                     "network-scoped aliases are only supported for user-defined networks");
+    }
+    return ok;
+}
+
+/// What a running container sees of one more network.
+void files_change(const ContainerRecord& record, const std::string& address, bool resolver) {
+    Result<void> done = hosts_add(record.files_directory, address, host_names(record.config));
+    if (done && resolver) {
+        SandboxFilesRequest request;
+        request.dns = record.host_config.dns;
+        request.dns_search = record.host_config.dns_search;
+        request.dns_options = record.host_config.dns_options;
+        request.own_network = true;
+        request.resolver = true;
+        done = resolv_conf_replace(record.files_directory, request);
+    }
+    if (!done) {
+        LOG_WARN("container={}: hosts and resolv.conf: {}, ignoring",
+                 record.id.short_id(),
+                 done.error().message());
+    }
+}
+
+std::string interface_free(const ContainerRecord& record) {
+    for (int number = 0;; ++number) {
+        std::string name = "eth" + std::to_string(number);
+        const bool taken = std::ranges::any_of(
+            record.networks, [&](const auto& item) { return item.second.interface == name; });
+        if (!taken) {
+            return name;
+        }
+    }
+}
+
+}  // namespace
+
+Task<void> Networks::connect(std::shared_ptr<Container> container,
+                             std::shared_ptr<Network> network,
+                             EndpointSettings settings) {
+    CO_CHECK(connect_check(*container, *network, settings));
+    ContainerRecord& record = container->record;
+    const std::string& name = network->record.name;
+    if (!container->run) {
+        settings.network_id = network->record.id.str();
+        record.networks.emplace(name, std::move(settings));
+        co_return co_await daemon_.container_save(*container);
+    }
+    settings.interface = interface_free(record);
+    CO_CHECK(member_add(*network, *container, settings));
+    const bool has_route = std::ranges::any_of(
+        record.networks, [](const auto& item) { return !item.second.gateway.empty(); });
+    Plan plan;
+    plan.items.push_back({network, &settings});
+    Result<EndpointSpec> spec = endpoint_spec(*network, container->id(), settings.interface);
+    Result<void> done = ok;
+    if (spec) {
+        spec->default_route = !has_route && !network->record.internal;
+        plan.request.endpoints.push_back(*std::move(spec));
+        plan.request.pidfd = container->run->init.pidfd();
+        done = co_await resolver_choose(plan);
+    } else {
+        done = std::move(spec).error();
+    }
+    if (done) {
+        const Result<EndpointsAttached> attached =
+            co_await bridge_->attach(std::move(plan.request));
+        if (!attached) {
+            done = attached.error();
+        }
+    }
+    if (!done) {
+        member_drop(*network, *container, settings);
+        co_return done;
+    }
+    const std::string address = settings.ip_address;
+    record.networks.insert_or_assign(name, std::move(settings));
+    files_change(record, address, network->record.is_user_defined());
+    event(*network, "connect", container.get());
+    co_return co_await shielded(daemon_.container_save(*container));
+}
+
+Task<void> Networks::disconnect(std::shared_ptr<Container> container,
+                                std::shared_ptr<Network> network) {
+    ContainerRecord& record = container->record;
+    if (record.host_config.network_mode == "host" && network->record.driver == "host") {
+        co_return forbidden(
+            "container cannot be disconnected from host network or connected to host network");
+    }
+    const auto found = record.networks.find(network->record.name);
+    if (found == record.networks.end()) {
+        co_return forbidden("container " + container->id().str() + " is not connected to network " +
+                            network->record.name);
+    }
+    EndpointSettings settings = found->second;
+    const auto endpoint = EndpointId::parse(settings.endpoint_id);
+    if (container->run && endpoint) {
+        CO_CHECK(co_await shielded(bridge_->disconnect(*endpoint)));
+        if (const auto kept = hosts_remove(record.files_directory, settings.ip_address); !kept) {
+            LOG_WARN("container={}: hosts: {}, ignoring",
+                     container->id().short_id(),
+                     kept.error().message());
+        }
+        event(*network, "disconnect", container.get());
+    }
+    member_drop(*network, *container, settings);
+    record.networks.erase(network->record.name);
+    co_return co_await shielded(daemon_.container_save(*container));
+}
+
+}  // namespace davit

@@ -1,0 +1,100 @@
+// What names mean to a container: those of the user networks that it is in.
+#include <algorithm>
+
+#include "jobs/container/sandbox_files.h"
+#include "jobs/daemon.h"
+#include "jobs/network/networks.h"
+
+namespace davit {
+
+namespace {
+
+bool equals(std::string_view a, std::string_view b) {
+    return std::ranges::equal(
+        a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+}  // namespace
+
+std::shared_ptr<Container> Networks::container_of(const IpAddress& address) const {
+    const auto owner = by_address_.find(address);
+    if (owner == by_address_.end()) {
+        return nullptr;
+    }
+    const auto found = daemon_.containers.find(owner->second.str());
+    return found ? *found : nullptr;
+}
+
+NameSource::Found Networks::find(const IpAddress& asker, const std::string& name) const {
+    Found found;
+    const std::shared_ptr<Container> container = container_of(asker);
+    if (!container) {
+        return found;
+    }
+    for (const auto& [network_name, settings] : container->record.networks) {
+        const auto id = NetworkId::parse(settings.network_id);
+        const auto network = id ? networks_.find(*id) : networks_.end();
+        if (network == networks_.end() || network->second->record.is_builtin()) {
+            continue;
+        }
+        // "web" or "web.front": a container of this network's, with or without the network's name.
+        const std::string suffix = "." + network_name;
+        std::string_view short_name = name;
+        if (short_name.size() > suffix.size() &&
+            equals(short_name.substr(short_name.size() - suffix.size()), suffix)) {
+            short_name.remove_suffix(suffix.size());
+        }
+        for (const auto& [other, member] : network->second->members) {
+            const bool is_it = std::ranges::any_of(member.names, [&](const std::string& one) {
+                return equals(one, name) || equals(one, short_name);
+            });
+            if (is_it) {
+                found.known = true;
+                found.addresses.push_back(member.address);
+            }
+        }
+        if (found.known) {
+            break;  // The first network that knows it, as Docker.
+        }
+    }
+    return found;
+}
+
+std::string Networks::name_of(const IpAddress& asker, const IpAddress& address) const {
+    const std::shared_ptr<Container> container = container_of(asker);
+    if (!container) {
+        return "";
+    }
+    for (const auto& [network_name, settings] : container->record.networks) {
+        const auto id = NetworkId::parse(settings.network_id);
+        const auto network = id ? networks_.find(*id) : networks_.end();
+        if (network == networks_.end() || network->second->record.is_builtin()) {
+            continue;
+        }
+        for (const auto& [other, member] : network->second->members) {
+            if (member.address == address) {
+                return member.container_name + "." + network_name;
+            }
+        }
+    }
+    return "";
+}
+
+std::vector<std::string> Networks::servers(const IpAddress& asker) const {
+    const std::shared_ptr<Container> container = container_of(asker);
+    if (!container) {
+        return {};
+    }
+    const bool has_way_out = std::ranges::any_of(container->record.networks, [](const auto& item) {
+        return !item.second.gateway.empty();  // Internal networks have none.
+    });
+    if (!has_way_out) {
+        return {};
+    }
+    SandboxFilesRequest request;
+    request.dns = container->record.host_config.dns;
+    const auto host_file = file_read("/etc/resolv.conf");
+    return name_servers(request, host_file ? std::string_view(*host_file) : std::string_view());
+}
+
+}  // namespace davit

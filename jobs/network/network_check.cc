@@ -1,0 +1,162 @@
+#include "jobs/network/network_check.h"
+
+#include <net/if.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace davit {
+
+namespace {
+
+Error bad(std::string message) {
+    return Error(ErrorKind::invalid_argument, std::move(message));
+}
+
+Error not_yet(const std::string& what, const std::string& instead) {
+    return Error(ErrorKind::unsupported, what + " is not supported by davit yet: " + instead);
+}
+
+Result<void> name_check(const std::string& name) {
+    if (name.find_first_not_of(" \t\r\n\v\f") == std::string::npos) {
+        return bad("invalid name: \"" + name + "\"");
+    }
+    static constexpr std::array<std::string_view, 4> predefined{
+        "bridge", "host", "none", "default"};
+    if (std::ranges::find(predefined, name) != predefined.end()) {
+        return Error(ErrorKind::permission_denied,
+                     "operation is not permitted on predefined " + name + " network ");
+    }
+    if (name.starts_with("container:") || name.find('/') != std::string::npos) {
+        return bad("invalid network name: " + name);
+    }
+    return ok;
+}
+
+Result<void> driver_check(const std::string& driver) {
+    if (driver.empty() || driver == "bridge" || driver == "default") {
+        return ok;
+    }
+    if (driver == "host" || driver == "null") {
+        return Error(ErrorKind::permission_denied,
+                     "only one instance of \"" + driver + "\" network is allowed");
+    }
+    if (driver == "macvlan" || driver == "ipvlan" || driver == "overlay") {
+        return not_yet("network driver \"" + driver + "\"", "use bridge");
+    }
+    return Error(ErrorKind::not_found, "plugin \"" + driver + "\" not found");
+}
+
+Result<void> option_check(const std::string& key, const std::string& value) {
+    static constexpr std::array<std::string_view, 8> truths{
+        "1", "t", "T", "true", "True", "TRUE", "0", "f"};
+    static constexpr std::array<std::string_view, 4> lies{"F", "false", "False", "FALSE"};
+    if (key == option_icc || key == option_masquerade) {
+        if (std::ranges::find(truths, value) == truths.end() &&
+            std::ranges::find(lies, value) == lies.end()) {
+            return bad("failed to parse " + key + " value: " + value);
+        }
+        return ok;
+    }
+    if (key == option_bridge_name) {
+        if (value.empty() || value.size() >= IFNAMSIZ ||
+            value.find_first_of("/ :") != std::string::npos) {
+            return bad("invalid bridge name: \"" + value + "\"");
+        }
+        return ok;
+    }
+    if (key == option_binding) {
+        const auto address = IpAddress::parse(value);
+        if (!address || !address->is_v4()) {
+            return bad("invalid " + key + ": " + value);
+        }
+        return ok;
+    }
+    if (key == option_mtu) {
+        unsigned mtu = 0;
+        const char* end = value.data() + value.size();
+        const auto [last, error] = std::from_chars(value.data(), end, mtu);
+        if (error != std::errc{} || last != end || (mtu != 0 && mtu < 68) || mtu > 65535) {
+            return bad("failed to parse " + key + " value: " + value);
+        }
+        return ok;
+    }
+    if (key.starts_with("com.docker.network.")) {
+        return not_yet("network option " + key, "leave it out");
+    }
+    return ok;  // A label of some client's: Docker keeps it, too.
+}
+
+}  // namespace
+
+Result<void> network_create_check(const NetworkCreateRequest& request) {
+    const NetworkRecord& record = request.record;
+    TRY_VOID(name_check(record.name));
+    TRY_VOID(driver_check(record.driver));
+    if (request.ingress) {
+        return Error(ErrorKind::unavailable,
+                     "This node is not a swarm manager. Use \"docker swarm init\" or \"docker "
+                     "swarm join\" to connect this node to swarm and try again.");
+    }
+    if (request.config_only) {
+        return not_yet("ConfigOnly", "leave --config-only out");
+    }
+    if (record.enable_ipv6) {
+        return not_yet("EnableIPv6", "leave --ipv6 out");
+    }
+    if (record.ipam_driver != "default" && !record.ipam_driver.empty()) {
+        return Error(ErrorKind::not_found, "plugin \"" + record.ipam_driver + "\" not found");
+    }
+    if (record.ipam.size() > 1) {
+        return not_yet("a network of several subnets", "give one --subnet");
+    }
+    for (const auto& [key, value] : record.options) {
+        TRY_VOID(option_check(key, value));
+    }
+    if (!record.ipam.empty() && record.ipam.front().subnet.empty()) {
+        const IpamConfig& config = record.ipam.front();
+        if (!config.gateway.empty() || !config.ip_range.empty() ||
+            !config.auxiliary_addresses.empty()) {
+            return bad("invalid network config:\ninvalid subnet : subnet must be given with " +
+                       std::string(config.gateway.empty() ? "an ip-range" : "a gateway"));
+        }
+    }
+    return ok;
+}
+
+Result<void> network_addresses_check(const IpamConfig& config) {
+    TRY(const Subnet subnet, Subnet::parse(config.subnet));
+    if (subnet.prefix() > 30 || subnet.prefix() < 8) {
+        return bad("invalid subnet " + config.subnet + ": davit takes prefixes from 8 to 30");
+    }
+    if (!config.ip_range.empty()) {
+        TRY(const Subnet range, Subnet::parse(config.ip_range));
+        if (!subnet.contains(range)) {
+            return bad("invalid network config:\ninvalid ip-range " + config.ip_range +
+                       ": parent subnet is " + config.subnet);
+        }
+    }
+    const auto inside = [&](const std::string& what, const std::string& text) -> Result<void> {
+        TRY(const IpAddress address, IpAddress::parse(text));
+        if (!subnet.contains(address)) {
+            return bad("invalid network config:\ninvalid " + what + " address " + text +
+                       ": parent subnet is " + config.subnet);
+        }
+        return ok;
+    };
+    TRY_VOID(inside("gateway", config.gateway));
+    for (const auto& [name, text] : config.auxiliary_addresses) {
+        TRY_VOID(inside("auxiliary", text));
+        if (text == config.gateway) {
+            return Error(ErrorKind::permission_denied, "Address already in use");
+        }
+    }
+    return ok;
+}
+
+std::string network_interface_name(const NetworkId& id) {
+    return "dv-" + id.short_id();
+}
+
+}  // namespace davit

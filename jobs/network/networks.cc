@@ -1,0 +1,320 @@
+#include "jobs/network/networks.h"
+
+#include <algorithm>
+#include <array>
+
+#include "graph/graph_writer.h"
+#include "jobs/daemon.h"
+#include "jobs/network/network_check.h"
+#include "reactor/base/log.h"
+
+namespace davit {
+
+namespace {
+
+constexpr const char* bridge_interface_default = "davit0";
+
+Result<std::vector<std::string>> records_read(const GraphDb& db) {
+    return db.view([](const ReadTxn& txn) -> Result<std::vector<std::string>> {
+        std::vector<std::string> records;
+        TRY_VOID(txn.scan(
+            Table::networks, {}, [&](std::string_view, std::string_view bytes) -> Result<bool> {
+                records.emplace_back(bytes);
+                return true;
+            }));
+        return records;
+    });
+}
+
+std::map<std::string, std::string> default_bridge_options(const std::string& interface) {
+    return {{"com.docker.network.bridge.default_bridge", "true"},
+            {option_icc, "true"},
+            {option_masquerade, "true"},
+            {option_binding, "0.0.0.0"},
+            {option_bridge_name, interface},
+            {option_mtu, "1500"}};
+}
+
+}  // namespace
+
+Task<void> Networks::open() {
+    BridgeDriverOptions options;
+    options.owner = daemon_.id;
+    options.pin_directory = daemon_.config.run_dir + "/bpf";
+    if (const CgroupLayout::Hierarchy* unified = daemon_.cgroups.unified()) {
+        options.cgroup_path = unified->mount_point + daemon_.config.network_cgroup;
+    }
+    bridge_ = bridge_driver_make(std::move(options));
+    CO_TRY(const std::vector<std::string> records, records_read(*daemon_.graph));
+    for (const std::string& text : records) {
+        Result<NetworkRecord> record = network_record_read(text);
+        if (record) {
+            CO_CHECK(insert(*std::move(record)));
+        } else {
+            LOG_ERROR("{}, ignoring", record.error().message());
+        }
+    }
+    static constexpr std::array<std::pair<const char*, const char*>, 3> builtins{
+        {{"bridge", "bridge"}, {"host", "host"}, {"none", "null"}}};
+    for (const auto& [name, driver] : builtins) {
+        if (find(name)) {
+            continue;
+        }
+        CO_TRY(NetworkRecord record, co_await builtin_make(name, driver));
+        CO_CHECK(co_await store(record));
+        CO_CHECK(insert(std::move(record)));
+    }
+    co_return ok;
+}
+
+Task<NetworkRecord> Networks::builtin_make(std::string name, std::string driver) {
+    NetworkRecord record;
+    record.id = NetworkId::generate();
+    record.name = std::move(name);
+    record.driver = std::move(driver);
+    record.created = wall_now();
+    record.number = number_free();
+    if (record.driver == "bridge") {
+        // Another daemon of this host (a test's) has another run directory, and another bridge.
+        record.interface = daemon_.config.run_dir == "/run/davit"
+                               ? std::string(bridge_interface_default)
+                               : network_interface_name(record.id);
+        record.options = default_bridge_options(record.interface);
+        CO_CHECK(co_await subnet_fill(record));
+    }
+    co_return std::move(record);
+}
+
+Result<void> Networks::insert(NetworkRecord record) {
+    auto network = std::make_shared<Network>();
+    network->record = std::move(record);
+    if (network->record.driver == "bridge") {
+        TRY(network->spec, network_spec(network->record));
+        const IpamConfig& config = network->record.ipam.front();
+        Subnet range;
+        if (!config.ip_range.empty()) {
+            TRY(range, Subnet::parse(config.ip_range));
+        }
+        network->pool = AddressPool(network->spec.subnet, range);
+        TRY_VOID(network->pool.take(network->spec.gateway));
+        for (const auto& [name, text] : config.auxiliary_addresses) {
+            TRY(const IpAddress address, IpAddress::parse(text));
+            TRY_VOID(network->pool.take(address));
+        }
+    }
+    networks_.emplace(network->record.id, std::move(network));
+    return ok;
+}
+
+Task<void> Networks::store(const NetworkRecord& record) {
+    auto put = [id = record.id, text = network_record_write(record)](WriteTxn& txn) {
+        return txn.put(Table::networks, id.str(), text);
+    };
+    co_return co_await daemon_.graph_writer->update(std::move(put));
+}
+
+std::uint32_t Networks::number_free() const {
+    std::set<std::uint32_t> taken;
+    for (const auto& [id, network] : networks_) {
+        taken.insert(network->record.number);
+    }
+    std::uint32_t number = 1;
+    while (taken.contains(number)) {
+        ++number;
+    }
+    return number;
+}
+
+/// Complete what was not asked for: subnet and gateway.
+Task<void> Networks::subnet_fill(NetworkRecord& record) {
+    if (record.ipam.empty() || record.ipam.front().subnet.empty()) {
+        CO_TRY(std::vector<Subnet> taken, co_await bridge_->subnets_taken());
+        for (const auto& [id, network] : networks_) {
+            taken.push_back(network->spec.subnet);
+        }
+        std::erase_if(taken, [](const Subnet& subnet) { return subnet.unset(); });
+        CO_TRY(const Subnet subnet, subnet_choose(subnet_pools_default(), taken));
+        record.ipam.resize(1);
+        record.ipam.front().subnet = subnet.str();
+    }
+    IpamConfig& config = record.ipam.front();
+    if (config.gateway.empty()) {
+        CO_TRY(const Subnet subnet, Subnet::parse(config.subnet));
+        AddressPool pool(subnet);
+        for (const auto& [name, text] : config.auxiliary_addresses) {
+            CO_TRY(const IpAddress address, IpAddress::parse(text));
+            CO_CHECK(pool.take(address));
+        }
+        CO_TRY(const IpAddress gateway, pool.allocate());
+        config.gateway = gateway.str();
+    }
+    co_return ok;
+}
+
+Result<std::shared_ptr<Network>> Networks::find(std::string_view text) const {
+    std::shared_ptr<Network> by_prefix;
+    bool several = false;
+    for (const auto& [id, network] : networks_) {
+        if (id.str() == text) {
+            return network;
+        }
+    }
+    for (const auto& [id, network] : networks_) {
+        if (network->record.name == text) {
+            return network;
+        }
+        if (!text.empty() && id.str().starts_with(text)) {
+            several = by_prefix != nullptr;
+            by_prefix = network;
+        }
+    }
+    if (several) {
+        return Error(ErrorKind::invalid_argument,
+                     "network " + std::string(text) + " is ambiguous (2 matches found on name)");
+    }
+    if (by_prefix) {
+        return by_prefix;
+    }
+    return Error(ErrorKind::not_found, "network " + std::string(text) + " not found");
+}
+
+std::vector<std::shared_ptr<Network>> Networks::list() const {
+    std::vector<std::shared_ptr<Network>> networks;
+    for (const auto& [id, network] : networks_) {
+        networks.push_back(network);
+    }
+    std::ranges::sort(networks, [](const auto& a, const auto& b) {
+        return std::tie(a->record.name, a->record.created) <
+               std::tie(b->record.name, b->record.created);
+    });
+    return networks;
+}
+
+void Networks::event(const Network& network, std::string action, const Container* container) const {
+    std::vector<std::pair<std::string, std::string>> attributes;
+    attributes.emplace_back("name", network.record.name);
+    attributes.emplace_back("type", network.record.driver);
+    if (container != nullptr) {
+        attributes.emplace_back("container", container->id().str());
+    }
+    daemon_.events.publish(
+        "network", std::move(action), network.record.id.str(), std::move(attributes));
+}
+
+Task<std::shared_ptr<Network>> Networks::create(NetworkCreateRequest request) {
+    CO_CHECK(network_create_check(request));
+    CO_TRY(const auto permit, co_await create_turn_.lock());
+    NetworkRecord record = std::move(request.record);
+    for (const auto& [id, network] : networks_) {
+        if (network->record.name == record.name) {
+            co_return Error(ErrorKind::conflict,
+                            "network with name " + record.name + " already exists");
+        }
+    }
+    record.id = NetworkId::generate();
+    record.created = wall_now();
+    record.number = number_free();
+    if (record.number >= networks_max) {
+        co_return Error(ErrorKind::resource_exhausted, "there are too many networks");
+    }
+    record.subnet_asked = !record.ipam.empty() && !record.ipam.front().subnet.empty();
+    CO_CHECK(co_await subnet_fill(record));
+    CO_CHECK(network_addresses_check(record.ipam.front()));
+    const auto name = record.options.find(option_bridge_name);
+    record.interface =
+        name == record.options.end() ? network_interface_name(record.id) : name->second;
+    CO_TRY(const NetworkSpec spec, network_spec(record));
+    for (const auto& [id, network] : networks_) {
+        if (!network->spec.subnet.unset() && network->spec.subnet.overlaps(spec.subnet)) {
+            co_return Error(ErrorKind::permission_denied,
+                            "invalid pool request: Pool overlaps with other one on this address "
+                            "space");
+        }
+    }
+    // The intent first: a bridge without a record would be nobody's.
+    CO_CHECK(co_await store(record));
+    Result<void> made = co_await bridge_->network_make(spec);
+    if (!made) {
+        auto erase = [id = record.id](WriteTxn& txn) -> Result<void> {
+            TRY([[maybe_unused]] const bool was, txn.erase(Table::networks, id.str()));
+            return ok;
+        };
+        static_cast<void>(co_await shielded(daemon_.graph_writer->update(std::move(erase))));
+        co_return std::move(made).error();
+    }
+    const NetworkId id = record.id;
+    CO_CHECK(insert(std::move(record)));
+    const std::shared_ptr<Network> network = networks_.at(id);
+    event(*network, "create", nullptr);
+    co_return network;
+}
+
+Task<void> Networks::remove(std::shared_ptr<Network> network) {
+    const NetworkRecord& record = network->record;
+    if (record.is_builtin()) {
+        co_return Error(ErrorKind::permission_denied,
+                        record.name + " is a pre-defined network and cannot be removed");
+    }
+    CO_TRY(const auto permit, co_await create_turn_.lock());
+    if (!networks_.contains(record.id)) {
+        co_return Error(ErrorKind::not_found, "network " + record.name + " not found");
+    }
+    if (!network->members.empty()) {
+        std::string names;
+        for (const auto& [id, member] : network->members) {
+            names += (names.empty() ? "" : ", ") + std::string("name:\"") + member.container_name +
+                     "\" id:\"" + member.endpoint.short_id() + "\"";
+        }
+        co_return Error(ErrorKind::permission_denied,
+                        "error while removing network: network " + record.name +
+                            " has active endpoints (" + names + ")");
+    }
+    // From here on nobody finds it, and so nobody joins it.
+    networks_.erase(record.id);
+    auto erase = [id = record.id](WriteTxn& txn) -> Result<void> {
+        TRY([[maybe_unused]] const bool was, txn.erase(Table::networks, id.str()));
+        return ok;
+    };
+    Result<void> erased = co_await shielded(daemon_.graph_writer->update(std::move(erase)));
+    if (!erased) {
+        networks_.emplace(record.id, network);
+        co_return erased;
+    }
+    if (network->resolver) {
+        co_await network->resolver->close();
+    }
+    const Result<void> removed = co_await shielded(bridge_->network_remove(network->spec));
+    if (!removed) {
+        LOG_WARN("network={}: {}, ignoring: the next start removes its bridge",
+                 record.id.short_id(),
+                 removed.error().message());
+    }
+    event(*network, "destroy", nullptr);
+    co_return ok;
+}
+
+Task<void> Networks::sweep() {
+    std::vector<NetworkSpec> known;
+    for (const auto& [id, network] : networks_) {
+        if (network->record.driver == "bridge") {
+            known.push_back(network->spec);
+        }
+    }
+    co_return co_await bridge_->sweep(std::move(known));
+}
+
+Task<void> Networks::run() {
+    return bridge_->run();
+}
+
+Task<void> Networks::close() {
+    for (const auto& [id, network] : networks_) {
+        if (network->resolver) {
+            co_await network->resolver->close();
+            network->resolver.reset();
+        }
+    }
+    co_return co_await bridge_->close();
+}
+
+}  // namespace davit

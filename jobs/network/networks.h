@@ -1,0 +1,156 @@
+#pragma once
+/// Networks: every network that the daemon knows, which addresses of it are taken, and who is in
+/// it.
+///
+/// Records are durable and written before anything is made for them; what is made (bridges, veth
+/// pairs, published ports) is the driver's, and lazily: a network without a running container may
+/// have nothing in the kernel. Belongs to the loop's thread.
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "drivers/net/ipam.h"
+#include "jobs/container/container.h"
+#include "jobs/engine.h"
+#include "jobs/network/record.h"
+#include "jobs/network/resolver.h"
+
+namespace davit {
+
+class Daemon;
+
+struct NetworkMember {
+    EndpointId endpoint;
+    ContainerId container;
+    /// Without its slash.
+    std::string container_name;
+    std::string mac;
+    /// Unset on host and none.
+    IpAddress address;
+    unsigned prefix = 0;
+    /// What it is called on this network: name, aliases, short id.
+    std::vector<std::string> names;
+};
+
+struct Network {
+    NetworkRecord record;
+    NetworkSpec spec;
+    AddressPool pool;
+    std::map<ContainerId, NetworkMember> members;
+    /// Made with the first container that asks it.
+    std::unique_ptr<NetworkResolver> resolver;
+};
+
+/// What a network is to be. Follows: Docker Engine API, operation NetworkCreate.
+struct NetworkCreateRequest {
+    NetworkRecord record;
+    bool ingress = false;
+    bool config_only = false;
+};
+
+/// What a starting container gets of its networks.
+struct Sandbox {
+    /// The namespace to join; none: the host's, or a new one without any network.
+    Fd netns;
+    /// The namespace is this container's own: its settings are ours to make.
+    bool own = false;
+    /// Lines of /etc/hosts: address, names.
+    std::vector<std::pair<std::string, std::string>> hosts;
+    /// /etc/resolv.conf names 127.0.0.11.
+    bool resolver = false;
+    /// For "host-gateway".
+    std::string host_gateway;
+    /// Whose hosts, hostname and resolv.conf it sees, too; empty: its own.
+    std::string files_directory;
+};
+
+class Networks final : public NameSource {
+  public:
+    explicit Networks(Daemon& daemon) : daemon_(daemon) {}
+
+    /// Read the records, and make the three built-in networks if there are none yet.
+    Task<void> open();
+
+    /// Full id, then full name, then a unique prefix of an id.
+    /// Errors: not_found "network X not found"; invalid_argument (ambiguous).
+    Result<std::shared_ptr<Network>> find(std::string_view text) const;
+
+    /// Whether all of a container's networks are there. Docker asks at start, too: a create that
+    /// failed with "not found" would make its command line pull the image.
+    /// Errors: not_found "network X not found".
+    Result<void> check(const ContainerRecord& record) const;
+
+    /// The networks of a new container: that of its mode, and those that it names besides.
+    /// Errors: invalid_argument (networks that do not go together).
+    Result<void> choose(ContainerRecord& record,
+                        std::map<std::string, EndpointSettings> endpoints) const;
+
+    /// By name, then by when they were made.
+    std::vector<std::shared_ptr<Network>> list() const;
+
+    /// Errors: conflict (the name); permission_denied (pool overlap, built-in); invalid_argument;
+    ///         not_found (driver); unsupported.
+    Task<std::shared_ptr<Network>> create(NetworkCreateRequest request);
+
+    /// Errors: permission_denied (in use, built-in).
+    Task<void> remove(std::shared_ptr<Network> network);
+
+    /// Connect a container to all its networks, at its start. release() takes it back.
+    /// Errors: not_found (no such network, or container to share with); conflict; any driver's.
+    Task<Sandbox> attach(Container& container);
+
+    /// Its process has ended, or was not started: ports, addresses and names are free. At once.
+    void release(Container& container);
+
+    /// It is called something else from now on: names are answered accordingly.
+    void renamed(Container& container);
+
+    /// A container whose process outlived the daemon keeps what it has. `process` is only looked at.
+    Task<void> adopt(Container& container, const PidRef& process);
+
+    /// After every adopt(): whatever else an earlier daemon left goes.
+    Task<void> sweep();
+
+    /// The container runs, or will: one more network. Errors: permission_denied (it is in it
+    /// already, or cannot be in another); any driver's.
+    Task<void> connect(std::shared_ptr<Container> container,
+                       std::shared_ptr<Network> network,
+                       EndpointSettings settings);
+
+    /// Errors: permission_denied "container X is not connected to network Y".
+    Task<void> disconnect(std::shared_ptr<Container> container, std::shared_ptr<Network> network);
+
+    // NameSource: as the embedded resolver asks.
+    Found find(const IpAddress& asker, const std::string& name) const override;
+    std::string name_of(const IpAddress& asker, const IpAddress& address) const override;
+    std::vector<std::string> servers(const IpAddress& asker) const override;
+
+    Task<void> run();
+    Task<void> close();
+
+  private:
+    struct Plan;
+
+    Result<void> insert(NetworkRecord record);
+    Task<void> store(const NetworkRecord& record);
+    Task<NetworkRecord> builtin_make(std::string name, std::string driver);
+    Task<void> subnet_fill(NetworkRecord& record);
+    std::uint32_t number_free() const;
+    Result<Sandbox> share(const Container& container) const;
+    Result<Plan> plan_make(Container& container);
+    Result<void> member_add(Network& network, Container& container, EndpointSettings& settings);
+    void member_drop(Network& network, const Container& container, EndpointSettings& settings);
+    Task<void> resolver_choose(Plan& plan);
+    std::shared_ptr<Container> container_of(const IpAddress& address) const;
+    void hosts_fill(Sandbox& sandbox, const Container& container) const;
+    void event(const Network& network, std::string action, const Container* container) const;
+
+    Daemon& daemon_;
+    std::unique_ptr<NetworkDriver> bridge_;
+    std::map<NetworkId, std::shared_ptr<Network>> networks_;
+    std::map<IpAddress, ContainerId> by_address_;
+    AsyncMutex create_turn_;
+};
+
+}  // namespace davit

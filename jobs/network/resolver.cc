@@ -1,0 +1,297 @@
+#include "jobs/network/resolver.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "drivers/net/dns_message.h"
+#include "reactor/base/ids.h"
+#include "reactor/base/limits.h"
+#include "reactor/poller.h"
+#include "reactor/timer.h"
+
+namespace davit {
+
+namespace {
+
+/// Questions that wait for other servers, of one network; the client asks again.
+constexpr std::size_t questions_max = 4096;
+constexpr std::uint16_t dns_port = 53;
+constexpr std::size_t datagram_bytes_max = 65535;
+/// As the resolver of the C library; the client has its own patience.
+constexpr std::chrono::seconds server_timeout{2};
+constexpr std::chrono::seconds idle_timeout{10};
+
+sockaddr_in address_of(const IpAddress& address, std::uint16_t port) {
+    sockaddr_in out{};
+    out.sin_family = AF_INET;
+    out.sin_port = htons(port);
+    out.sin_addr.s_addr = htonl(address.v4_value());
+    return out;
+}
+
+struct Server {
+    sockaddr_storage address{};
+    socklen_t size = 0;
+};
+
+Result<Server> server_parse(const std::string& text) {
+    Server server;
+    auto* four = reinterpret_cast<sockaddr_in*>(&server.address);
+    auto* six = reinterpret_cast<sockaddr_in6*>(&server.address);
+    if (::inet_pton(AF_INET, text.c_str(), &four->sin_addr) == 1) {
+        four->sin_family = AF_INET;
+        four->sin_port = htons(dns_port);
+        server.size = sizeof(*four);
+        return server;
+    }
+    if (::inet_pton(AF_INET6, text.c_str(), &six->sin6_addr) == 1) {
+        six->sin6_family = AF_INET6;
+        six->sin6_port = htons(dns_port);
+        server.size = sizeof(*six);
+        return server;
+    }
+    return Error(ErrorKind::invalid_argument, text + " is not an ip address");
+}
+
+/// Ask one server by UDP, from a port and with an id of its own: who does not see them cannot
+/// answer in its place.
+Task<std::string> ask_datagram(std::string query, DnsQuestion question, std::string server) {
+    CO_TRY(const Server to, server_parse(server));
+    Fd socket(::socket(to.address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket ||
+        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to.address), to.size) != 0) {
+        co_return Error::from_errno(errno, "connect", server);
+    }
+    const std::string number = random_hex(2);
+    const std::uint16_t asked_id = dns_id(query);
+    dns_id_set(query, static_cast<std::uint16_t>(std::stoul(number, nullptr, 16)));
+    CO_TRY(Poller poller, Poller::make(socket.get()));
+    if (::send(socket.get(), query.data(), query.size(), MSG_NOSIGNAL) < 0) {
+        co_return Error::from_errno(errno, "send", server);
+    }
+    std::string answer(datagram_bytes_max, '\0');
+    for (;;) {
+        CO_CHECK(co_await poller.readable());
+        const ssize_t got = ::recv(socket.get(), answer.data(), answer.size(), 0);
+        if (got < 0 && errno != EAGAIN) {
+            co_return Error::from_errno(errno, "recv", server);
+        }
+        const std::string_view view =
+            std::string_view(answer).substr(0, got < 0 ? 0 : static_cast<std::size_t>(got));
+        if (dns_answers(view, query, question)) {
+            answer.resize(view.size());
+            dns_id_set(answer, asked_id);
+            co_return std::move(answer);
+        }
+    }
+}
+
+Task<void> read_all(ByteStream& stream, std::span<char> buffer) {
+    while (!buffer.empty()) {
+        CO_TRY(const std::size_t got, co_await stream.read(buffer));
+        if (got == 0) {
+            co_return Error(ErrorKind::unavailable, "the connection ended");
+        }
+        buffer = buffer.subspan(got);
+    }
+    co_return ok;
+}
+
+/// One message of a TCP connection, without its length.
+Task<std::string> read_message(ByteStream& stream) {
+    std::array<char, 2> head{};
+    CO_CHECK(co_await read_all(stream, head));
+    const std::size_t size = static_cast<std::size_t>(static_cast<unsigned char>(head[0])) << 8 |
+                             static_cast<unsigned char>(head[1]);
+    std::string message(size, '\0');
+    CO_CHECK(co_await read_all(stream, message));
+    co_return std::move(message);
+}
+
+Task<void> write_message(ByteStream& stream, const std::string& message) {
+    std::string framed;
+    framed += static_cast<char>(message.size() >> 8);
+    framed += static_cast<char>(message.size() & 0xff);
+    framed += message;
+    co_return co_await stream.write(framed);
+}
+
+Task<std::string> ask_stream(std::string query, DnsQuestion question, std::string server) {
+    CO_TRY(const std::unique_ptr<FdStream> stream, co_await connect_tcp(server, dns_port));
+    CO_CHECK(co_await write_message(*stream, query));
+    CO_TRY(std::string answer, co_await read_message(*stream));
+    if (!dns_answers(answer, query, question)) {
+        co_return Error(ErrorKind::corrupt, "an answer to another question");
+    }
+    co_return std::move(answer);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<NetworkResolver>> NetworkResolver::open(const IpAddress& gateway,
+                                                               const NameSource& names) {
+    TRY(Listener listener, Listener::tcp(gateway.str(), 0));
+    const std::uint16_t port = listener.port();
+    Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const sockaddr_in address = address_of(gateway, port);
+    if (!socket ||
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+        return Error::from_errno(errno, "bind the resolver of", gateway.str());
+    }
+    std::unique_ptr<NetworkResolver> resolver(
+        new NetworkResolver(std::move(socket), std::move(listener), port, names));
+    resolver->work_.spawn(resolver->serve_datagrams());
+    resolver->work_.spawn(resolver->serve_connections());
+    return resolver;
+}
+
+Task<void> NetworkResolver::close() {
+    work_.cancel();
+    static_cast<void>(co_await shielded(work_.join()));
+    co_return ok;
+}
+
+Task<void> NetworkResolver::serve_datagrams() {
+    CO_TRY(Poller poller, Poller::make(socket_.get()));
+    std::string buffer(datagram_bytes_max, '\0');
+    MonotonicTime turn_begun = monotonic_now();
+    for (;;) {
+        if (monotonic_now() - turn_begun > limits::loop_step_max) {
+            co_await yield_now();  // Who always asks more must not have the loop.
+            turn_begun = monotonic_now();
+        }
+        sockaddr_in from{};
+        socklen_t size = sizeof(from);
+        const ssize_t got = ::recvfrom(socket_.get(),
+                                       buffer.data(),
+                                       buffer.size(),
+                                       0,
+                                       reinterpret_cast<sockaddr*>(&from),
+                                       &size);
+        if (got < 0) {
+            CO_CHECK(co_await poller.readable());
+            continue;
+        }
+        const IpAddress asker = IpAddress::v4(ntohl(from.sin_addr.s_addr));
+        const std::string query = buffer.substr(0, static_cast<std::size_t>(got));
+        const std::string own = answer_own(query, asker);
+        if (!own.empty()) {
+            static_cast<void>(::sendto(socket_.get(),
+                                       own.data(),
+                                       own.size(),
+                                       MSG_DONTWAIT | MSG_NOSIGNAL,
+                                       reinterpret_cast<const sockaddr*>(&from),
+                                       size));
+        } else if (open_questions_ < questions_max) {
+            work_.spawn(answer_datagram(query, asker, ntohs(from.sin_port)));
+        }
+    }
+}
+
+Task<void> NetworkResolver::answer_datagram(std::string query,
+                                            IpAddress asker,
+                                            std::uint16_t port) {
+    CO_TRY(const std::string answered, co_await answer(std::move(query), asker, false));
+    const sockaddr_in to = address_of(asker, port);
+    static_cast<void>(::sendto(socket_.get(),
+                               answered.data(),
+                               answered.size(),
+                               MSG_DONTWAIT | MSG_NOSIGNAL,
+                               reinterpret_cast<const sockaddr*>(&to),
+                               sizeof(to)));
+    co_return ok;
+}
+
+Task<void> NetworkResolver::serve_connections() {
+    for (;;) {
+        CO_TRY(std::unique_ptr<FdStream> stream, co_await listener_.accept());
+        if (open_questions_ < questions_max) {
+            work_.spawn(serve_connection(std::move(stream)));
+        }
+    }
+}
+
+Task<void> NetworkResolver::serve_connection(std::unique_ptr<FdStream> stream) {
+    sockaddr_in from{};
+    socklen_t size = sizeof(from);
+    if (::getpeername(stream->fd(), reinterpret_cast<sockaddr*>(&from), &size) != 0) {
+        co_return Error::from_errno(errno, "getpeername");
+    }
+    const IpAddress asker = IpAddress::v4(ntohl(from.sin_addr.s_addr));
+    for (;;) {
+        CO_TRY(std::string query, co_await with_timeout(idle_timeout, read_message(*stream)));
+        std::string answered = answer_own(query, asker);
+        if (answered.empty()) {
+            CO_TRY(answered, co_await answer(std::move(query), asker, true));
+        }
+        CO_CHECK(co_await with_timeout(idle_timeout, write_message(*stream, answered)));
+    }
+}
+
+std::string NetworkResolver::answer_own(const std::string& query, const IpAddress& asker) {
+    const auto question = dns_question_parse(query);
+    if (!question) {
+        return "";
+    }
+    if (question->type == static_cast<std::uint16_t>(DnsType::ptr)) {
+        const auto address = dns_reverse_address(question->name);
+        const std::string name = address ? names_->name_of(asker, *address) : "";
+        return name.empty() ? "" : dns_answer(query, *question, name);
+    }
+    const bool wants_v4 = question->type == static_cast<std::uint16_t>(DnsType::a);
+    if (!wants_v4 && question->type != static_cast<std::uint16_t>(DnsType::aaaa)) {
+        return "";
+    }
+    NameSource::Found found = names_->find(asker, question->name);
+    if (!found.known) {
+        return "";
+    }
+    if (!wants_v4) {
+        found.addresses.clear();  // The name is there, without an address of this family.
+    } else if (found.addresses.size() > 1) {
+        const std::size_t shift = turn_++ % found.addresses.size();
+        std::ranges::rotate(found.addresses,
+                            found.addresses.begin() + static_cast<std::ptrdiff_t>(shift));
+    }
+    return dns_answer(query, *question, found.addresses);
+}
+
+Task<std::string> NetworkResolver::answer(std::string query, IpAddress asker, bool by_tcp) {
+    struct Count {
+        explicit Count(std::size_t& open) : open_(open) { ++open_; }
+
+        ~Count() { --open_; }
+
+        std::size_t& open_;
+    };
+
+    const Count count(open_questions_);
+    CO_TRY(const DnsQuestion question, dns_question_parse(query));
+    std::string refused;
+    for (const std::string& server : names_->servers(asker)) {
+        Task<std::string> ask =
+            by_tcp ? ask_stream(query, question, server) : ask_datagram(query, question, server);
+        Result<std::string> answered = co_await with_timeout(server_timeout, std::move(ask));
+        if (!answered && answered.error().kind() == ErrorKind::cancelled) {
+            co_return std::move(answered);
+        }
+        if (!answered) {
+            continue;
+        }
+        const DnsCode code = dns_code(*answered);
+        if (code == DnsCode::success || code == DnsCode::name_error) {
+            co_return std::move(answered);
+        }
+        refused = *std::move(answered);  // The next one may know better.
+    }
+    if (refused.empty()) {
+        refused = dns_failure(query, question, DnsCode::server_failure);
+    }
+    co_return std::move(refused);
+}
+
+}  // namespace davit

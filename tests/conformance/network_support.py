@@ -1,0 +1,166 @@
+"""A host with a neighbour, for the network suites: both are network namespaces of the suite's own.
+
+The suite itself runs in one (harness.private_network), with an uplink to another, in which servers
+answer and from which clients come. Nothing of the machine's own network is touched.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+from harness import Skip, eventually
+
+HOST = "198.51.100.1"
+REMOTE = "198.51.100.2"
+BEYOND = "203.0.113.9"
+
+SERVER = """
+import socket, sys, threading
+tcp = socket.socket()
+tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+tcp.bind(("0.0.0.0", int(sys.argv[1])))
+tcp.listen(64)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("0.0.0.0", int(sys.argv[1])))
+def streams():
+    while True:
+        client, address = tcp.accept()
+        client.sendall(address[0].encode())
+        client.close()
+threading.Thread(target=streams, daemon=True).start()
+print("up", flush=True)
+while True:
+    data, address = udp.recvfrom(65536)
+    udp.sendto(f"{address[0]} {len(data)}".encode(), address)
+"""
+
+CLIENT = """
+import socket, sys
+kind, address, port, source, size = sys.argv[1:6]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+client = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+client.settimeout(float(sys.argv[6]))
+try:
+    if source:
+        client.bind((source, 0))
+    client.connect((address, int(port)))
+    if kind == "udp" or size != "0":
+        client.sendall(b"x" * int(size))
+    answer = client.recv(65536).decode()
+    print(answer.split("\\r\\n")[-1].strip(), "%s:%s" % client.getpeername()[:2])
+except OSError as problem:
+    print("error:", type(problem).__name__, problem)
+"""
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Skip(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Remote:
+    """The neighbour: a namespace held by a process."""
+
+    def __init__(self):
+        for program in ("ip", "nsenter", "unshare"):
+            if not shutil.which(program):
+                raise Skip(f"{program} is missing: scripts/install-deps test")
+        self.holder = subprocess.Popen(["unshare", "--net", "sleep", "1000000"])
+        mine = os.readlink("/proc/self/ns/net")
+
+        def entered():
+            with contextlib.suppress(OSError):
+                return os.readlink(f"/proc/{self.holder.pid}/ns/net") != mine
+            return False
+
+        eventually(entered, "the remote has a namespace of its own")
+        run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns",
+            str(self.holder.pid))
+        run("ip", "addr", "add", HOST + "/24", "dev", "up0")
+        run("ip", "link", "set", "up0", "up")
+        run("ip", "route", "add", "default", "via", REMOTE)
+        for command in ("ip link set lo up", f"ip addr add {REMOTE}/24 dev eth0",
+                        "ip link set eth0 up", f"ip addr add {BEYOND}/32 dev lo",
+                        # What the host must not forward to: containers' addresses.
+                        f"ip route add 172.16.0.0/12 via {HOST}"):
+            run(*self.enter(), *command.split())
+        self.server = subprocess.Popen([*self.enter(), sys.executable, "-c", SERVER, "7000"],
+                                       stdout=subprocess.PIPE, text=True)
+        self.server.stdout.readline()
+
+    def enter(self):
+        return ("nsenter", "--target", str(self.holder.pid), "--net")
+
+    def close(self):
+        for process in (self.server, self.holder):
+            process.kill()
+            process.wait()
+
+    def ask(self, kind, address, port, **options):
+        return ask(kind, address, port, enter=self.enter(), **options)
+
+
+def ask(kind, address, port, enter=(), source="", size=None, patience=5):
+    """What a server answers, and who the client believes it is: "ANSWER PEER:PORT"."""
+    if size is None:
+        size = 1 if kind == "udp" else 0
+    done = subprocess.run([*enter, sys.executable, "-c", CLIENT, kind, address, str(port), source,
+                           str(size), str(patience)], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or done.stderr.strip()
+
+
+@contextlib.contextmanager
+def host_server(port):
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE,
+                              text=True)
+    server.stdout.readline()
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def bind_error(address, port, kind=socket.SOCK_STREAM):
+    """What the kernel says to somebody else who wants the port; None if it is free."""
+    with socket.socket(socket.AF_INET, kind) as wanted:
+        try:
+            wanted.bind((address, port))
+        except OSError as problem:
+            return problem.errno
+    return None
+
+
+@contextlib.contextmanager
+def child_cgroup():
+    """A cgroup of the v2 hierarchy that this process, and so its clients, are in: the daemon's hooks
+    are attached to it, and not to the root of the machine."""
+    for top in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
+        if pathlib.Path(top, "cgroup.procs").exists() and pathlib.Path(top, "cgroup.controllers").exists():
+            break
+    else:
+        raise Skip("no cgroup2 hierarchy is mounted")
+    name = f"/davit-network-test-{os.getpid()}"
+    folder = pathlib.Path(top + name)
+    before = next(line.split(":")[2].strip() for line in open("/proc/self/cgroup")
+                  if line.startswith("0::"))
+    folder.mkdir()
+    (folder / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield name
+    finally:
+        pathlib.Path(top + before, "cgroup.procs").write_text(str(os.getpid()))
+
+        def gone():
+            for directory, _, _ in os.walk(folder, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+            return not folder.exists()
+
+        eventually(gone, "the cgroup of the test can be removed")
