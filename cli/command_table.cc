@@ -52,6 +52,7 @@ constexpr const Command* table[] = {
     &graph_show_command,
     &jobs_command,
     &trace_command,
+    &why_command,
     &info_command,
     &completion_command,
     &version_command,

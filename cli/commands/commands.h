@@ -60,5 +60,6 @@ extern const Command volume_ls_command;
 extern const Command volume_prune_command;
 extern const Command volume_rm_command;
 extern const Command wait_command;
+extern const Command why_command;
 
 }  // namespace davit::cli
