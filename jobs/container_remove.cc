@@ -12,9 +12,15 @@ namespace davit {
 
 namespace {
 
+void kill(ContainerRun& run) {
+    run.sent = SIGKILL;
+    run.sender = "a forced removal";
+    static_cast<void>(run.init.signal(SIGKILL));  // One that has just ended is as good.
+}
+
 Task<void> end_run(Daemon& daemon, std::shared_ptr<Container> container) {
     const std::shared_ptr<ContainerRun> run = container->run;
-    static_cast<void>(run->init.signal(SIGKILL));
+    kill(*run);
     container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
     container_wake(daemon, *container);
     while (container->run == run) {
@@ -67,7 +73,7 @@ Task<void> remove_carried_through(Job& job,
     if (container->run && request.force) {
         // Before taking the turn: who holds it may be waiting for this very end.
         container->exit_wanted = true;
-        static_cast<void>(container->run->init.signal(SIGKILL));
+        kill(*container->run);
         container_wake(daemon, *container);
     }
     CO_TRY(const auto permit, co_await container->operations.lock());

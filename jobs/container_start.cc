@@ -322,6 +322,10 @@ Task<void> start_failed(Job& job,
     container->output.run_ended();
     container->record.state.exit_code = start_exit_code(error, command_failed);
     container->record.state.error = error.message();
+    container->record.state.cause = ExitCause{};
+    const auto& phases = job.phases().phases();
+    container->record.state.cause.failed_phase =
+        phases.size() > first_phase ? std::string(phases.back().name) : "check";
     phases_keep(container->record, job.phases(), first_phase);
     co_return co_await daemon.container_save(*container);
 }

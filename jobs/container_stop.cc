@@ -1,6 +1,8 @@
 // Signals to containers: kill, stop, restart.
 #include <csignal>
 
+#include <fmt/format.h>
+
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "jobs/signal_name.h"
@@ -10,11 +12,14 @@ namespace davit {
 
 namespace {
 
-/// Signal the container's first process. One that has just ended is as good as signalled.
-Result<void> signal_send(const Container& container, int signal) {
+/// Signal the container's first process. One that has just ended is as good as signalled. Takes:
+/// sender: who asked for it, for ExitCause.
+Result<void> signal_send(const Container& container, int signal, std::string sender) {
     if (!container.run) {
         return ok;
     }
+    container.run->sent = signal;
+    container.run->sender = std::move(sender);
     Result<void> sent = container.run->init.signal(signal);
     if (!sent && sent.error().errno_value() == ESRCH) {
         return ok;
@@ -73,8 +78,11 @@ Task<void> stop_locked(Job& job,
     const int signal = request.signal.value_or(stop_signal_of(*container));
     const int seconds =
         request.timeout_seconds.value_or(container->record.config.stop_timeout.value_or(10));
+    const std::string sender = daemon.stopping         ? "the daemon's end"
+                               : container->restarting ? "a restart request"
+                                                       : "a stop request";
     job.phases().begin("signal");
-    CO_CHECK(signal_send(*container, signal));
+    CO_CHECK(signal_send(*container, signal, sender));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
     container_wake(daemon, *container);
     Result<void> ended = ok;
@@ -85,7 +93,8 @@ Task<void> stop_locked(Job& job,
     }
     if (!ended && ended.error().kind() == ErrorKind::timed_out) {
         job.phases().begin("kill");
-        CO_CHECK(signal_send(*container, SIGKILL));
+        std::string late = fmt::format("{}, for it had not ended in {} s", sender, seconds);
+        CO_CHECK(signal_send(*container, SIGKILL, std::move(late)));
         container_event(daemon, *container, "kill", {{"signal", std::to_string(SIGKILL)}});
         ended = co_await run_ended(container, run);
     }
@@ -126,7 +135,7 @@ Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> conta
                             container->id().str() + " is not running");
     }
     signal_note(daemon, *container, signal);
-    CO_CHECK(signal_send(*container, signal));
+    CO_CHECK(signal_send(*container, signal, "a kill request"));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
     if (wakes(*container, signal)) {
         container_wake(daemon, *container);

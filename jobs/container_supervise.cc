@@ -7,6 +7,7 @@
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
+#include "libcontainer/cgroup_stats.h"
 #include "reactor/base/limits.h"
 #include "reactor/base/log.h"
 #include "reactor/child.h"
@@ -91,6 +92,16 @@ Task<RunEnd> run_end(Daemon& daemon, const ContainerRun& run) {
     co_return end;
 }
 
+/// What a container had that ran out of memory.
+void memory_note(const Cgroup& cgroup, ExitCause& cause) {
+    const Result<CgroupStatsReader> reader = CgroupStatsReader::open(cgroup);
+    const Result<CgroupStats> stats = reader ? reader->read() : reader.error();
+    if (stats) {
+        cause.memory_limit = stats->memory_limit;
+        cause.memory_peak = stats->memory_max;
+    }
+}
+
 ContainerStateRecord state_after(const Container& container, const RunEnd& end, bool oom_killed) {
     ContainerStateRecord state = container.record.state;
     state.status = ContainerState::exited;
@@ -102,6 +113,14 @@ ContainerStateRecord state_after(const Container& container, const RunEnd& end, 
     }
     state.oom_killed = oom_killed;
     state.finished_at = end.time;
+    state.cause = ExitCause{};
+    state.cause.signal = end.status && end.status->signaled ? end.status->value : 0;
+    state.cause.sent = container.run->sent;
+    state.cause.sender = container.run->sender;
+    if (oom_killed) {
+        state.cause.memory_cgroup = container.record.cgroup_path;
+        memory_note(*container.run->cgroup, state.cause);
+    }
     return state;
 }
 

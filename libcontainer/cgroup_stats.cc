@@ -217,6 +217,7 @@ void CgroupStatsReader::read_v2(CgroupStats& stats) const {
     stats.periods_throttled = pair_value(cpu, "nr_throttled");
     stats.throttled = pair_value(cpu, "throttled_usec") * nanoseconds_per_microsecond;
     stats.memory = value_of(memory_, "memory.current");
+    stats.memory_max = value_of(memory_, "memory.peak");
     stats.memory_limit = limit_of(memory_, "memory.max").value_or(0);
     stats.memory_failures = pair_value(pairs_of(memory_, "memory.events"), "oom");
     stats.memory_stat = pairs_of(memory_, "memory.stat");

@@ -32,7 +32,7 @@ struct CgroupStats {
     std::uint64_t periods_throttled = 0;
     std::uint64_t throttled = 0;
     std::uint64_t memory = 0;
-    std::uint64_t memory_max = 0;    // The most there ever was; v1 only.
+    std::uint64_t memory_max = 0;    // The most there ever was; v2 from kernel 5.19 on.
     std::uint64_t memory_limit = 0;  // 0: none.
     std::uint64_t memory_failures = 0;
     /// As memory.stat has them.

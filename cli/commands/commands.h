@@ -60,6 +60,7 @@ extern const Command top_command;
 extern const Command trace_command;
 extern const Command unpause_command;
 extern const Command update_command;
+extern const Command completion_command;
 extern const Command version_command;
 extern const Command volume_create_command;
 extern const Command volume_inspect_command;
@@ -67,5 +68,6 @@ extern const Command volume_ls_command;
 extern const Command volume_prune_command;
 extern const Command volume_rm_command;
 extern const Command wait_command;
+extern const Command why_command;
 
 }  // namespace davit::cli

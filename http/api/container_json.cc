@@ -52,6 +52,9 @@ void write_state(JsonWriter& json, const ContainerStateRecord& state) {
     json.key("Dead").boolean(state.status == ContainerState::dead);
     json.key("Pid").number(state.pid).key("ExitCode").number(state.exit_code);
     json.key("Error").string(state.error);
+    if (const std::string reason = exit_reason(state); !reason.empty()) {
+        json.key("ExitReason").string(reason);
+    }
     json.key("StartedAt").string(time_text(state.started_at));
     json.key("FinishedAt").string(time_text(state.finished_at));
     if (state.health) {

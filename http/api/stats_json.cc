@@ -89,7 +89,9 @@ void write_memory(JsonWriter& json, const ContainerStats* stats) {
     if (stats != nullptr) {
         const CgroupStats& memory = stats->cgroup;
         number_if(json, "usage", memory.memory);
-        number_if(json, "max_usage", memory.memory_max);
+        if (!memory.unified) {  // As Docker.
+            number_if(json, "max_usage", memory.memory_max);
+        }
         if (!memory.memory_stat.empty()) {
             json.key("stats").begin_object();
             for (const auto& [key, value] : memory.memory_stat) {

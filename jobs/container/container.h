@@ -43,6 +43,9 @@ struct ContainerRun {
     /// They take turns.
     AsyncMutex input_turn;
     KeeperLink* keeper = nullptr;
+    /// The last signal that davit sent to it, and who asked for that; 0: none.
+    int sent = 0;
+    std::string sender;
 
     /// Nobody writes to its input any more: it reads the end of it.
     void input_close() {

@@ -125,6 +125,17 @@ void fields(V& visit, FieldOf<V, HealthRecord>& health) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, ExitCause>& cause) {
+    visit("Signal", cause.signal, WhenEmpty::omit);
+    visit("Sent", cause.sent, WhenEmpty::omit);
+    visit("Sender", cause.sender, WhenEmpty::omit);
+    visit("MemoryCgroup", cause.memory_cgroup, WhenEmpty::omit);
+    visit("MemoryLimit", cause.memory_limit, WhenEmpty::omit);
+    visit("MemoryPeak", cause.memory_peak, WhenEmpty::omit);
+    visit("FailedPhase", cause.failed_phase, WhenEmpty::omit);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
     visit("Status", state.status);
     visit("Pid", state.pid);
@@ -134,6 +145,7 @@ void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
     visit("StartedAt", state.started_at, WhenEmpty::omit);
     visit("FinishedAt", state.finished_at, WhenEmpty::omit);
     visit("Health", state.health, WhenEmpty::omit);
+    visit("Cause", state.cause);
 }
 
 template <typename V>

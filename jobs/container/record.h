@@ -7,6 +7,7 @@
 
 #include "jobs/container/config.h"
 #include "jobs/container/endpoint.h"
+#include "jobs/container/exit_cause.h"
 #include "jobs/container/health.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/state.h"
@@ -70,6 +71,7 @@ struct ContainerStateRecord {
     std::optional<WallTime> finished_at;
     /// Of a container with a health check.
     std::optional<HealthRecord> health;
+    ExitCause cause;
 
     bool operator==(const ContainerStateRecord&) const = default;
 };

@@ -4,11 +4,14 @@ Goal: the states and texts of API.md's tables, through the stock CLI and through
 """
 
 import json
+import os
 import re
+import signal
+import subprocess
 import threading
 import time
 
-from harness import case, check, contains, equal, eventually, main, matches, nanoseconds, query
+from harness import DAVIT, case, check, contains, equal, eventually, main, matches, nanoseconds, query
 
 UNSET_TIME = "0001-01-01T00:00:00Z"
 
@@ -244,6 +247,31 @@ def wait_conditions(engine):
 def wait_condition_unknown(engine):
     identity = create(engine, "bb", "true")
     equal(engine.api("POST", f"/containers/{identity}/wait?condition=bogus").status, 400, "bogus")
+
+
+@case("davit")
+def why_it_ended(engine):
+    """`davit why` says who sent the signal, which the exit code alone cannot."""
+    def reason(name):
+        return engine.inspect(name)["State"].get("ExitReason", "")
+
+    sleeper(engine, "--name", "why")
+    equal(reason("why"), "", "it runs")
+    engine.docker("stop", "-t", "0", "why")
+    matches(reason("why"), "^killed by SIGKILL from a stop request", "stopped")
+    engine.docker("start", "why")
+    engine.docker("kill", "-s", "USR1", "why")
+    eventually(lambda: reason("why") == "killed by SIGUSR1 from a kill request", "killed")
+    engine.docker("start", "why")
+    os.kill(engine.inspect("why")["State"]["Pid"], signal.SIGKILL)
+    eventually(lambda: reason("why") == "killed by SIGKILL, which davit did not send", "by somebody else")
+    create(engine, "--name", "none", "bb", "/nothing")
+    engine.docker("start", "none", status=1)
+    matches(reason("none"), "^not started: exec: .*no such file", "not started")
+    told = subprocess.run([DAVIT, "-H", "unix://" + engine.socket, "why", "why", "none"],
+                          check=True, capture_output=True, text=True).stdout.splitlines()
+    matches(told[0], r"^why: killed by SIGKILL, which davit did not send \(20", "why")
+    matches(told[1], "^none: not started: exec: .*no such file", "why")
 
 
 @case()
