@@ -4,6 +4,7 @@
 
 #include "drivers/net/bridge_host.h"
 #include "drivers/net/links.h"
+#include "reactor/base/log.h"
 
 namespace davit {
 
@@ -79,8 +80,16 @@ Result<void> links_configure(const EndpointsJob& job, NetlinkSocket& host, Endpo
 Result<void> ports_hold(const EndpointsJob& job, EndpointsMade& made) {
     for (std::size_t i = 0; i < job.targets.size(); ++i) {
         for (const PortSpec& port : job.targets[i].spec.ports) {
-            TRY(PortHold hold, port_hold(port, job.hooks));
-            made.endpoints[i].holds.push_back(std::move(hold));
+            Result<PortHold> hold = port_hold(port, job.hooks);
+            if (!hold && job.adopt) {
+                // It works without; and is held as soon as the container starts again.
+                LOG_WARN("network: {}, ignoring: it stays published", hold.error().message());
+                hold = PortHold{port, Fd()};
+            }
+            if (!hold) {
+                return std::move(hold).error();
+            }
+            made.endpoints[i].holds.push_back(*std::move(hold));
         }
     }
     return ok;

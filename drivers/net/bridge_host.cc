@@ -34,8 +34,7 @@ Error no_bridges(Error error) {
                      error.message() + "; --network none and --network host work without");
 }
 
-/// Gives: whether the qdisc is new.
-Result<bool> filter_put(NetlinkSocket& socket, int index, int program, const std::string& name) {
+Result<void> filter_put(NetlinkSocket& socket, int index, int program, const std::string& name) {
     NetlinkBatch qdisc;
     clsact_add(qdisc, index);
     const Result<void> added = socket.run(qdisc);
@@ -44,8 +43,7 @@ Result<bool> filter_put(NetlinkSocket& socket, int index, int program, const std
     }
     NetlinkBatch filter;
     filter_add(filter, index, program, name, filter_priority);
-    TRY_VOID(socket.run(filter));
-    return added.has_value();
+    return socket.run(filter);
 }
 
 }  // namespace
@@ -125,39 +123,41 @@ Result<HostLinks> host_links_follow(const std::string& owner,
         loopback_up(batch);
         loopback_open(batch);
         TRY_VOID(socket.run(batch));
-        TRY(filtered[loopback_index],
-            filter_put(socket, loopback_index, from_lo_fd, "davit_from_lo"));
+        TRY_VOID(filter_put(socket, loopback_index, from_lo_fd, "davit_from_lo"));
+        filtered.insert(loopback_index);
     }
     for (const LinkInfo& link : links.host.links) {
         if (!is_uplink(link, owner) || filtered.contains(link.index)) {
             continue;
         }
-        const Result<bool> put =
+        const Result<void> put =
             filter_put(socket, link.index, from_uplink_fd, "davit_from_uplink");
         if (put) {
-            filtered[link.index] = *put;
+            filtered.insert(link.index);
         } else if (put.error().errno_value() != ENODEV) {
             LOG_WARN("network: {}: {}, ignoring: nothing is published there",
                      link.name,
                      put.error().message());
         }
     }
-    std::erase_if(filtered,
-                  [&](const auto& item) { return links.host.find(item.first) == nullptr; });
+    std::erase_if(filtered, [&](int index) { return links.host.find(index) == nullptr; });
     links.filtered = std::move(filtered);
     return links;
 }
 
 Result<void> host_links_release(const FilteredLinks& filtered) {
     TRY(NetlinkSocket socket, NetlinkSocket::open());
-    for (const auto& [index, qdisc_is_ours] : filtered) {
-        NetlinkBatch batch;
-        if (qdisc_is_ours) {
-            clsact_delete(batch, index);
-        } else {
-            filter_delete(batch, index, filter_priority);
+    for (const int index : filtered) {
+        NetlinkBatch filter;
+        filter_delete(filter, index, filter_priority);
+        static_cast<void>(socket.run(filter));  // The link may be gone.
+        // An earlier daemon may have made the qdisc: what tells is only whether it is of use.
+        const Result<bool> used = clsact_is_used(socket, index);
+        if (used && !*used) {
+            NetlinkBatch qdisc;
+            clsact_delete(qdisc, index);
+            static_cast<void>(socket.run(qdisc));
         }
-        static_cast<void>(socket.run(batch));  // The link may be gone.
     }
     return ok;
 }

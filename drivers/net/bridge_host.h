@@ -1,7 +1,6 @@
 #pragma once
 /// The host's side of the bridge driver: programs and pins, filters on the host's links, and what
 /// the programs must know of its addresses. Functions for a worker thread, values in and out.
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -38,8 +37,8 @@ Result<HostInstalled> host_install(const BridgeDriverOptions& options);
 /// Whether an earlier daemon's pins are there.
 bool host_is_installed(const BridgeDriverOptions& options);
 
-/// Links on which a filter of ours is; and whether the qdisc is ours, too.
-using FilteredLinks = std::map<int, bool>;
+/// Links on which a filter of ours is.
+using FilteredLinks = std::set<int>;
 
 struct HostLinks {
     HostNetwork host;
@@ -56,8 +55,10 @@ Result<HostLinks> host_links_follow(const std::string& owner,
 /// bond (that one is looked at itself), and with an Ethernet header.
 bool is_uplink(const LinkInfo& link, const std::string& owner);
 
-/// Take the filters off again, and delete bridges of this owner that are not among the kept ones.
+/// Take the filters off again, and the qdiscs, unless others have filters there.
 Result<void> host_links_release(const FilteredLinks& filtered);
+
+/// Delete bridges of this owner that are not among the kept ones.
 Result<void> bridges_delete(const std::string& owner, const std::set<std::string>& kept_aliases);
 
 struct BridgeMade {

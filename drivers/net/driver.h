@@ -99,8 +99,9 @@ class NetworkDriver {
     /// allocated".
     virtual Task<EndpointsAttached> attach(EndpointsRequest request) = 0;
 
-    /// What attach() had done before this daemon's life: keep it, and hold its ports again.
-    /// Errors: conflict (a port is somebody else's by now; the rest is kept).
+    /// What attach() had done before this daemon's life: keep it, and hold its ports again; one
+    /// that is somebody else's by now stays published all the same.
+    /// Errors: not_found (the namespace has ended, or has no such interface).
     virtual Task<void> adopt(EndpointsRequest request) = 0;
 
     /// Unpublish, and forget: at once. The links go with the namespace.

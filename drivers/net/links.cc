@@ -162,6 +162,7 @@ tcmsg tc_head(int index, std::uint32_t handle, std::uint32_t parent, std::uint32
 }
 
 constexpr std::uint32_t ingress_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+constexpr std::uint32_t egress_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS);
 
 std::uint32_t filter_info(std::uint16_t priority) {
     return TC_H_MAKE(static_cast<std::uint32_t>(priority) << 16, htons(ETH_P_ALL));
@@ -324,6 +325,18 @@ void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority) {
     batch.forgive(ENOENT);
     batch.header(tc_head(index, 1, ingress_parent, filter_info(priority)));
     batch.attribute(TCA_KIND, std::string_view("bpf"));
+}
+
+Result<bool> clsact_is_used(NetlinkSocket& socket, int index) {
+    bool used = false;
+    for (const std::uint32_t parent : {ingress_parent, egress_parent}) {
+        const tcmsg head = tc_head(index, 0, parent);
+        TRY_VOID(
+            socket.dump(RTM_GETTFILTER, as_bytes(head), [&](std::uint16_t type, std::string_view) {
+                used = used || type == RTM_NEWTFILTER;
+            }));
+    }
+    return used;
 }
 
 void clsact_delete(NetlinkBatch& batch, int index) {

@@ -113,6 +113,8 @@ void filter_add(NetlinkBatch& batch,
                 const std::string& name,
                 std::uint16_t priority);
 void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority);
+/// Whether a filter, of anybody's, is on the link's clsact; without a clsact there is none.
+Result<bool> clsact_is_used(NetlinkSocket& socket, int index);
 /// The qdisc, with whatever filters are on it.
 void clsact_delete(NetlinkBatch& batch, int index);
 

@@ -90,11 +90,15 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     }
     settings.interface = interface_free(record);
     CO_CHECK(member_add(*network, *container, settings));
+    const EndpointId endpoint = network->members.at(container->id()).endpoint;
     const bool has_route = std::ranges::any_of(
         record.networks, [](const auto& item) { return !item.second.gateway.empty(); });
+    // At once in the record: should the container end meanwhile, release() takes it back.
+    EndpointSettings& kept =
+        record.networks.insert_or_assign(name, std::move(settings)).first->second;
     Plan plan;
-    plan.items.push_back({network, &settings});
-    Result<EndpointSpec> spec = endpoint_spec(*network, container->id(), settings.interface);
+    plan.items.push_back({network, &kept});
+    Result<EndpointSpec> spec = endpoint_spec(*network, container->id(), kept.interface);
     Result<void> done = ok;
     if (spec) {
         spec->default_route = !has_route && !network->record.internal;
@@ -112,12 +116,16 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
         }
     }
     if (!done) {
-        member_drop(*network, *container, settings);
+        member_drop(*network, *container, kept);
+        record.networks.erase(name);
         co_return done;
     }
-    const std::string address = settings.ip_address;
-    record.networks.insert_or_assign(name, std::move(settings));
-    files_change(record, address, network->record.is_user_defined());
+    const auto member = network->members.find(container->id());
+    if (member == network->members.end() || member->second.endpoint != endpoint) {
+        bridge_->detach(endpoint);  // It has ended: the network is one of its next start's.
+        co_return co_await shielded(daemon_.container_save(*container));
+    }
+    files_change(record, kept.ip_address, network->record.is_user_defined());
     event(*network, "connect", container.get());
     co_return co_await shielded(daemon_.container_save(*container));
 }
