@@ -56,6 +56,24 @@ except OSError as problem:
     print("error:", type(problem).__name__, problem)
 """
 
+HTTP_CLIENT = """
+import socket, sys
+address, port, source = sys.argv[1:4]
+client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+client.settimeout(5)
+try:
+    if source:
+        client.bind((source, 0))
+    client.connect((address, int(port)))
+    client.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    answer = b""
+    while piece := client.recv(65536):
+        answer += piece
+    print(answer.decode().split("\\r\\n\\r\\n")[-1].strip(), "%s:%s" % client.getpeername()[:2])
+except OSError as problem:
+    print("error:", type(problem).__name__, problem)
+"""
+
 
 def run(*command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -113,6 +131,19 @@ def ask(kind, address, port, enter=(), source="", size=None, patience=5):
     done = subprocess.run([*enter, sys.executable, "-c", CLIENT, kind, address, str(port), source,
                            str(size), str(patience)], capture_output=True, text=True, check=False)
     return done.stdout.strip() or done.stderr.strip()
+
+
+def http(address, port, enter=(), source=""):
+    """What an HTTP server's first page is, and who the client believes it is: "PAGE PEER:PORT"."""
+    done = subprocess.run([*enter, sys.executable, "-c", HTTP_CLIENT, address, str(port), source],
+                          capture_output=True, text=True, check=False)
+    return done.stdout.strip() or done.stderr.strip()
+
+
+def links():
+    """The names of this namespace's links."""
+    return [line.split(":")[1].strip().split("@")[0] for line in
+            run("ip", "-o", "link").splitlines()]
 
 
 @contextlib.contextmanager

@@ -4,13 +4,11 @@
 Goal: a compose file works unchanged. Method: Debian's docker-compose, a project of busybox services.
 """
 
-import os
 import shutil
 import subprocess
 
 from harness import Skip, case, check, contains, equal, eventually, import_busybox, main
-from network_support import HOST, Remote, child_cgroup
-from test_network import http
+from network_support import HOST, Remote, child_cgroup, http
 
 PROJECT = """
 version: "2.4"

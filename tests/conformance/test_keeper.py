@@ -6,17 +6,20 @@ happens while no daemon runs is made to happen by stopping the keeper (SIGSTOP) 
 """
 
 import contextlib
+import errno
 import os
 import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
 
 from harness import (DAVIT, RUNS, Engine, Skip, case, cgroup_tree_remove, check, contains, equal,
                      eventually, import_busybox, main)
+from network_support import HOST, Remote, bind_error, child_cgroup, http, links, run
 
 RUN = ("run", "--network", "none")
 
@@ -73,8 +76,9 @@ class KeptEngine(Engine):
 
 
 @contextlib.contextmanager
-def engine_in(directory, name):
+def engine_in(directory, name, options=()):
     engine = KeptEngine(directory / name)
+    engine.options = list(options)
     try:
         engine.start()
         import_busybox(engine)
@@ -337,6 +341,84 @@ def a_command_line_that_is_wrong(directory):
                           capture_output=True, text=True, timeout=60, check=False)
     equal(done.returncode, 1, "exit status")
     contains(done.stderr, "/proc/none", "and it says why")
+
+
+@contextlib.contextmanager
+def echo_through(address, port):
+    """A connection that stays: what is called says whether it still carries anything."""
+    with socket.create_connection((address, port), 10) as stream:
+
+        def answers(word):
+            stream.sendall(word)
+            return stream.recv(100) == word
+
+        yield answers
+
+
+@case("davit")
+def its_network_goes_on(directory):
+    """Port, address and names of a container while no daemon runs, and with the next one."""
+    with contextlib.ExitStack() as stack:
+        remote = Remote()
+        stack.callback(remote.close)
+        cgroup = stack.enter_context(child_cgroup())
+        options = ["--network-cgroup", cgroup, "--cgroup-parent", cgroup + "/davit"]
+        engine = stack.enter_context(engine_in(directory, "network", options))
+        engine.out("network", "create", "front")
+        serve = "mkdir /www; hostname > /www/index.html; httpd -p 80 -h /www; exec nc -ll -p 81 -e cat"
+        for name, published in (("web", ("-p", "8900:80", "-p", "8901:81")), ("other", ())):
+            engine.out("run", "-d", "--name", name, "--hostname", name, "--network", "front", *published,
+                       "bb", "sh", "-c", serve)
+        other = engine.inspect("other")["State"]["Pid"]
+        address = engine.inspect("web")["NetworkSettings"]["Networks"]["front"]["IPAddress"]
+        inside = ("nsenter", "--target", str(other), "--net")
+        eventually(lambda: http(address, 80) == f"web {address}:80", "it serves")
+        settings = engine.inspect("web")["NetworkSettings"]
+
+        def served():
+            equal(http(HOST, 8900, enter=remote.enter()), f"web {HOST}:8900", "from outside")
+            equal(http("127.0.0.1", 8900), "web 127.0.0.1:8900", "from the host")
+            equal(http("127.0.0.1", 8900, source="127.0.0.1"), "web 127.0.0.1:8900", "bound to loopback")
+            equal(http(address, 80, enter=inside), f"web {address}:80", "from its neighbour")
+            equal(bind_error("0.0.0.0", 8900), errno.EADDRINUSE, "the port is reserved")
+
+        served()
+        with echo_through("127.0.0.1", 8901) as answers:
+            check(answers(b"before"), "a connection")
+            with engine.no_daemon():
+                check(answers(b"meanwhile"), "it is kept")
+                served()
+            for word in (b"after", b"later"):
+                check(answers(word), "it is kept by the next daemon")
+                served()
+                equal(engine.inspect("web")["NetworkSettings"], settings, "what inspect says")
+                equal(engine.out("exec", "other", "wget", "-qO-", "http://web/"), "web", "its name")
+                engine.crash()
+        clash = engine.docker("run", "-p", "8900:80", "bb", "true", status=125)
+        contains(clash.stderr, "Bind for 0.0.0.0:8900 failed: port is already allocated", "its port")
+        engine.out("run", "-d", "--name", "third", "--network", "front", "bb", "sleep", "1000")
+        check(address not in engine.out("exec", "third", "ip", "addr"), "its address")
+        contains(engine.docker("network", "rm", "front", status=1).stderr, "has active endpoints", "its network")
+
+        with engine.no_daemon():
+            os.kill(other, signal.SIGKILL)
+        eventually(lambda: not running(engine, "other"), "an end that nobody saw")
+        engine.out("start", "other")
+        equal(engine.out("exec", "other", "wget", "-qO-", "http://web/"), "web", "it starts again")
+
+        engine.out("rm", "-f", "web")
+        equal(bind_error("0.0.0.0", 8900), None, "its port is free")
+        contains(http(HOST, 8900, enter=remote.enter()), "error", "nobody serves")
+        engine.remove_all()
+        eventually(lambda: not [name for name in links() if name.startswith("dve")], f"{links()}")
+        engine.out("network", "rm", "front")
+        check(str(engine.run_dir / "bpf") in pathlib.Path("/proc/self/mountinfo").read_text(), "pins")
+        engine.stop()
+        equal(sorted(links()), ["lo", "up0"], "links")
+        for link in ("lo", "up0"):
+            check("clsact" not in run("tc", "qdisc", "show", "dev", link), f"what was put on {link}")
+        check(str(engine.run_dir / "bpf") not in pathlib.Path("/proc/self/mountinfo").read_text(), "no pin")
+        engine.start()
 
 
 @case("davit")

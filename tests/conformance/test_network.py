@@ -11,15 +11,13 @@ import errno
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import time
 
-from harness import (CLI, Skip, case, check, contains, equal, eventually, import_busybox, main,
-                     matches)
+from harness import CLI, case, check, contains, equal, eventually, import_busybox, main, matches
 from network_support import (BEYOND, HOST, REMOTE, Remote, ask, bind_error, child_cgroup,
-                             host_server)
+                             host_server, http, links)
 
 SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
 UDP = "nc -u -l -p 81 -e cat"
@@ -76,33 +74,6 @@ def fetch(engine, container, url, status=0):
     if status is not None:
         equal(done.returncode != 0, status != 0, f"wget {url} from {container}: {done.stderr}")
     return done.stdout.strip()
-
-
-def http(address, port, **options):
-    """The page of a container's httpd, and the peer that the client sees."""
-    command = "import socket,sys\n"
-    return ask_http(address, port, command, **options)
-
-
-def ask_http(address, port, _command, enter=(), source=""):
-    script = (
-        "import socket,sys\n"
-        "s=socket.socket(socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET)\n"
-        "s.settimeout(5)\n"
-        "try:\n"
-        "    if sys.argv[3]: s.bind((sys.argv[3],0))\n"
-        "    s.connect((sys.argv[1],int(sys.argv[2])))\n"
-        "    s.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n"
-        "    data=b''\n"
-        "    while True:\n"
-        "        piece=s.recv(65536)\n"
-        "        if not piece: break\n"
-        "        data+=piece\n"
-        "    print(data.decode().split('\\r\\n\\r\\n')[-1].strip(),'%s:%s'%s.getpeername()[:2])\n"
-        "except OSError as problem: print('error:',problem)\n")
-    done = subprocess.run([*enter, "python3", "-c", script, address, str(port), source],
-                          capture_output=True, text=True, check=False)
-    return done.stdout.strip() or done.stderr.strip()
 
 
 @case()
@@ -423,12 +394,6 @@ def events_of_networks(engine, remote):
                         "{{.Action}} {{.Actor.Attributes.type}}")
     equal(listed.splitlines(), [f"{what} bridge" for what in
                                 ("create", "connect", "disconnect", "destroy")], "events")
-
-
-def links():
-    return [line.split(":")[1].strip().split("@")[0] for line in
-            subprocess.run(["ip", "-o", "link"], capture_output=True, text=True,
-                           check=True).stdout.splitlines()]
 
 
 @case()

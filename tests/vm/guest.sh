@@ -71,6 +71,19 @@ check state running "$(davit inspect -f '{{.State.Status}}' long)"
 davit stop -t 0 long >/dev/null
 check killed 137 "$(davit inspect -f '{{.State.ExitCode}}' long)"
 davit rm long >/dev/null
+check host_network lo "$(davit run --rm --network host box:1 ls /sys/class/net)"
+if [ "$mode" = v2 ]; then
+    bridge=page
+    davit run -d --name web -p 8080:80 box:1 sh -c \
+        'mkdir /www; echo page >/www/index.html; httpd -p 80 -h /www; echo ready; exec sleep 1000' >/dev/null
+    davit logs -f web | head -n 1
+    got=$(wget -qO- http://127.0.0.1:8080/ 2>&1)
+    davit rm -f web >/dev/null
+else
+    bridge="bridge networks need eBPF, which this host does not let davit use: no cgroup2 hierarchy is mounted"
+    got=$(davit run --rm box:1 true 2>&1 | grep -o "$bridge")
+fi
+check bridge_network "$bridge" "$got"
 check containers_left "" "$(davit ps -aq)"
 check cgroups_left "" "$(find /sys/fs/cgroup -path '*davit/*' -type d)"
 end

@@ -4,7 +4,9 @@
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-insmod /overlay.ko
+for module in overlay llc stp bridge veth sch_ingress cls_bpf; do
+    insmod "/$module.ko"
+done
 mount -t tmpfs -o size=800m root /new
 cp -a /bin /lib /lib64 /guest.sh /new/
 mkdir -p /new/proc /new/sys /new/dev /new/tmp /new/run /new/etc /new/root /new/var/lib

@@ -3,9 +3,10 @@
 Usage: test_vm.py v1|v2     the guest's cgroup hierarchies
 DAVIT_BINARY: the program; DAVIT_KERNEL: the directory of scripts/fetch-kernel, filled if it is not yet.
 
-Goal: what depends on the kernel (overlayfs' mount interface, cgroups v1 and pure v2, the mount API) works
-on the oldest kernel that is supported. Method: an initial file system of busybox and davit; guest.sh
-checks and prints, this reads what it printed. Everything is emulated, so it runs where KVM is not.
+Goal: what depends on the kernel (overlayfs' mount interface, cgroups v1 and pure v2, the mount API, the
+network's BPF programs) works on the oldest kernel that is supported. Method: an initial file system of
+busybox and davit; guest.sh checks and prints, this reads what it printed. Everything is emulated, so it
+runs where KVM is not.
 """
 
 import gzip
@@ -73,7 +74,8 @@ def initial_files(binary, kernel):
         archive.directory(name)
     archive.file("init", HERE / "init.sh")
     archive.file("guest.sh", HERE / "guest.sh")
-    archive.file("overlay.ko", kernel / "overlay.ko")
+    for module in sorted(kernel.glob("*.ko")):
+        archive.file(module.name, module)
     archive.file("bin/busybox", "/bin/busybox")
     archive.file("bin/davit", binary)
     for library in libraries_of(binary):
