@@ -147,9 +147,9 @@ def links():
 
 
 @contextlib.contextmanager
-def host_server(port):
-    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port)], stdout=subprocess.PIPE,
-                              text=True)
+def host_server(port, enter=()):
+    server = subprocess.Popen([*enter, sys.executable, "-c", SERVER, str(port)],
+                              stdout=subprocess.PIPE, text=True)
     server.stdout.readline()
     try:
         yield
@@ -170,8 +170,8 @@ def bind_error(address, port, kind=socket.SOCK_STREAM):
 
 @contextlib.contextmanager
 def child_cgroup():
-    """A cgroup of the v2 hierarchy that this process, and so its clients, are in: the daemon's hooks
-    are attached to it, and not to the root of the machine."""
+    """A cgroup of the v2 hierarchy that this process, and so its clients, are below: the daemon's
+    hooks are attached to it, and not to the root of the machine."""
     for top in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup"):
         if pathlib.Path(top, "cgroup.procs").exists() and pathlib.Path(top, "cgroup.controllers").exists():
             break
@@ -179,10 +179,11 @@ def child_cgroup():
         raise Skip("no cgroup2 hierarchy is mounted")
     name = f"/davit-network-test-{os.getpid()}"
     folder = pathlib.Path(top + name)
+    clients = folder / "clients"  # A cgroup with processes may have none with controllers below it.
     before = next(line.split(":")[2].strip() for line in open("/proc/self/cgroup")
                   if line.startswith("0::"))
-    folder.mkdir()
-    (folder / "cgroup.procs").write_text(str(os.getpid()))
+    clients.mkdir(parents=True)
+    (clients / "cgroup.procs").write_text(str(os.getpid()))
     try:
         yield name
     finally:

@@ -20,7 +20,6 @@ from network_support import (BEYOND, HOST, REMOTE, Remote, ask, bind_error, chil
                              host_server, http, links)
 
 SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
-UDP = "nc -u -l -p 81 -e cat"
 
 
 def prepare(engine, stack):
@@ -70,7 +69,7 @@ def fetch_ready(engine, address):
 
 
 def fetch(engine, container, url, status=0):
-    done = engine.docker("exec", container, "wget", "-T", "2", "-qO-", url, status=None)
+    done = engine.docker("exec", container, "timeout", "2", "wget", "-qO-", url, status=None)
     if status is not None:
         equal(done.returncode != 0, status != 0, f"wget {url} from {container}: {done.stderr}")
     return done.stdout.strip()
@@ -216,15 +215,15 @@ def published_ports(engine, remote):
 
 @case()
 def published_udp(engine, remote):
-    engine.out("run", "-d", "--name", "echo", "-p", "8181:81/udp", "bb", "sh", "-c",
-               f"while true; do {UDP}; done")
-
-    def answered(**options):
-        return lambda: ask("udp", "127.0.0.1", 8181, size=5, patience=1, **options).startswith("xxxxx")
-
-    eventually(answered(), "udp from the host")
-    eventually(lambda: remote.ask("udp", HOST, 8181, size=5, patience=1) == f"xxxxx {HOST}:8181",
-               "udp from the remote")
+    engine.out("run", "-d", "--name", "echo", "-p", "8181:81/udp", "bb", "sleep", "1000")
+    settings = engine.inspect("echo")["NetworkSettings"]
+    inside = ("nsenter", "--target", str(engine.inspect("echo")["State"]["Pid"]), "--net")
+    with host_server(81, enter=inside):
+        for address in ("127.0.0.1", HOST):
+            equal(ask("udp", address, 8181, size=5), f"{settings['Gateway']} 5 {address}:8181", "host")
+        equal(ask("udp", "127.0.0.1", 8181, size=5, source="127.0.0.1"),
+              f"{settings['Gateway']} 5 127.0.0.1:8181", "bound to loopback")
+        equal(remote.ask("udp", HOST, 8181, size=1900), f"{REMOTE} 1900 {HOST}:8181", "in fragments")
 
 
 @case()
@@ -235,9 +234,9 @@ def ephemeral_and_ranges(engine, remote):
     for name in ("80/tcp", "53/udp"):
         number = int(ports[name][0]["HostPort"])
         check(32768 <= number <= 60999, f"{name}: {number}")
-    for name in ("a", "b"):
+    for name in ("first", "second"):
         engine.out("run", "-d", "--name", name, "-p", "9000-9001:80", "bb", "sleep", "1000")
-    got = {engine.out("port", name, "80").splitlines()[0] for name in ("a", "b")}
+    got = {engine.out("port", name, "80").splitlines()[0] for name in ("first", "second")}
     equal(got, {"0.0.0.0:9000", "0.0.0.0:9001"}, "the first free one of the range")
     full = engine.docker("run", "-p", "9000-9001:80", "bb", "true", status=125)
     contains(full.stderr, "port is already allocated", "a full range")
@@ -250,13 +249,13 @@ def networks_are_apart(engine, remote):
     with network(engine, "left"), network(engine, "right"), \
             network(engine, "cave", "--internal"), \
             network(engine, "shy", "-o", "com.docker.network.bridge.enable_icc=false"):
-        left, right = server(engine, "l", "--network", "left"), server(engine, "r", "--network", "right")
-        fetch(engine, "l", f"http://{right}/", status=1)
-        fetch(engine, "r", f"http://{left}/", status=1)
-        inside = server(engine, "c", "--network", "cave")
+        left, right = server(engine, "lefty", "--network", "left"), server(engine, "righty", "--network", "right")
+        fetch(engine, "lefty", f"http://{right}/", status=1)
+        fetch(engine, "righty", f"http://{left}/", status=1)
+        inside = server(engine, "caver", "--network", "cave")
         server(engine, "c2", "--network", "cave")
-        equal(fetch(engine, "c2", f"http://{inside}/"), "c", "within an internal network")
-        equal(engine.docker("exec", "c", "sh", "-c", f"echo x | nc -w 1 {REMOTE} 7000",
+        equal(fetch(engine, "c2", f"http://{inside}/"), "caver", "within an internal network")
+        equal(engine.docker("exec", "caver", "sh", "-c", f"echo x | nc -w 1 {REMOTE} 7000",
                             status=None).stdout, "", "no way out")
         server(engine, "s1", "--network", "shy")
         hidden = server(engine, "s2", "--network", "shy", "-p", "8300:80")
@@ -267,21 +266,21 @@ def networks_are_apart(engine, remote):
 @case()
 def connect_and_disconnect(engine, remote):
     with network(engine, "left"), network(engine, "right"):
-        server(engine, "l", "--network", "left")
-        right = server(engine, "r", "--network", "right")
-        fetch(engine, "l", f"http://{right}/", status=1)
-        engine.out("network", "connect", "--alias", "lefty", "right", "l")
-        networks = engine.inspect("l")["NetworkSettings"]["Networks"]
+        server(engine, "lefty", "--network", "left")
+        right = server(engine, "righty", "--network", "right")
+        fetch(engine, "lefty", f"http://{right}/", status=1)
+        engine.out("network", "connect", "--alias", "alias", "right", "lefty")
+        networks = engine.inspect("lefty")["NetworkSettings"]["Networks"]
         equal(sorted(networks), ["left", "right"], "networks")
-        contains(networks["right"]["Aliases"], "lefty", "alias")
-        equal(fetch(engine, "l", f"http://{right}/"), "r", "connected")
-        contains(engine.out("exec", "l", "ls", "/sys/class/net"), "eth1", "interface")
-        twice = engine.docker("network", "connect", "right", "l", status=1)
+        contains(networks["right"]["Aliases"], "alias", "alias")
+        equal(fetch(engine, "lefty", f"http://{right}/"), "righty", "connected")
+        contains(engine.out("exec", "lefty", "ls", "/sys/class/net"), "eth1", "interface")
+        twice = engine.docker("network", "connect", "right", "lefty", status=1)
         contains(twice.stderr, "already exists in network right", "twice")
-        engine.out("network", "disconnect", "right", "l")
-        check("eth1" not in engine.out("exec", "l", "ls", "/sys/class/net"), "interface left")
-        fetch(engine, "l", f"http://{right}/", status=1)
-        again = engine.docker("network", "disconnect", "right", "l", status=1)
+        engine.out("network", "disconnect", "right", "lefty")
+        check("eth1" not in engine.out("exec", "lefty", "ls", "/sys/class/net"), "interface left")
+        fetch(engine, "lefty", f"http://{right}/", status=1)
+        again = engine.docker("network", "disconnect", "right", "lefty", status=1)
         contains(again.stderr, "is not connected to network right", "again")
         engine.out("create", "--name", "later", "--network", "left", "bb", "sh", "-c", "ip addr; sleep 1000")
         engine.out("network", "connect", "right", "later")
