@@ -134,13 +134,6 @@ TEST_CASE("a health check inherits what it does not say", "[container][merge]") 
     CHECK(none.warnings.empty());
 }
 
-TEST_CASE("what is not served yet is warned of", "[container][merge]") {
-    const Merged result = merged("{}", image_with_command());
-    REQUIRE(result.warnings.size() == 1);
-    CHECK_THAT(result.warnings[0], Catch::Contains("loopback only"));
-    CHECK(merged(R"({"NetworkDisabled":true})", image_with_command()).warnings.empty());
-}
-
 TEST_CASE("the image's volumes are mounts of the container", "[container][merge]") {
     RunConfig image = image_with_command();
     image.volumes = {"/data", "/mounted"};
