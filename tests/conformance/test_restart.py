@@ -6,6 +6,7 @@ and started between them. Nothing rests on how long a pause is.
 
 import os
 import signal
+import time
 
 from harness import (CLI, ENGINE, case, check, contains, equal, eventually, main)
 
@@ -85,8 +86,9 @@ def between_two_runs(engine):
 def events_of_restarts(engine):
     engine.docker(*RUN, "--restart", "on-failure:1", "--name", "told", "bb", "sh", "-c", "exit 2")
     eventually(lambda: engine.inspect("told")["State"]["Status"] == "exited", "its end")
-    seen = engine.out("events", "--since", "0", "--until", "0s", "--filter", "container=told", "--format",
-                      "{{.Action}}").split("\n")
+    # Docker's command line cuts the time to whole seconds.
+    seen = engine.out("events", "--since", "0", "--until", str(int(time.time()) + 1), "--filter",
+                      "container=told", "--format", "{{.Action}}").split("\n")
     equal([action for action in seen if action in ("start", "die")], ["start", "die"] * 2, "events")
 
 
