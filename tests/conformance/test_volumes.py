@@ -15,7 +15,7 @@ import re
 import signal
 import tarfile
 
-from harness import (CLI, ENGINE, case, check, contains, equal, main, matches, query)
+from harness import (CLI, ENGINE, case, check, contains, equal, eventually, main, matches, query)
 
 ANONYMOUS = "com.docker.volume.anonymous"
 
