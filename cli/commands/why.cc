@@ -11,8 +11,8 @@ struct WhyOptions {};
 
 /// "web: killed by SIGTERM from a stop request"
 Task<std::string> reason_line(ApiClient& api, std::string container) {
-    CO_TRY(const std::string body,
-           co_await api.call(ApiCall{"GET", container_path(container, "json")}));
+    ApiCall call{"GET", container_path(container, "json")};
+    CO_TRY(const std::string body, co_await api.call(std::move(call)));
     CO_TRY(const JsonDocument document, JsonDocument::parse(body));
     CO_TRY(const std::string name, document.root().string_or("Name", ""));
     CO_TRY(const JsonValue state, document.root().object("State"));

@@ -193,10 +193,9 @@ Result<std::string> image_inspect_json(const ApiContext& context) {
     json.key("Comment").string(view.config.history.empty() ? std::string()
                                                            : view.config.history.back().comment);
     json.key("Created").string(view.record.created);
-    if (context.version < ApiVersion{1, 45}) {  // docker-compose 1.29 wants them.
-        json.key("Container").string("").key("ContainerConfig");
-        run_config_write(json, view.config.config);
-    }
+    // Docker has left it out since 1.45; docker-compose 1.29 fails without, at any version.
+    json.key("ContainerConfig");
+    run_config_write(json, view.config.config);
     json.key("DockerVersion").string("").key("Author").string(view.config.author);
     json.key("Config");
     run_config_write(json, view.config.config);

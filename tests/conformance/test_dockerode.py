@@ -4,6 +4,7 @@ Goal: a client of another language, with its own idea of streams, finds what it 
 dockerode/suite.js in node, a process a case, with the released package from npm.
 """
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -17,8 +18,9 @@ CASES = "life attach run exec events archive volumes verbs images".split()
 
 def javascript(name):
     def run(engine):
+        environment = {"NODE_PATH": MODULES + "/node_modules", "PATH": os.environ["PATH"]}
         done = subprocess.run(["node", SUITE, engine.socket, name], capture_output=True, text=True,
-                              timeout=120, env={"NODE_PATH": MODULES + "/node_modules", "PATH": "/usr/bin:/bin"})
+                              timeout=120, env=environment)
         check(done.returncode == 0, done.stderr)
 
     run.__name__ = name

@@ -12,9 +12,10 @@ import json
 import os
 import pathlib
 import re
+import signal
 import tarfile
 
-from harness import (CLI, ENGINE, case, check, contains, equal, main, matches, query)
+from harness import (CLI, ENGINE, case, check, contains, equal, eventually, main, matches, query)
 
 ANONYMOUS = "com.docker.volume.anonymous"
 
@@ -470,13 +471,23 @@ def the_daemon_is_killed(engine):
     (data_of(engine, "kept") / "file").write_text("kept\n")
     engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory")
     holder = engine.out("run", "-d", "-v", "memory:/m", "-v", "kept:/k", image, "sleep", "1000")
-    engine.docker("run", "-d", "--rm", image, "sleep", "1000")
+    fleeting = engine.out("run", "-d", "--rm", image, "sleep", "1000")
+    pids = [engine.inspect(name)["State"]["Pid"] for name in (holder, fleeting)]
     anonymous = [mount["Name"] for mount in engine.inspect(holder)["Mounts"]
                  if mount["Destination"] == "/data"]
     path = data_of(engine, "memory")
     check(os.path.ismount(path), "mounted")
     before = volume(engine, "kept")
     engine.kill()
+    engine.start()
+    check(os.path.ismount(path), "its container goes on")
+    equal(engine.out("exec", holder, "cat", "/k/file"), "kept")
+    engine.docker("run", "--rm", "-v", "memory:/m", "bb", "true")
+    check(os.path.ismount(path), "its user is known, too")
+    engine.kill()
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), "they have ended")
     root = engine.state_root / "volumes"
     (root / ".staged/half/_data").mkdir(parents=True)
     (root / ".removed/going").mkdir()

@@ -8,11 +8,13 @@ const Docker = require("dockerode");
 
 const docker = new Docker({ socketPath: process.argv[2] });
 
-const gather = async (stream) => {
+const bytes = async (stream) => {
   const parts = [];
   for await (const part of stream) parts.push(part);
-  return Buffer.concat(parts).toString();
+  return Buffer.concat(parts);
 };
+
+const gather = async (stream) => (await bytes(stream)).toString();
 
 const make = (command, options = {}) =>
   docker.createContainer({
@@ -133,7 +135,9 @@ const cases = {
     const container = await make(["true"]);
     const tar = await container.getArchive({ path: "/bin/busybox" });
     assert.equal((await gather(tar)).slice(0, 7), "busybox");
-    await container.putArchive(await container.getArchive({ path: "/bin" }), { path: "/tmp" });
+    await container.putArchive(await bytes(await container.getArchive({ path: "/bin" })), {
+      path: "/tmp",
+    });
     await container.infoArchive({ path: "/tmp/bin/busybox" });
     await refused(container.getArchive({ path: "/nothing" }), 404, /nothing/);
     await container.remove();

@@ -29,11 +29,10 @@ using Words = std::vector<std::string>;
 void answer_lists(FakeDaemon& daemon) {
     daemon.answer("GET /containers/json",
                   200,
-                  R"json([{"Names":["/web"],"Image":"alpine","Status":"Up 3 seconds"},
-                          {"Names":["/db"],"Image":"postgres","Status":"Exited (0)"}])json");
-    daemon.answer(
-        "GET /images/json", 200, R"([{"RepoTags":["alpine:3","web:1"]},{"RepoTags":null}])");
-    daemon.answer("GET /volumes", 200, R"({"Volumes":[{"Name":"data","Driver":"local"}]})");
+                  R"([{"Names":["/web"],"Image":"alpine","Status":"Up 3 seconds"},)"
+                  R"({"Names":["/db"],"Image":"postgres","Status":"Exited"}])");
+    daemon.answer("GET /images/json", 200, R"([{"RepoTags":["alpine:3","web:1"]},{"RepoTags":null}])");
+daemon.answer("GET /volumes", 200, R"({"Volumes":[{"Name":"data","Driver":"local"}]})");
 }
 
 }  // namespace
