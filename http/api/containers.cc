@@ -101,7 +101,8 @@ struct ListSelection {
 
     bool admits(const ContainerRecord& record) const {
         const ContainerState status = record.state.status;
-        const bool running = status == ContainerState::running || status == ContainerState::paused ||
+        const bool running = status == ContainerState::running ||
+                             status == ContainerState::paused ||
                              status == ContainerState::restarting;
         return (all || running) && filter.matches(record);
     }

@@ -106,7 +106,8 @@ class Networks final : public NameSource {
     /// It is called something else from now on: names are answered accordingly.
     void renamed(Container& container);
 
-    /// A container whose process outlived the daemon keeps what it has. `process` is only looked at.
+    /// A container whose process outlived the daemon keeps what it has. `process` is only looked
+    /// at.
     Task<void> adopt(Container& container, const PidRef& process);
 
     /// After every adopt(): whatever else an earlier daemon left goes.
