@@ -76,7 +76,7 @@ if [ "$mode" = v2 ]; then
     bridge=page
     davit run -d --name web -p 8080:80 box:1 sh -c \
         'mkdir /www; echo page >/www/index.html; httpd -p 80 -h /www; echo ready; exec sleep 1000' >/dev/null
-    davit logs -f web | head -n 1
+    until davit logs web | grep -q ready; do :; done
     got=$(wget -qO- http://127.0.0.1:8080/ 2>&1)
     davit rm -f web >/dev/null
 else
