@@ -174,7 +174,11 @@ Task<LayerHandle> LayerPool::stage(LayerPlace place, bool take_existing) {
         co_return std::move(layer);
     }
     layer->cache_id = std::move(begun.cache_id);
-    CO_TRY(StagedLayer staged, driver_.layer_stage(layer->cache_id));
+    // Not on the loop: making a name may have to wait for the file system's journal.
+    auto make = [driver = &driver_, cache_id = layer->cache_id] {
+        return driver->layer_stage(cache_id);
+    };
+    CO_TRY(StagedLayer staged, co_await offload(std::move(make)));
     layer->staged.emplace(std::move(staged));
     co_return std::move(layer);
 }
@@ -207,12 +211,27 @@ Task<std::vector<std::string>> LayerPool::place(std::vector<LayerHandle> layers,
         auto sync = [driver = &driver_] { return driver->sync(); };
         CO_CHECK(co_await offload(std::move(sync)));
     }
+    std::vector<PooledLayer*> staged;
     for (const LayerHandle& layer : layers) {
-        if (layer->staged) {
-            CO_CHECK(driver_.layer_publish(*layer->staged));
-            layer->staged.reset();
+        // An image may have the same one twice.
+        if (layer->staged && std::ranges::find(staged, layer.get()) == staged.end()) {
+            staged.push_back(layer.get());
         }
     }
+    std::size_t renamed_count = 0;
+    auto rename = [driver = &driver_, &staged, &renamed_count]() -> Result<void> {
+        for (PooledLayer* const layer : staged) {
+            TRY_VOID(driver->layer_publish(*layer->staged));
+            ++renamed_count;
+        }
+        return ok;
+    };
+    auto renaming = offload(std::move(rename));
+    const Result<void> renamed = co_await renaming;
+    for (std::size_t i = 0; i < renamed_count; ++i) {
+        staged[i]->staged.reset();
+    }
+    CO_CHECK(renamed);
     if (write) {
         auto sync = [driver = &driver_] { return driver->sync_names(); };
         CO_CHECK(co_await offload(std::move(sync)));
