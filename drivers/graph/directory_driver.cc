@@ -66,22 +66,32 @@ Result<DirectoryDriver::Base> DirectoryDriver::base_open(const std::string& path
     return base;
 }
 
+Result<std::unique_ptr<LayerWriter>> DirectoryDriver::staged_writer(
+    const std::string& staged) const {
+    TRY_VOID(make_dir(staged + "/diff", 0755));
+    TRY(Fd root, Fd::openat(base_.get(), staged + "/diff", O_RDONLY | O_DIRECTORY));
+    TRY(Fd beside, Fd::openat(base_.get(), staged, O_RDONLY | O_DIRECTORY));
+    return directory_layer_writer(std::move(root), std::move(beside));
+}
+
 Result<StagedLayer> DirectoryDriver::layer_stage(const std::string& cache_id) {
     const std::string staged = staged_path(cache_id);
     if (exists(layer_dir(cache_id))) {
         return Error::from_errno(EEXIST, "mkdirat", cache_id);
     }
     TRY_VOID(make_dir(staged, 0700));
+    Result<std::unique_ptr<LayerWriter>> writer = staged_writer(staged);
+    if (!writer) {
+        // At once: the trash is the loop's. What cannot go is in staging, where the next start finds it.
+        ::unlinkat(base_.get(), (staged + "/diff").c_str(), AT_REMOVEDIR);
+        ::unlinkat(base_.get(), staged.c_str(), AT_REMOVEDIR);
+        return std::move(writer).error();
+    }
     auto discard = [this, staged] {
-        // A failure leaves it in staging, where the next start finds it.
+        // A failure leaves it in staging, as above.
         (void)trash_->take(base_.get(), staged).has_value();
     };
-    StagedLayer layer(cache_id, nullptr, std::move(discard));
-    TRY_VOID(make_dir(staged + "/diff", 0755));
-    TRY(Fd root, Fd::openat(base_.get(), staged + "/diff", O_RDONLY | O_DIRECTORY));
-    TRY(Fd beside, Fd::openat(base_.get(), staged, O_RDONLY | O_DIRECTORY));
-    TRY(layer.writer, directory_layer_writer(std::move(root), std::move(beside)));
-    return layer;
+    return StagedLayer(cache_id, *std::move(writer), std::move(discard));
 }
 
 Result<void> DirectoryDriver::layer_publish(StagedLayer& staged) {

@@ -63,6 +63,9 @@ class DirectoryDriver : public GraphDriver {
     Fd base_;
     std::string path_;
     std::unique_ptr<TrashBin> trash_;
+
+  private:
+    Result<std::unique_ptr<LayerWriter>> staged_writer(const std::string& staged) const;
 };
 
 }  // namespace davit
