@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/completion.h"
+
 namespace davit::cli {
 
 namespace {
@@ -12,7 +14,7 @@ struct GlobalOptions {
     bool version = false;
 };
 
-constexpr Flag global_flags[] = {
+constexpr Flag global_flag_table[] = {
     flag<GlobalOptions, &GlobalOptions::config_directory>(
         "config", 0, "string", "Directory of config.json (default \"~/.docker\")"),
     flag<GlobalOptions, &GlobalOptions::host>(
@@ -36,42 +38,11 @@ std::string_view first_name(std::string_view names) {
     return names.substr(0, names.find(' '));
 }
 
-const Command* find_in_group(std::string_view group, std::string_view name) {
-    for (const Command* command : command_table()) {
-        if (command->group == group && has_name(command->group_names, name)) {
-            return command;
-        }
-    }
-    return nullptr;
-}
-
-const Command* find_at_top(std::string_view name) {
-    for (const Command* command : command_table()) {
-        if (!name.empty() && command->name == name) {
-            return command;
-        }
-    }
-    return nullptr;
-}
-
-bool is_group(std::string_view name) {
-    for (const Command* command : command_table()) {
-        if (!name.empty() && command->group == name) {
-            return true;
-        }
-    }
-    return false;
-}
-
-struct Group {
-    std::string_view name;
-    std::string_view summary;
-};
-
-constexpr Group groups[] = {
+constexpr CommandGroup groups[] = {
     {"container", "Manage containers"},
     {"image", "Manage images"},
     {"system", "Manage davit"},
+    {"volume", "Manage volumes"},
 };
 
 int usage_failed(Context& context, const Command& command, std::string_view message, int code) {
@@ -141,26 +112,22 @@ int help_run(Context& context, std::span<const std::string> words) {
         context.out.write(overview_help(""));
         return 0;
     }
-    if (words.size() > 1 && is_group(words[0])) {
-        if (const Command* command = find_in_group(words[0], words[1])) {
+    if (words.size() > 1 && is_command_group(words[0])) {
+        if (const Command* command = command_in_group(words[0], words[1])) {
             context.out.write(command_help(*command));
             return 0;
         }
         return unknown_command(context, words[0] + " " + words[1], words[0]);
     }
-    if (const Command* command = find_at_top(words[0])) {
+    if (const Command* command = command_at_top(words[0])) {
         context.out.write(command_help(*command));
         return 0;
     }
-    if (is_group(words[0])) {
+    if (is_command_group(words[0])) {
         context.out.write(overview_help(words[0]));
         return 0;
     }
     return unknown_command(context, words[0], "");
-}
-
-std::span<const Flag> base_flags_of(const Command& command) {
-    return command.base_flags == nullptr ? std::span<const Flag>() : command.base_flags();
 }
 
 bool is_help_flag(std::string_view word) {
@@ -168,6 +135,45 @@ bool is_help_flag(std::string_view word) {
 }
 
 }  // namespace
+
+const Command* command_in_group(std::string_view group, std::string_view name) {
+    for (const Command* command : command_table()) {
+        if (command->group == group && has_name(command->group_names, name)) {
+            return command;
+        }
+    }
+    return nullptr;
+}
+
+const Command* command_at_top(std::string_view name) {
+    for (const Command* command : command_table()) {
+        if (!name.empty() && command->name == name) {
+            return command;
+        }
+    }
+    return nullptr;
+}
+
+bool is_command_group(std::string_view name) {
+    for (const Command* command : command_table()) {
+        if (!name.empty() && command->group == name) {
+            return true;
+        }
+    }
+    return false;
+}
+
+std::span<const CommandGroup> command_groups() {
+    return groups;
+}
+
+std::span<const Flag> global_flags() {
+    return global_flag_table;
+}
+
+std::span<const Flag> base_flags_of(const Command& command) {
+    return command.base_flags == nullptr ? std::span<const Flag>() : command.base_flags();
+}
 
 std::string command_title(const Command& command) {
     if (!command.name.empty()) {
@@ -221,10 +227,10 @@ std::string overview_help(std::string_view group) {
         }
     }
     text += "\nManagement Commands:\n";
-    for (const Group& row : groups) {
+    for (const CommandGroup& row : groups) {
         add(row.name, row.summary);
     }
-    const FlagTarget targets[] = {{global_flags, nullptr}};
+    const FlagTarget targets[] = {{global_flag_table, nullptr}};
     text += "\nGlobal Options:\n" + flags_help(targets) +
             "\nRun 'davit COMMAND --help' for more information on a command.\n";
     return text;
@@ -262,7 +268,7 @@ Task<int> exit_with(int code) {
 
 Task<int> command_line_run(StandardFds fds, std::span<const char* const> words) {
     GlobalOptions options;
-    const FlagTarget targets[] = {{global_flags, &options}};
+    const FlagTarget targets[] = {{global_flag_table, &options}};
     Result<ParsedFlags> parsed = flags_parse(words, targets, false);
     Context context(fds, options.host, options.config_directory);
     if (!parsed) {
@@ -281,21 +287,24 @@ Task<int> command_line_run(StandardFds fds, std::span<const char* const> words) 
         co_return 0;
     }
     std::span<const char* const> rest = words.subspan(words.size() - names.size() + 1);
-    if (const Command* command = find_at_top(names[0])) {
+    if (const Command* command = command_at_top(names[0])) {
         co_return co_await run_and_report(context, *command, rest);
     }
-    if (is_group(names[0])) {
+    if (is_command_group(names[0])) {
         if (rest.empty() || is_help_flag(rest[0])) {
             context.out.write(overview_help(names[0]));
             co_return 0;
         }
-        if (const Command* command = find_in_group(names[0], names[1])) {
+        if (const Command* command = command_in_group(names[0], names[1])) {
             co_return co_await run_and_report(context, *command, rest.subspan(1));
         }
         co_return unknown_command(context, names[0] + " " + names[1], names[0]);
     }
     if (names[0] == "help") {
         co_return help_run(context, names.subspan(1));
+    }
+    if (names[0] == completion_request) {
+        co_return co_await completion_run(context, rest);
     }
     co_return unknown_command(context, names[0], "");
 }

@@ -90,6 +90,23 @@ inline constexpr int exit_not_found = 127;
 /// Every command, in the order in which help lists them.
 std::span<const Command* const> command_table();
 
+/// A management command: "container".
+struct CommandGroup {
+    std::string_view name;
+    std::string_view summary;
+};
+
+std::span<const CommandGroup> command_groups();
+bool is_command_group(std::string_view name);
+
+/// By any of its names; null if there is none.
+const Command* command_at_top(std::string_view name);
+const Command* command_in_group(std::string_view group, std::string_view name);
+
+/// The flags before a command's name, and those that a command shares.
+std::span<const Flag> global_flags();
+std::span<const Flag> base_flags_of(const Command& command);
+
 /// Find and run what the words name ("-H x container ls -a"); the global flags are read first.
 /// Gives the process's exit code.
 Task<int> command_line_run(StandardFds fds, std::span<const char* const> words);

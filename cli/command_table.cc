@@ -53,6 +53,7 @@ constexpr const Command* table[] = {
     &jobs_command,
     &trace_command,
     &info_command,
+    &completion_command,
     &version_command,
     &volume_create_command,
     &volume_inspect_command,

@@ -52,6 +52,7 @@ extern const Command top_command;
 extern const Command trace_command;
 extern const Command unpause_command;
 extern const Command update_command;
+extern const Command completion_command;
 extern const Command version_command;
 extern const Command volume_create_command;
 extern const Command volume_inspect_command;
