@@ -74,7 +74,9 @@ WordKind flag_kind(const Flag& flag, std::string_view& words) {
 
 /// "SOURCE_IMAGE[:TAG]" is an image.
 WordKind usage_kind(const Command& command, std::string_view token) {
-    const auto has = [token](std::string_view part) { return token.find(part) != std::string_view::npos; };
+    const auto has = [token](std::string_view part) {
+        return token.find(part) != std::string_view::npos;
+    };
     if (has("CONTAINER:")) {
         return WordKind::container_path;
     }
@@ -243,9 +245,9 @@ class Completer {
 
     Task<void> flag_or_value(Position at) {
         const std::size_t sign = word_.find('=');
-        const std::array tables{at.command == nullptr ? global_flags() : at.command->flags,
-                                at.command == nullptr ? std::span<const Flag>()
-                                                      : base_flags_of(*at.command)};
+        const std::array tables{
+            at.command == nullptr ? global_flags() : at.command->flags,
+            at.command == nullptr ? std::span<const Flag>() : base_flags_of(*at.command)};
         for (const std::span<const Flag> flags : tables) {
             for (const Flag& flag : flags) {
                 const std::string written = "--" + std::string(flag.name);

@@ -8,7 +8,8 @@ namespace {
 struct CompletionOptions {};
 
 /// Readline completes only what follows the last ':' or '=' of a word.
-constexpr std::string_view bash_script = R"sh(# bash completion for davit; use:  source <(davit completion bash)
+constexpr std::string_view bash_script =
+    R"sh(# bash completion for davit; use:  source <(davit completion bash)
 _davit() {
     local before="${COMP_LINE:0:COMP_POINT}" strip="" word sign
     local -a words
@@ -52,7 +53,8 @@ _davit() {
 (( $+functions[compdef] )) && compdef _davit davit
 )sh";
 
-constexpr std::string_view fish_script = R"sh(# fish completion for davit; use:  davit completion fish | source
+constexpr std::string_view fish_script =
+    R"sh(# fish completion for davit; use:  davit completion fish | source
 function __davit_complete
     set -l words (commandline -opc)
     set -e words[1]
@@ -73,8 +75,7 @@ struct Shell {
     std::string_view script;
 };
 
-constexpr Shell shells[] = {
-    {"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
+constexpr Shell shells[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
 
 Task<int> completion(Context& context, CompletionOptions, Arguments arguments) {
     for (const Shell& shell : shells) {

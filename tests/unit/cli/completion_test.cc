@@ -30,8 +30,9 @@ void answer_lists(FakeDaemon& daemon) {
     daemon.answer("GET /containers/json",
                   200,
                   R"([{"Names":["/web"],"Image":"alpine","Status":"Up 3 seconds"},)"
-                  R"({"Names":["/db"],"Image":"postgres","Status":"Exited (0)"}])");
-    daemon.answer("GET /images/json", 200, R"([{"RepoTags":["alpine:3","web:1"]},{"RepoTags":null}])");
+                  R"({"Names":["/db"],"Image":"postgres","Status":"Exited"}])");
+    daemon.answer(
+        "GET /images/json", 200, R"([{"RepoTags":["alpine:3","web:1"]},{"RepoTags":null}])");
     daemon.answer("GET /volumes", 200, R"({"Volumes":[{"Name":"data","Driver":"local"}]})");
 }
 
@@ -85,7 +86,8 @@ TEST_CASE("the shells' scripts") {
     Loop loop;
     FakeDaemon daemon;
     CHECK(cli_run(daemon, {"completion", "zsh"}).out.starts_with("#compdef davit\n"));
-    CHECK(cli_run(daemon, {"completion", "fish"}).out.find("complete -c davit") != std::string::npos);
+    CHECK(cli_run(daemon, {"completion", "fish"}).out.find("complete -c davit") !=
+          std::string::npos);
     CHECK(cli_run(daemon, {"completion", "bash"}).out.ends_with("complete -F _davit davit\n"));
     const auto refused = cli_run(daemon, {"completion", "tcsh"});
     CHECK(refused.code == 1);
