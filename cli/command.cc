@@ -43,7 +43,6 @@ constexpr CommandGroup groups[] = {
     {"image", "Manage images"},
     {"network", "Manage networks"},
     {"system", "Manage davit"},
-    {"network", "Manage networks"},
     {"volume", "Manage volumes"},
 };
 

@@ -4,8 +4,9 @@
 ///
 /// A script hands over the words up to the cursor, the last one unfinished, as
 /// `davit __complete WORD...`, and gets a candidate a line: the word, a tab, what it is. The line
-/// ":files" asks the shell for names of files as well. Flags come from the commands' own tables, and
-/// what an argument is ("CONTAINER") from their usage texts, so that a new command needs nothing here.
+/// ":files" asks the shell for names of files as well. Flags come from the commands' own tables,
+/// and what an argument is ("CONTAINER") from their usage texts, so that a new command needs
+/// nothing here.
 #include <span>
 #include <string_view>
 

@@ -82,7 +82,8 @@ Result<StagedLayer> DirectoryDriver::layer_stage(const std::string& cache_id) {
     TRY_VOID(make_dir(staged, 0700));
     Result<std::unique_ptr<LayerWriter>> writer = staged_writer(staged);
     if (!writer) {
-        // At once: the trash is the loop's. What cannot go is in staging, where the next start finds it.
+        // At once: the trash is the loop's. What cannot go is in staging, where the next start
+        // finds it.
         ::unlinkat(base_.get(), (staged + "/diff").c_str(), AT_REMOVEDIR);
         ::unlinkat(base_.get(), staged.c_str(), AT_REMOVEDIR);
         return std::move(writer).error();

@@ -157,9 +157,8 @@ class GraphDriver {
 
     virtual DriverStatus status() const = 0;
 
-    /// Begin a layer under a cache id that is the graph's to choose (its layer_stage()). This and
-    /// layer_publish() may run on a worker thread.
-    /// Errors: conflict (taken); resource_exhausted (disk full).
+    /// Begin a layer under a cache id that is the graph's to choose (its layer_stage()).
+    /// Errors: conflict (taken); resource_exhausted (disk full). On any thread, as layer_publish().
     virtual Result<StagedLayer> layer_stage(const std::string& cache_id) = 0;
 
     /// Make a finished layer mountable, by one rename.

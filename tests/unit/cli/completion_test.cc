@@ -31,8 +31,9 @@ void answer_lists(FakeDaemon& daemon) {
                   200,
                   R"([{"Names":["/web"],"Image":"alpine","Status":"Up 3 seconds"},)"
                   R"({"Names":["/db"],"Image":"postgres","Status":"Exited"}])");
-    daemon.answer("GET /images/json", 200, R"([{"RepoTags":["alpine:3","web:1"]},{"RepoTags":null}])");
-daemon.answer("GET /volumes", 200, R"({"Volumes":[{"Name":"data","Driver":"local"}]})");
+    daemon.answer(
+        "GET /images/json", 200, R"([{"RepoTags":["alpine:3","web:1"]},{"RepoTags":null}])");
+    daemon.answer("GET /volumes", 200, R"({"Volumes":[{"Name":"data","Driver":"local"}]})");
 }
 
 }  // namespace
