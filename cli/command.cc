@@ -305,7 +305,10 @@ Task<int> command_line_run(StandardFds fds, std::span<const char* const> words) 
         co_return help_run(context, names.subspan(1));
     }
     if (names[0] == completion_request) {
-        co_return co_await completion_run(context, rest);
+        // The line's own flags say which daemon to ask; one that is not finished may be wrong.
+        static_cast<void>(flags_parse(rest, targets, false).has_value());
+        Context asked(fds, options.host, options.config_directory);
+        co_return co_await completion_run(asked, rest);
     }
     co_return unknown_command(context, names[0], "");
 }

@@ -44,7 +44,6 @@ constexpr FlagValues flag_values[] = {
     {"env-file", WordKind::file},
     {"label-file", WordKind::file},
     {"cidfile", WordKind::file},
-    {"iidfile", WordKind::file},
     {"input", WordKind::file},
     {"output", WordKind::file},
     {"volumes-from", WordKind::container},
@@ -55,7 +54,6 @@ constexpr FlagValues flag_values[] = {
     {"pull", WordKind::none, "always missing never"},
     {"restart", WordKind::none, "no always on-failure unless-stopped"},
     {"log-driver", WordKind::none, "json-file local journald syslog none"},
-    {"isolation", WordKind::none, "default"},
     {"cgroupns", WordKind::none, "host private"},
 };
 

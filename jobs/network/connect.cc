@@ -88,6 +88,7 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
         record.networks.emplace(name, std::move(settings));
         co_return co_await daemon_.container_save(*container);
     }
+    const std::shared_ptr<ContainerRun> run = container->run;  // Its pidfd is needed to the end.
     settings.interface = interface_free(record);
     CO_CHECK(member_add(*network, *container, settings));
     const EndpointId endpoint = network->members.at(container->id()).endpoint;
@@ -103,7 +104,7 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     if (spec) {
         spec->default_route = !has_route && !network->record.internal;
         plan.request.endpoints.push_back(*std::move(spec));
-        plan.request.pidfd = container->run->init.pidfd();
+        plan.request.pidfd = run->init.pidfd();
         done = co_await resolver_choose(plan);
     } else {
         done = std::move(spec).error();

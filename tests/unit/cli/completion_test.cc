@@ -72,6 +72,16 @@ TEST_CASE("names are asked of the daemon") {
     CHECK(offered(daemon, {"rename", "web", ""}).empty());
 }
 
+TEST_CASE("names are asked of the daemon that the line names") {
+    Loop loop;
+    FakeDaemon daemon;
+    answer_lists(daemon);
+    const std::string host = daemon.host();
+    const auto result = cli_run(
+        daemon, {"--host", "unix:///nowhere/socket", "__complete", "-H", host, "stop", "d"});
+    CHECK(result.out == "db\tExited\n");
+}
+
 TEST_CASE("a daemon that does not answer offers no names") {
     Loop loop;
     FakeDaemon daemon;
