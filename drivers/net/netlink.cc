@@ -22,7 +22,9 @@ constexpr std::size_t receive_bytes = 64 * 1024;
 template <typename T>
 T read_as(std::string_view bytes) {
     T value{};
-    std::memcpy(&value, bytes.data(), std::min(sizeof(T), bytes.size()));
+    if (!bytes.empty()) {
+        std::memcpy(&value, bytes.data(), std::min(sizeof(T), bytes.size()));
+    }
     return value;
 }
 
@@ -31,7 +33,9 @@ T read_as(std::string_view bytes) {
 void NetlinkBatch::append(const void* data, std::size_t size) {
     const std::size_t end = bytes_.size();
     bytes_.resize(end + align(size), '\0');
-    std::memcpy(bytes_.data() + end, data, size);
+    if (size > 0) {
+        std::memcpy(bytes_.data() + end, data, size);
+    }
     length_fix();
 }
 

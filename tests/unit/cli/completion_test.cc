@@ -79,7 +79,7 @@ TEST_CASE("names are asked of the daemon that the line names") {
     const std::string host = daemon.host();
     const auto result = cli_run(
         daemon, {"--host", "unix:///nowhere/socket", "__complete", "-H", host, "stop", "d"});
-    CHECK(result.out == "db\tExited\n");
+    CHECK(result.out == "db\tpostgres, Exited\n");
 }
 
 TEST_CASE("a daemon that does not answer offers no names") {
