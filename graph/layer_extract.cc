@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <tuple>
@@ -26,6 +27,8 @@ namespace {
 /// mknod(2) takes 12 bits of major and 20 of minor.
 constexpr std::uint32_t dev_major_max = 0xfff;
 constexpr std::uint32_t dev_minor_max = 0xfffff;
+constexpr std::size_t links_below_max = 65536;
+constexpr std::string_view no_target = "no such file in this layer";
 
 ExtractMeta meta_of(const TarEntry& entry) {
     return {entry.mode, entry.uid, entry.gid, entry.mtime, entry.xattrs};
@@ -59,6 +62,7 @@ struct LayerExtract::State {
     bool file_open = false;  ///< The entry's data goes to a file; else nowhere.
     std::unique_ptr<LayerRecipeWriter> recipe;
     bool file_recorded = false;  ///< The recipe refers to the file for the entry's data.
+    std::map<std::string, std::string> links_below;  ///< Target by path.
     std::optional<Error> failed;
 
     Result<void> feed(std::span<const std::uint8_t> bytes, const std::function<void()>& beside);
@@ -75,6 +79,7 @@ struct LayerExtract::State {
     Result<void> directory_apply(const TarEntry& entry, const std::string& path);
     Result<void> file_begin(const TarEntry& entry, Place place);
     Result<void> hardlink_make(const TarEntry& entry, const Place& place);
+    Result<void> link_below_note(const Place& place, const std::string& target);
     Result<void> symlink_make(const TarEntry& entry, const Place& place);
     Result<void> node_make(const TarEntry& entry, const Place& place);
     Result<void> node_attributes_set(const TarEntry& entry, const Place& place);
@@ -114,6 +119,9 @@ Result<Place> LayerExtract::State::place_find(const std::string& path) {
 /// `.wh.NAME`. What this layer itself has at NAME stays: whiteouts speak of the layers below.
 Result<void> LayerExtract::State::removal_make(const std::string& target) {
     TRY(const Place place, place_find(target));
+    if (links_below.contains(extract_path(*place.dir, place.name))) {
+        return ok;
+    }
     const int dir = place.dir->fd.get();
     if (::mknodat(dir, place.name.c_str(), S_IFCHR, ::makedev(0, 0)) == 0) {
         return ok;
@@ -205,6 +213,10 @@ Result<void> LayerExtract::State::kind_check(const TarEntry& entry, const Place&
 }
 
 Result<void> LayerExtract::State::entry_place(const TarEntry& entry, const std::string& path) {
+    if (!links_below.empty() && !path.empty()) {
+        TRY(const Place place, place_find(path));
+        links_below.erase(extract_path(*place.dir, place.name));
+    }
     if (entry.type == TarType::directory) {
         return directory_apply(entry, path);
     }
@@ -264,9 +276,13 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
         return Error(ErrorKind::corrupt,
                      std::string("hard link to ").append(entry.linkpath).append(": ").append(why));
     };
+    if (name.empty()) {
+        return refused("it is a directory");
+    }
+    const bool below = options.whiteouts == WhiteoutForm::overlay;
     auto dir = tree.dir_find(std::string(tar_path_parent(target)));
-    if (!dir || name.empty()) {
-        return refused("no such file in this layer");
+    if (!dir) {
+        return below ? link_below_note(place, target) : refused(no_target);
     }
     if ((*dir)->inode == place.dir->inode && name == place.name) {
         return refused("it is the link itself");
@@ -275,11 +291,16 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     struct stat info {};
 
     if (::fstatat((*dir)->fd.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
-        return errno == ENOENT ? refused("no such file in this layer")
-                               : Error::from_errno(errno, "fstatat", entry.linkpath);
+        if (errno != ENOENT) {
+            return Error::from_errno(errno, "fstatat", entry.linkpath);
+        }
+        return below ? link_below_note(place, extract_path(**dir, name)) : refused(no_target);
     }
     if (S_ISDIR(info.st_mode)) {
         return refused("it is a directory");
+    }
+    if (below && S_ISCHR(info.st_mode) && info.st_rdev == 0) {
+        return refused("this layer removes it");
     }
     TRY_VOID(make("link", place, [&] {
         return ::linkat((*dir)->fd.get(), name.c_str(), place.dir->fd.get(), place.name.c_str(), 0);
@@ -287,6 +308,18 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     if (recipe && !S_ISLNK(info.st_mode)) {
         recipe->link_made(extract_path(*place.dir, place.name));
     }
+    return ok;
+}
+
+/// Whether it is in a layer below is not to be known here: the link is made when that is.
+Result<void> LayerExtract::State::link_below_note(const Place& place, const std::string& target) {
+    if (links_below.size() == links_below_max) {
+        return Error(ErrorKind::resource_exhausted, "too many hard links to layers below");
+    }
+    const auto linked = links_below.find(target);
+    TRY_VOID(tree.make_room(*place.dir, place.name, place.path));
+    links_below.insert_or_assign(extract_path(*place.dir, place.name),
+                                 linked == links_below.end() ? target : linked->second);
     return ok;
 }
 
@@ -470,6 +503,9 @@ Result<LayerExtractResult> LayerExtract::finish() {
     }
     state.result.entries += state.tree.parents_made();
     state.result.xattrs_dropped = state.tree.xattrs_dropped();
+    for (const auto& [path, target] : state.links_below) {
+        state.result.links_below.push_back({path, target});
+    }
     return state.result;
 }
 

@@ -20,6 +20,7 @@
 #include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "graph/layer_extract_tree.h"
 #include "graph/layer_recipe.h"
@@ -58,11 +59,19 @@ struct LayerExtractOptions {
     std::optional<unsigned> helpers;
 };
 
+/// A hard link to a file that is not in the layer itself, so must be in one below. Both paths are
+/// from the layer's root; the link's is without symbolic links.
+struct LinkBelow {
+    std::string path;
+    std::string target;
+};
+
 struct LayerExtractResult {
     std::uint64_t entries = 0;  ///< Applied, directories made for missing parents included.
     std::uint64_t bytes = 0;    ///< Of file data; holes do not count.
     std::uint64_t whiteouts = 0;
     std::uint64_t xattrs_dropped = 0;  ///< Not allowed in a layer, or not known to the file system.
+    std::vector<LinkBelow> links_below;  ///< Not made: the layer does not know those below it.
 };
 
 class LayerExtract {
@@ -80,7 +89,7 @@ class LayerExtract {
     void record(std::unique_ptr<LayerRecipeWriter> recipe);
 
     /// Apply the next bytes of the archive.
-    /// Errors: corrupt (malformed, climbs out, a hard link without target, a file as a parent);
+    /// Errors: corrupt (malformed, climbs out, a link to a directory, a file as a parent);
     ///         resource_exhausted (disk, quota or a limit); whatever the system calls say; each
     ///         names the entry. An error is final.
     /// Takes:  beside: work that a helper does meanwhile, or who is free first. It has run when

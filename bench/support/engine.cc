@@ -81,16 +81,18 @@ Result<Engine> Engine::start(std::vector<std::string> argv, const EngineConfig& 
 Result<Engine> Engine::start_davit(EngineConfig config) {
     const std::string data =
         config.data_root.empty() ? config.directory + "/data" : config.data_root;
-    return start({config.program,
-                  "daemon",
-                  "--no-keeper",
-                  "--data-root",
-                  data,
-                  "--run-dir",
-                  config.directory + "/run",
-                  "--host",
-                  "unix://" + config.directory + "/engine.sock"},
-                 config);
+    std::vector<std::string> argv{config.program,
+                                  "daemon",
+                                  "--data-root",
+                                  data,
+                                  "--run-dir",
+                                  config.directory + "/run",
+                                  "--host",
+                                  "unix://" + config.directory + "/engine.sock"};
+    if (!config.keeper) {
+        argv.emplace_back("--no-keeper");
+    }
+    return start(std::move(argv), config);
 }
 
 Result<Engine> Engine::start_dockerd(EngineConfig config) {
@@ -148,6 +150,26 @@ Result<void> Engine::peak_reset() const {
         TRY_VOID(process_peak_reset(process));
     }
     return ok;
+}
+
+std::vector<pid_t> Engine::family() const {
+    return process_family(process_.pid(), socket_.substr(0, socket_.rfind('/')));
+}
+
+long Engine::family_share_kib() const {
+    long total = 0;
+    for (const pid_t process : family()) {
+        total += process_share_kib(process);
+    }
+    return total;
+}
+
+Nanoseconds Engine::family_cpu_time() const {
+    Nanoseconds total{};
+    for (const pid_t process : family()) {
+        total += process_cpu_time(process);
+    }
+    return total;
 }
 
 long Engine::peak_kib() const {

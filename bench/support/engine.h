@@ -14,6 +14,7 @@ struct EngineConfig {
     std::string directory;      // Existing; data root, run directory, socket and log go below it.
     std::string data_root;      // Empty: directory + "/data".
     std::string cgroup_parent;  // dockerd only; empty: its own default.
+    bool keeper = false;        // davit only.
 };
 
 class Engine {
@@ -35,6 +36,10 @@ class Engine {
 
     /// Resident memory of the daemon and the helpers it started (containerd, the keeper's daemon).
     long rss_kib() const;
+
+    /// What its processes and those that it started for containers take, containers excluded.
+    long family_share_kib() const;
+    Nanoseconds family_cpu_time() const;
 
     /// The most that was resident since peak_reset(), of each of them at its own time. Errors: as
     /// proc_pid_clear_refs(5).
@@ -66,6 +71,7 @@ class Engine {
     static Result<Engine> start(std::vector<std::string> argv, const EngineConfig& config);
 
     std::vector<pid_t> processes() const;
+    std::vector<pid_t> family() const;
 
     /// A request whose answer is a progress stream; an error in the stream is an error.
     Result<std::string> image_call(std::string_view step, const HttpRequest& request) const;

@@ -6,9 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <map>
+#include <sstream>
 
 #include <fmt/format.h>
 
@@ -179,6 +184,78 @@ std::vector<pid_t> process_children(pid_t pid) {
         at = end;
     }
     return children;
+}
+
+namespace {
+
+/// The fields of /proc/PID/stat behind the name, from the third ("state") on.
+std::vector<std::string> stat_fields(pid_t pid) {
+    std::vector<std::string> fields;
+    const Result<std::string> text = file_read(fmt::format("/proc/{}/stat", pid));
+    std::istringstream rest(text ? text->substr(text->rfind(')') + 1) : "");
+    for (std::string field; rest >> field;) {
+        fields.push_back(field);
+    }
+    return fields;
+}
+
+std::string pid_namespace(pid_t pid) {
+    std::array<char, 64> name{};
+    const ssize_t size =
+        readlink(fmt::format("/proc/{}/ns/pid", pid).c_str(), name.data(), name.size());
+    return {name.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+}
+
+bool is_shim_of(pid_t pid, const std::string& marker) {
+    const Result<std::string> name = file_read(fmt::format("/proc/{}/comm", pid));
+    const Result<std::string> line = file_read(fmt::format("/proc/{}/cmdline", pid));
+    return name && line && name->starts_with("containerd-shim") &&
+           line->find(marker) != std::string::npos;
+}
+
+}  // namespace
+
+long process_share_kib(pid_t pid) {
+    const Result<std::string> text = file_read(fmt::format("/proc/{}/smaps_rollup", pid));
+    const std::size_t at = text ? text->find("\nPss:") : std::string::npos;
+    return at == std::string::npos ? 0 : std::strtol(text->c_str() + at + 5, nullptr, 10);
+}
+
+Nanoseconds process_cpu_time(pid_t pid) {
+    const std::vector<std::string> fields = stat_fields(pid);
+    constexpr std::size_t utime = 11;  // Up to cstime: four fields.
+    if (fields.size() < utime + 4) {
+        return Nanoseconds(0);
+    }
+    long long ticks = 0;
+    for (std::size_t i = utime; i < utime + 4; ++i) {
+        ticks += std::stoll(fields[i]);
+    }
+    return Nanoseconds(ticks * (1'000'000'000 / sysconf(_SC_CLK_TCK)));
+}
+
+std::vector<pid_t> process_family(pid_t root, const std::string& marker) {
+    std::map<pid_t, pid_t> parents;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const pid_t pid = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
+        const std::vector<std::string> fields = pid > 0 ? stat_fields(pid) : stat_fields(-1);
+        if (fields.size() > 1) {
+            parents.emplace(pid, static_cast<pid_t>(std::atoi(fields[1].c_str())));
+        }
+    }
+    const std::string own = pid_namespace(root);
+    std::vector<pid_t> family;
+    for (const auto& [pid, parent] : parents) {
+        pid_t above = pid;
+        for (auto at = parents.find(above); above != root && at != parents.end();
+             at = parents.find(above)) {
+            above = at->second;
+        }
+        if ((above == root && pid_namespace(pid) == own) || is_shim_of(pid, marker)) {
+            family.push_back(pid);
+        }
+    }
+    return family;
 }
 
 Result<Fd> mount_namespace_without_unified() {

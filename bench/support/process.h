@@ -42,6 +42,16 @@ Result<void> process_peak_reset(pid_t pid);
 /// The direct children of a process (needs CONFIG_PROC_CHILDREN).
 std::vector<pid_t> process_children(pid_t pid);
 
+/// Its share of all memory that is resident for it (Pss), in KiB; 0 if the process has ended.
+long process_share_kib(pid_t pid);
+
+/// CPU time that a process has taken, with that of the children it has waited for; 0 if it ended.
+Nanoseconds process_cpu_time(pid_t pid);
+
+/// A process and its descendants in its own PID namespace, and whoever else has marker in its
+/// command line and a name that begins with "containerd-shim".
+std::vector<pid_t> process_family(pid_t root, const std::string& marker);
+
 /// A mount namespace like ours but without the cgroup v2 hierarchy at /sys/fs/cgroup/unified:
 /// crun (so also podman with crun) refuses a hybrid hierarchy. An invalid Fd if there is no such
 /// mount, and so no need.

@@ -18,10 +18,11 @@ class DirectoryLayerWriter final : public LayerWriter {
     }
 
     Result<LayerContents> finish() override {
-        TRY(const LayerExtractResult extracted, extract_.finish());
+        TRY(LayerExtractResult extracted, extract_.finish());
         LayerContents contents;
         contents.bytes = extracted.bytes;
         contents.entries = extracted.entries;
+        contents.links_below = std::move(extracted.links_below);
         return contents;
     }
 

@@ -23,6 +23,7 @@
 
 #include "drivers/graph/trash.h"
 #include "graph/layer_archive.h"
+#include "graph/layer_extract.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/result.h"
 #include "reactor/task.h"
@@ -33,6 +34,8 @@ namespace davit {
 struct LayerContents {
     std::uint64_t bytes = 0;    ///< Sum of the files' sizes, as `docker history` counts.
     std::uint64_t entries = 0;  ///< Members of the archive.
+    /// Still to be made, by links_below_make().
+    std::vector<LinkBelow> links_below;
 };
 
 /// Takes the archive of one layer. Runs on a worker thread, one call at a time.

@@ -7,6 +7,7 @@ add_library(davit_image_jobs STATIC
     ${CMAKE_CURRENT_LIST_DIR}/layer_decode.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_pipeline.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_pool.cc
+    ${CMAKE_CURRENT_LIST_DIR}/layer_pool_links.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_reader.cc
     ${CMAKE_CURRENT_LIST_DIR}/layer_sync.cc
     ${CMAKE_CURRENT_LIST_DIR}/load.cc

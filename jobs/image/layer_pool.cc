@@ -29,6 +29,11 @@ Task<LayerHandle> LayerPool::acquire(LayerWanted wanted, ProgressSink& progress)
             tasks_.spawn(fly(flight));
         }
         Result<LayerHandle> layer = co_await wait(flight, progress);
+        const bool is_anothers = layer && (*layer)->place.chain_id != wanted.place.chain_id &&
+                                 !(*layer)->unpacked.contents.links_below.empty();
+        if (joined && is_anothers) {
+            continue;  // It is made for other layers below it.
+        }
         // Somebody else's registry or credentials may have failed where ours do not.
         if (layer || !joined || layer.error().kind() == ErrorKind::cancelled) {
             co_return std::move(layer);
@@ -117,7 +122,8 @@ Task<LayerHandle> LayerPool::bring(LayerFlight& flight) {
             co_await fill(layer, *source, expected, wanted.blob_bytes, std::move(watcher));
         static_cast<void>(co_await shielded(source->close()));
         if (filled) {
-            if (wanted.keep_early && !sync_.boot().empty()) {
+            if (wanted.keep_early && !sync_.boot().empty() &&
+                layer->unpacked.contents.links_below.empty()) {
                 auto keep = [place = wanted.place](WriteTxn& txn) {
                     return layer_unfinished_put(txn, place);
                 };
@@ -232,6 +238,17 @@ Task<std::vector<std::string>> LayerPool::place(std::vector<LayerHandle> layers,
         staged[i]->staged.reset();
     }
     CO_CHECK(renamed);
+    bool linked = false;
+    for (const LayerHandle& layer : layers) {
+        if (!layer->recorded && !layer->unpacked.contents.links_below.empty()) {
+            CO_CHECK(co_await links_make(layer, layers));
+            linked = true;
+        }
+    }
+    if (write && linked) {
+        auto sync = [driver = &driver_] { return driver->sync(); };
+        CO_CHECK(co_await offload(std::move(sync)));
+    }
     if (write) {
         auto sync = [driver = &driver_] { return driver->sync_names(); };
         CO_CHECK(co_await offload(std::move(sync)));
@@ -263,6 +280,7 @@ Task<void> LayerPool::publish(std::vector<LayerHandle> layers,
             publish.cache_id = layer.cache_id;
             publish.lease = layer.lease;
             publish.place = layer.place;
+            publish.depends_on_parent = !layer.unpacked.contents.links_below.empty();
             publish.unpacked_bytes = layer.unpacked.contents.bytes;
             publish.created = wall_now();
             publish.unsynced_boot = unsynced_boot;

@@ -50,6 +50,8 @@ class PooledLayer {
     std::string lease;
     /// Until it is published.
     std::optional<StagedLayer> staged;
+    /// Set by layers_stack(), for a layer with links to files below: what it lies on, lowest first.
+    std::vector<LayerPlace> below;
     /// The graph has it (also if it always had).
     bool recorded = false;
     /// The graph always had it.
@@ -60,6 +62,11 @@ class PooledLayer {
 };
 
 using LayerHandle = std::shared_ptr<PooledLayer>;
+
+/// Tell layers with hard links to files below them what they lie on: such a layer is this image's
+/// own. Takes: the image's diff ids, lowest first; those of its layers that are to be published.
+/// Errors: unsupported (it lies on other layers in an image that is published with this one).
+Result<void> layers_stack(std::span<const Digest> diff_ids, std::span<const LayerHandle> layers);
 
 struct LayerWanted {
     LayerPlace place;
@@ -84,7 +91,11 @@ enum class LayerSyncing : std::uint8_t {
 class LayerPool {
   public:
     LayerPool(GraphDb& db, GraphWriter& graph, GraphDriver& driver, Semaphore& downloads)
-        : graph_(graph), driver_(driver), downloads_(downloads), sync_(db, graph, driver) {}
+        : db_(db),
+          graph_(graph),
+          driver_(driver),
+          downloads_(downloads),
+          sync_(db, graph, driver) {}
 
     LayerPool(const LayerPool&) = delete;
     LayerPool& operator=(const LayerPool&) = delete;
@@ -144,6 +155,11 @@ class LayerPool {
     /// Write to disk what is not there yet, and rename. Gives: the cache ids of layers recorded
     /// before that are on disk now.
     Task<std::vector<std::string>> place(std::vector<LayerHandle> layers, LayerSyncing syncing);
+    /// Make a renamed layer's hard links to files below it. Takes: what is published with it.
+    Task<void> links_make(LayerHandle layer, std::span<const LayerHandle> layers);
+    /// The layer's directories below it, lowest first.
+    Task<std::vector<std::string>> below_find(const PooledLayer& layer,
+                                              std::span<const LayerHandle> layers);
     /// Gives: whether it is ended; if not, it is owed.
     Task<bool> lease_end(std::string lease, std::string staged_cache_id);
 
@@ -152,6 +168,7 @@ class LayerPool {
         std::string staged_cache_id;
     };
 
+    GraphDb& db_;
     GraphWriter& graph_;
     GraphDriver& driver_;
     Semaphore& downloads_;

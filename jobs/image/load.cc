@@ -247,6 +247,7 @@ Result<Loaded> assemble(const Load& load) {
             continue;
         }
         TRY(const std::vector<LayerHandle> layers, layers_of(load, image, config));
+        TRY_VOID(layers_stack(config.diff_ids, layers));
         for (const LayerHandle& layer : layers) {
             if (diffs.insert(layer->place.diff_id).second) {
                 loaded.layers.push_back(layer);

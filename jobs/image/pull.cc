@@ -175,6 +175,7 @@ Task<bool> record(Pull& pull, ResolvedImage image) {
         std::vector<std::string> unneeded;
     };
 
+    CO_CHECK(layers_stack(image.config.diff_ids, pull.layers));
     auto outcome = std::make_shared<Outcome>();
     ImagePut put;
     put.config = std::move(image.config_bytes);

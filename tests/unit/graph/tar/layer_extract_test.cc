@@ -405,3 +405,31 @@ TEST_CASE("extract: of several files that cannot be written the first in the arc
     REQUIRE(::waitpid(child, &status, 0) == child);
     CHECK(status == 0);
 }
+
+TEST_CASE("extract: a hard link to what the layer does not have is left for later") {
+    const auto links_of = [](const ArchiveBuilder& archive) {
+        const LayerDir layer;
+        const Extraction done = extract(layer.root_fd(), archive.build(), {}, 700);
+        INFO(done.error_text());
+        REQUIRE(!done.error);
+        std::vector<std::pair<std::string, std::string>> links;
+        for (const LinkBelow& link : done.result.links_below) {
+            links.emplace_back(link.path, link.target);
+        }
+        return links;
+    };
+    using Links = std::vector<std::pair<std::string, std::string>>;
+    ArchiveBuilder some;
+    some.directory("d").symlink("s", "d").hardlink("s/h", "./below/f").hardlink("again", "d/h");
+    CHECK(links_of(some) == Links{{"again", "below/f"}, {"d/h", "below/f"}});
+    CHECK(links_of(some.file("again", "x")) == Links{{"d/h", "below/f"}});
+    CHECK(links_of(some.file("d/.wh.h")) == Links{{"d/h", "below/f"}});
+    CHECK(links_of(some.directory("d/h")).empty());
+
+    ArchiveBuilder removed;
+    removed.file(".wh.f").hardlink("h", "f");
+    const LayerDir layer;
+    const Extraction done = extract(layer.root_fd(), removed.build(), {});
+    CHECK(done.kind() == ErrorKind::corrupt);
+    CHECK(done.error_text().find("this layer removes it") != std::string::npos);
+}

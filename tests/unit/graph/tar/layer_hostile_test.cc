@@ -98,14 +98,16 @@ std::vector<Hostile> hard_links(const LayerDir& layer) {
     return {
         {"hard link out", started().hardlink("h", "../victim").file("h", "evil").build()},
         {"hard link absolute",
-         started().hardlink("h", absolute(layer, "/victim")).file("h", "evil").build()},
+         started().hardlink("h", absolute(layer, "/victim")).file("h", "evil").build(),
+         false},
         {"hard link through a link",
-         started().symlink("l", "../outside").hardlink("h", "l/file").file("h", "evil").build()},
+         started().symlink("l", "../outside").hardlink("h", "l/file").file("h", "evil").build(),
+         false},
         {"hard link to a link out, then written",
          started().symlink("l", "../victim").hardlink("h", "l").file("h", "mine").build(),
          false},
-        {"hard link to nothing", started().hardlink("h", "missing").build()},
-        {"hard link to nothing yet", started().hardlink("h", "late").file("late").build()},
+        {"hard link to nothing", started().hardlink("h", "missing").build(), false},
+        {"hard link to nothing yet", started().hardlink("h", "late").file("late").build(), false},
         {"hard link to itself", started().hardlink("h", "h").build()},
         {"hard link to itself, existing", started().file("h", "x").hardlink("h", "./h").build()},
         {"hard link to a directory", started().directory("d").hardlink("h", "d").build()},
@@ -165,7 +167,7 @@ TEST_CASE("hostile: errors name the entry") {
         return extract(layer.root_fd(), archive.build(), {}).error_text();
     };
     CHECK_THAT(text(started().file("a/../../b")), Contains("a/../../b") && Contains("climbs"));
-    CHECK_THAT(text(started().hardlink("the-link", "the-target")),
+    CHECK_THAT(text(started().directory("the-target").hardlink("the-link", "the-target")),
                Contains("the-link") && Contains("the-target"));
     CHECK_THAT(text(started().file("f").file("f/below")), Contains("f/below"));
 }
