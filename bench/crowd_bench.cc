@@ -36,6 +36,7 @@ struct Outcome {
     Samples removals;
     Samples lists;
     double list_seconds = 0;
+    double restart_seconds = 0;  ///< From SIGKILL until the list is whole again; davit only.
     double share_before_kib = 0;
     double share_kib = 0;
     double write_seconds = 0;
@@ -49,11 +50,11 @@ double seconds(Nanoseconds duration) {
 
 class Host {
   public:
-    static Result<Host> make(Engine engine) {
+    static Result<Host> make(Engine engine, bool kept) {
         TRY(const std::string tar, Workspace::busybox_tar());
         TRY_VOID(engine.import_image(tar, image));
         TRY(HttpUnix connection, HttpUnix::connect(engine.socket()));
-        return Host(std::move(engine), std::move(connection));
+        return Host(std::move(engine), std::move(connection), kept);
     }
 
     Result<Outcome> measure(const Options& options) {
@@ -64,8 +65,8 @@ class Host {
     }
 
   private:
-    Host(Engine engine, HttpUnix connection)
-        : engine_(std::move(engine)), connection_(std::move(connection)) {}
+    Host(Engine engine, HttpUnix connection, bool kept)
+        : engine_(std::move(engine)), connection_(std::move(connection)), kept_(kept) {}
 
     Result<HttpAnswer> call(const char* method,
                             const std::string& path,
@@ -109,6 +110,9 @@ class Host {
             }
         }
         outcome.share_kib = static_cast<double>(engine_.family_share_kib());
+        if (kept_) {
+            TRY_VOID(restart(ids.size(), outcome));
+        }
         for (const std::string& id : ids) {
             const MonotonicTime begun = monotonic_now();
             TRY([[maybe_unused]] const HttpAnswer stopped,
@@ -118,6 +122,32 @@ class Host {
             outcome.stops.add(ended - begun);
             outcome.removals.add(monotonic_now() - ended);
         }
+        return ok;
+    }
+
+    Result<void> restart(std::size_t count, Outcome& outcome) {
+        TRY_VOID(engine_.kill_kept());
+        const MonotonicTime begun = monotonic_now();
+        for (;;) {
+            const Result<std::string> found =
+                http_call(engine_.socket(), {"GET", "/containers/json", "", ""});
+            std::size_t running = 0;
+            for (std::size_t at = 0; found; ++running, ++at) {
+                at = found->find("\"State\":\"running\"", at);
+                if (at == std::string::npos) {
+                    break;
+                }
+            }
+            if (running == count) {
+                break;
+            }
+            if (monotonic_now() - begun > std::chrono::seconds(60)) {
+                return Error(ErrorKind::timed_out, "the containers are not back");
+            }
+            ::poll(nullptr, 0, 1);
+        }
+        outcome.restart_seconds = seconds(monotonic_now() - begun);
+        TRY(connection_, HttpUnix::connect(engine_.socket()));
         return ok;
     }
 
@@ -171,6 +201,7 @@ class Host {
 
     Engine engine_;
     HttpUnix connection_;
+    bool kept_;
 };
 
 void print(const Options& options, const std::map<std::string, Outcome>& outcomes) {
@@ -197,6 +228,8 @@ void print(const Options& options, const std::map<std::string, Outcome>& outcome
         [](const Outcome& o) { return o.lists.percentile_ms(0.5); });
     row("list, p99 ms", [](const Outcome& o) { return o.lists.percentile_ms(0.99); });
     row("list, ms each of 1000", [](const Outcome& o) { return o.list_seconds; });
+    row(fmt::format("killed, whole again with {}, ms", options.containers + 1),
+        [](const Outcome& o) { return o.restart_seconds > 0 ? o.restart_seconds * 1e3 : -1; });
     row(fmt::format("write {} MB of lines, s", options.megabytes),
         [](const Outcome& o) { return o.write_seconds; });
     row("CPU of the engine for that, s", [](const Outcome& o) { return o.write_cpu_seconds; });
@@ -216,7 +249,7 @@ Result<void> run(const Options& options, JsonLines& json) {
             fmt::print("not measured: {}\n", engine.error().message());
             continue;
         }
-        TRY(Host host, Host::make(*std::move(engine)));
+        TRY(Host host, Host::make(*std::move(engine), name == "davit"));
         TRY(Outcome outcome, host.measure(options));
         json.write({{"bench", "crowd"}, {"contender", name}},
                    {{"start_p50_ms", outcome.starts.percentile_ms(0.5)},
@@ -224,6 +257,7 @@ Result<void> run(const Options& options, JsonLines& json) {
                     {"remove_p50_ms", outcome.removals.percentile_ms(0.5)},
                     {"list_p99_ms", outcome.lists.percentile_ms(0.99)},
                     {"list_s", outcome.list_seconds},
+                    {"restart_s", outcome.restart_seconds},
                     {"share_before_kib", outcome.share_before_kib},
                     {"share_kib", outcome.share_kib},
                     {"write_s", outcome.write_seconds},

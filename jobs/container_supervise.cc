@@ -140,19 +140,19 @@ Nanoseconds run_duration(const ContainerStateRecord& state) {
 
 /// Whether its policy starts it again; then the state says so, and the count and the pause are the
 /// next ones. Follows: moby's daemon/monitor.go, handleContainerExit().
-void restart_decide(const Daemon& daemon, Container& container, ContainerStateRecord& ended) {
+void restart_decide(const Daemon& daemon, Container& container, ContainerRecord& ended) {
     RunOutcome outcome;
-    outcome.exit_code = ended.exit_code;
-    outcome.duration = run_duration(ended);
-    outcome.restart_count = container.record.restart_count;
-    outcome.manually_stopped = container.record.manually_stopped;
+    outcome.exit_code = ended.state.exit_code;
+    outcome.duration = run_duration(ended.state);
+    outcome.restart_count = ended.restart_count;
+    outcome.manually_stopped = ended.manually_stopped;
     if (daemon.stopping || container.exit_wanted || container.removing ||
         !restart_policy_applies(container.record.host_config.restart_policy, outcome)) {
         return;
     }
     container.restart_pause = restart_pause(container.restart_pause, outcome.duration);
-    ++container.record.restart_count;
-    ended.status = ContainerState::restarting;
+    ++ended.restart_count;
+    ended.state.status = ContainerState::restarting;
 }
 
 /// Start it again after the pause, unless somebody stops it meanwhile.
@@ -240,7 +240,8 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     // Before the end is known: whoever sees it may take its ports and addresses.
     daemon.networks->release(*container);
-    ContainerStateRecord ended = state_after(*container, end ? *end : RunEnd{}, oom_killed);
+    ContainerRecord ended = container->record;
+    ended.state = state_after(*container, end ? *end : RunEnd{}, oom_killed);
     restart_decide(daemon, *container, ended);
     if (!container->record.host_config.auto_remove) {
         if (const Result<void> saved = co_await daemon.container_save(*container, ended); !saved) {
@@ -249,11 +250,12 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     run_forget(daemon, *run);
     // From here to changed() nothing waits: whoever sees that it has ended can start or remove it.
-    container->record.state = ended;
+    container->record.state = ended.state;
+    container->record.restart_count = ended.restart_count;
     container->output.run_ended();
     container->run.reset();
     daemon.execs.run_ended(*container);
-    const bool restarts = ended.status == ContainerState::restarting;
+    const bool restarts = ended.state.status == ContainerState::restarting;
     container->exits += restarts ? 0 : 1;
     if (oom_killed) {
         container_event(daemon, *container, "oom");

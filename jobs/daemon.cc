@@ -285,14 +285,12 @@ Task<void> Daemon::container_insert(const Container& container,
 }
 
 Task<void> Daemon::container_save(const Container& container) {
-    return container_save(container, container.record.state);
+    return container_save(container, container.record);
 }
 
-Task<void> Daemon::container_save(const Container& container, const ContainerStateRecord& state) {
-    ContainerRecord stored = container.record;
-    stored.state = state;
-    const std::string record = container_record_write(stored);
-    auto save = [&](WriteTxn& txn) { return container_update(txn, container.id(), record); };
+Task<void> Daemon::container_save(const Container& container, ContainerRecord record) {
+    const std::string stored = container_record_write(record);
+    auto save = [&](WriteTxn& txn) { return container_update(txn, container.id(), stored); };
     if (home_of(container) == ContainerHome::run) {
         co_return run_db->update(save);
     }

@@ -63,8 +63,8 @@ class Daemon {
     /// Store a container's record where it belongs: durably, or with --rm for this boot only.
     Task<void> container_save(const Container& container);
 
-    /// Store it as it will be in another state, which nobody may see before it is stored.
-    Task<void> container_save(const Container& container, const ContainerStateRecord& state);
+    /// Store it as it will be, which nobody may see before it is stored.
+    Task<void> container_save(const Container& container, ContainerRecord record);
 
     /// Store a container's record under the name that it has now. Errors: conflict (it is taken).
     Task<void> container_rename(const Container& container);

@@ -109,13 +109,14 @@ Result<Engine> Engine::start_dockerd(EngineConfig config) {
         config.directory + "/pid",
         "--host",
         "unix://" + config.directory + "/engine.sock",
-        "--bridge=none",
-        "--iptables=false",
         "--storage-driver=overlay2",
         "--log-level=warn",
         // An empty one: the machine's own configuration stays out of it.
         "--config-file",
         config.directory + "/daemon.json"};
+    if (!config.network) {
+        argv.insert(argv.end(), {"--bridge=none", "--iptables=false"});
+    }
     if (!config.cgroup_parent.empty()) {
         argv.insert(argv.end(), {"--cgroup-parent", config.cgroup_parent});
     }
@@ -170,6 +171,16 @@ Nanoseconds Engine::family_cpu_time() const {
         total += process_cpu_time(process);
     }
     return total;
+}
+
+Result<void> Engine::kill_kept() const {
+    for (const pid_t process : family()) {
+        if (process != process_.pid()) {
+            return kill(process, SIGKILL) == 0 ? Result<void>(ok)
+                                               : Error::from_errno(errno, "kill");
+        }
+    }
+    return Error(ErrorKind::not_found, "no daemon below the keeper");
 }
 
 long Engine::peak_kib() const {

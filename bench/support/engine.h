@@ -15,6 +15,7 @@ struct EngineConfig {
     std::string data_root;      // Empty: directory + "/data".
     std::string cgroup_parent;  // dockerd only; empty: its own default.
     bool keeper = false;        // davit only.
+    bool network = false;       // dockerd only: with its bridge, iptables and docker-proxy.
 };
 
 class Engine {
@@ -40,6 +41,9 @@ class Engine {
     /// What its processes and those that it started for containers take, containers excluded.
     long family_share_kib() const;
     Nanoseconds family_cpu_time() const;
+
+    /// SIGKILL to the daemon below davit's keeper, which starts another. Errors: not_found (none).
+    Result<void> kill_kept() const;
 
     /// The most that was resident since peak_reset(), of each of them at its own time. Errors: as
     /// proc_pid_clear_refs(5).

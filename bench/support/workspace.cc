@@ -16,7 +16,7 @@ namespace davit::bench {
 namespace {
 
 constexpr const char* image_directories[] = {"bin", "dev", "etc", "proc", "sys", "tmp"};
-constexpr const char* image_links[] = {"true", "sh", "echo", "sleep"};
+constexpr const char* image_links[] = {"true", "sh", "echo", "sleep", "yes", "head"};
 constexpr std::size_t busybox_bytes_max = 16UL << 20;
 
 Result<std::string> busybox_read() {
@@ -96,15 +96,22 @@ Result<std::string> Workspace::busybox_rootfs() const {
     return root;
 }
 
-Result<std::string> Workspace::busybox_tar() {
-    TRY(std::string program, busybox_read());
+Result<std::string> Workspace::busybox_tar(const std::string& more) {
     std::string tar;
     for (const char* name : image_directories) {
         tar += tar_header(fmt::format("{}/", name), '5', 0, "");
     }
-    tar += tar_header("bin/busybox", '0', program.size(), "");
-    tar += program;
-    tar.resize((tar.size() + 511) / 512 * 512);
+    const auto add = [&tar](const std::string& name, const std::string& program) {
+        tar += tar_header(name, '0', program.size(), "");
+        tar += program;
+        tar.resize((tar.size() + 511) / 512 * 512);
+    };
+    TRY(const std::string busybox, busybox_read());
+    add("bin/busybox", busybox);
+    if (!more.empty()) {
+        TRY(const std::string program, file_read(more, busybox_bytes_max));
+        add("bin" + more.substr(more.rfind('/')), program);
+    }
     for (const char* name : image_links) {
         tar += tar_header(fmt::format("bin/{}", name), '2', 0, "busybox");
     }

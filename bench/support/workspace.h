@@ -27,8 +27,9 @@ class Workspace {
     /// A root file system directory: static busybox as /bin/true and /bin/sh, empty mount points.
     Result<std::string> busybox_rootfs() const;
 
-    /// The same as a tar file in memory (ustar).
-    static Result<std::string> busybox_tar();
+    /// The same as a tar file in memory (ustar). Takes: the path of a static program that comes
+    /// along in /bin, if any.
+    static Result<std::string> busybox_tar(const std::string& more = "");
 
   private:
     explicit Workspace(std::string path) : path_(std::move(path)) {}

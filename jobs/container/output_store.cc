@@ -104,6 +104,9 @@ Result<std::optional<std::string_view>> OutputSlot::take(OutputStream stream, in
     OutputStore::Layout& layout = *store_->layout_;
     char* const bytes = store_->bytes(number_, stream);
     const std::size_t held = state.end() - state.begin();
+    // No write is under way: what one left that its process died right behind is not to be taken
+    // for another that begins at the same byte.
+    state.log_begin = 0;
     if (held == 0) {
         state.set(0, 0);
     } else if (state.end() + take_bytes > stream_bytes) {
@@ -197,6 +200,7 @@ void OutputStore::finish() {
     if (layout.phase == Phase::to_stage) {
         layout.count = left;
         layout.end = state.end();
+        layout.phase = Phase::to_memory;  // This may be cut off as well.
     }
     if (layout.phase != Phase::idle && layout.count > 0) {
         const std::uint32_t read = layout.count - left;
