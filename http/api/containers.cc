@@ -1,5 +1,6 @@
 // Endpoints of a container's life.
 #include <algorithm>
+#include <map>
 
 #include "graph/image_store.h"
 #include "http/api/container_filter.h"
@@ -59,12 +60,27 @@ Result<WaitCondition> wait_condition(const ApiContext& context) {
     return Error(ErrorKind::invalid_argument, "invalid condition: \"" + std::string(text) + "\"");
 }
 
-/// What a list shows as the image: the name given, unless that names another image by now.
-std::string image_name(const Daemon& daemon, const ContainerRecord& record) {
-    const auto match = daemon.graph->view(
-        [&](const ReadTxn& txn) { return image_resolve(txn, record.config.image); });
-    return match && match->id == record.image_id ? record.config.image : record.image_id.str();
-}
+/// What a list shows as the image: the name given, unless that names another image by now. Many
+/// containers have the same one, which is looked up once.
+class ImageNames {
+  public:
+    explicit ImageNames(const Daemon& daemon) : daemon_(daemon) {}
+
+    const std::string& of(const ContainerRecord& record) {
+        const auto [found, is_new] = known_.try_emplace({record.config.image, record.image_id});
+        if (is_new) {
+            const auto match = daemon_.graph->view(
+                [&](const ReadTxn& txn) { return image_resolve(txn, record.config.image); });
+            const bool same = match && match->id == record.image_id;
+            found->second = same ? record.config.image : record.image_id.str();
+        }
+        return found->second;
+    }
+
+  private:
+    const Daemon& daemon_;
+    std::map<std::pair<std::string, Digest>, std::string> known_;
+};
 
 /// An image and all that were built on it; a name that is no image has no family.
 Result<std::vector<Digest>> image_family(const ReadTxn& txn, const std::string& name) {
@@ -138,11 +154,12 @@ Task<void> sizes_fill(ApiContext& context, std::vector<Listed>& listed) {
 
 std::string list_json(const ApiContext& context, const std::vector<Listed>& listed) {
     const WallTime now = wall_now();
+    ImageNames images(context.daemon);
     std::string body;
     JsonWriter json(body);
     json.begin_array();
     for (const auto& [container, size] : listed) {
-        ContainerView view{container->record, image_name(context.daemon, container->record), now};
+        ContainerView view{container->record, images.of(container->record), now};
         view.size = size;
         container_summary_write(json, view, context.version);
     }
