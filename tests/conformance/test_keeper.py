@@ -453,7 +453,7 @@ def killed_under_load(directory):
         for worker in workers:
             worker.start()
         try:
-            for _ in range(max(RUNS // 5, 10)):
+            for _ in range(max(RUNS // 10, 10)):
                 time.sleep(random.random() / 10)  # To vary the moment.
                 engine.crash()
         finally:
