@@ -71,13 +71,7 @@ class Host {
     Result<HttpAnswer> call(const char* method,
                             const std::string& path,
                             const std::string& body = "") {
-        const char* type = body.empty() ? "" : "application/json";
-        TRY(HttpAnswer answer, connection_.exchange({method, path, type, body}));
-        if (answer.status >= 400) {
-            return Error(ErrorKind::internal,
-                         fmt::format("{} {}: {}: {}", method, path, answer.status, answer.body));
-        }
-        return answer;
+        return api_call(connection_, method, path, body);
     }
 
     Result<std::string> begin(const std::string& command) {

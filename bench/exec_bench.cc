@@ -37,14 +37,15 @@ class Host {
         std::unique_ptr<Host> host(
             new Host(std::move(name), *std::move(engine), std::move(connection)));
         TRY(const HttpAnswer created,
-            host->post("/containers/create",
-                       fmt::format(R"({{"Image":"{}","Cmd":["sh"],"OpenStdin":true,)"
-                                   R"("HostConfig":{{"NetworkMode":"none"}}}})",
-                                   image),
-                       201));
+            api_call(host->connection_,
+                     "POST",
+                     "/containers/create",
+                     fmt::format(R"({{"Image":"{}","Cmd":["sh"],"OpenStdin":true,)"
+                                 R"("HostConfig":{{"NetworkMode":"none"}}}})",
+                                 image)));
         host->container_ = json_string_find(created.body, "Id");
         TRY([[maybe_unused]] const HttpAnswer started,
-            host->post("/containers/" + host->container_ + "/start", "", 204));
+            api_call(host->connection_, "POST", "/containers/" + host->container_ + "/start"));
         return host;
     }
 
@@ -61,9 +62,10 @@ class Host {
     Result<Nanoseconds> execute() {
         const MonotonicTime begun = monotonic_now();
         TRY(const HttpAnswer created,
-            post("/containers/" + container_ + "/exec",
-                 R"({"AttachStdout":true,"AttachStderr":true,"Cmd":["true"]})",
-                 201));
+            api_call(connection_,
+                     "POST",
+                     "/containers/" + container_ + "/exec",
+                     R"({"AttachStdout":true,"AttachStderr":true,"Cmd":["true"]})"));
         const std::string path = "/exec/" + json_string_find(created.body, "Id");
         TRY(HttpUnix stream, HttpUnix::connect(engine_.socket()));
         TRY(const int status,
@@ -86,16 +88,6 @@ class Host {
   private:
     Host(std::string name, Engine engine, HttpUnix connection)
         : name_(std::move(name)), engine_(std::move(engine)), connection_(std::move(connection)) {}
-
-    Result<HttpAnswer> post(const std::string& path, const std::string& body, int expected) {
-        const char* type = body.empty() ? "" : "application/json";
-        TRY(HttpAnswer answer, connection_.exchange({"POST", path, type, body}));
-        if (answer.status != expected) {
-            return Error(ErrorKind::internal,
-                         fmt::format("POST {}: {}: {}", path, answer.status, answer.body));
-        }
-        return answer;
-    }
 
     std::string name_;
     Engine engine_;

@@ -299,7 +299,7 @@ Result<void> LayerExtract::State::hardlink_make(const TarEntry& entry, const Pla
     if (S_ISDIR(info.st_mode)) {
         return refused("it is a directory");
     }
-    if (below && S_ISCHR(info.st_mode) && info.st_rdev == 0) {
+    if (below && is_whiteout(info)) {
         return refused("this layer removes it");
     }
     TRY_VOID(make("link", place, [&] {

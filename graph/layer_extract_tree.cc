@@ -89,10 +89,6 @@ bool is_mount(int dir, const std::string& name) {
            (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
-bool is_whiteout(const struct stat& info) {
-    return S_ISCHR(info.st_mode) && info.st_rdev == ::makedev(0, 0);
-}
-
 }  // namespace
 
 ExtractTimes::ExtractTimes(TarTime time) {

@@ -128,12 +128,6 @@ bool is_of_the_kernel(int fd) {
     }
 }
 
-bool is_opaque(int fd) {
-    std::array<char, 8> value{};
-    const ssize_t size = ::fgetxattr(fd, overlay_opaque_xattr, value.data(), value.size());
-    return size == 1 && value[0] == 'y';
-}
-
 }  // namespace
 
 struct TreeArchive::State {

@@ -1,5 +1,7 @@
 #include "graph/whiteout.h"
 
+#include <sys/xattr.h>
+
 namespace davit {
 
 namespace {
@@ -48,6 +50,15 @@ Result<Whiteout> whiteout_parse(std::string_view clean_path) {
     std::string target(clean_path.substr(0, start));
     target.append(removed);
     return Whiteout{WhiteoutKind::remove, std::move(target)};
+}
+
+bool is_whiteout(const struct stat& status) {
+    return S_ISCHR(status.st_mode) && status.st_rdev == 0;
+}
+
+bool is_opaque(int directory) {
+    char value = 0;
+    return ::fgetxattr(directory, overlay_opaque_xattr, &value, 1) == 1 && value == 'y';
 }
 
 bool xattr_allowed(std::string_view name) {

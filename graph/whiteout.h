@@ -4,6 +4,8 @@
 /// In an archive (OCI image-spec layer.md "Whiteouts") it is an empty file `.wh.NAME` beside where
 /// NAME was, or `.wh..wh..opq` inside a directory that hides everything below it. On disk overlayfs
 /// wants a character device 0/0 called NAME, or the xattr trusted.overlay.opaque=y.
+#include <sys/stat.h>
+
 #include <string>
 #include <string_view>
 
@@ -31,6 +33,12 @@ inline constexpr const char* overlay_opaque_xattr = "trusted.overlay.opaque";
 /// Errors: corrupt for a bare `.wh.`, for one that would remove "." or "..", and for a whiteout
 ///         used as a directory (`.wh.a/b`).
 Result<Whiteout> whiteout_parse(std::string_view clean_path);
+
+/// Whether this is what overlayfs takes for a removed name.
+bool is_whiteout(const struct stat& status);
+
+/// Whether overlayfs shows nothing of the layers below in this open directory.
+bool is_opaque(int directory);
 
 /// Whether an xattr of an archive may be set on a file of a layer. The overlay's own are the
 /// engine's to write: from an archive they could redirect a lookup into other layers. Labels of

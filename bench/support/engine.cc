@@ -39,6 +39,19 @@ Error unexpected(std::string_view step, const HttpAnswer& answer) {
 
 }  // namespace
 
+Result<HttpAnswer> api_call(HttpUnix& connection,
+                            const char* method,
+                            const std::string& path,
+                            const std::string& body) {
+    const char* type = body.empty() ? "" : "application/json";
+    TRY(HttpAnswer answer, connection.exchange({method, path, type, body}));
+    if (answer.status >= 400) {
+        return Error(ErrorKind::internal,
+                     fmt::format("{} {}: {}: {}", method, path, answer.status, answer.body));
+    }
+    return answer;
+}
+
 std::string cgroup_parent() {
     return fmt::format("/davit-bench-{}", getpid());
 }

@@ -84,6 +84,13 @@ class Engine {
     std::string socket_;
 };
 
+/// A call with a JSON body ("" for none). Errors: internal, with the answer's text, if its status
+/// is 400 or above.
+Result<HttpAnswer> api_call(HttpUnix& connection,
+                            const char* method,
+                            const std::string& path,
+                            const std::string& body = "");
+
 /// Where the peers put their containers, so that the directory can be removed after them.
 std::string cgroup_parent();
 

@@ -20,16 +20,6 @@ namespace {
 
 constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
 
-bool is_whiteout(const struct stat& status) {
-    return S_ISCHR(status.st_mode) && status.st_rdev == 0;
-}
-
-bool is_opaque(int directory) {
-    std::array<char, 8> value{};
-    const ssize_t size = ::fgetxattr(directory, overlay_opaque_xattr, value.data(), value.size());
-    return size == 1 && value[0] == 'y';
-}
-
 /// What a start makes for the default mounts where the image has no place for them. Docker has them
 /// in a layer between image and container, and so never shows them.
 bool is_mount_place(const std::string& path, const struct stat& status) {

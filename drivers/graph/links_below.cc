@@ -37,11 +37,6 @@ Result<Kept> directory_open(int root, const std::string& path) {
     return kept;
 }
 
-bool is_opaque(const Fd& directory) {
-    char value = 0;
-    return ::fgetxattr(directory.get(), overlay_opaque_xattr, &value, 1) == 1 && value == 'y';
-}
-
 class LinksBelow {
   public:
     LinksBelow(int below, int layer_root)
@@ -131,7 +126,7 @@ class LinksBelow {
         }
         const Result<Kept> there = directory_open(root_, path);
         if (there) {
-            return !is_opaque(there->fd);
+            return !is_opaque(there->fd.get());
         }
         if (there.error().errno_value() != ENOENT) {
             return false;  // A whiteout, or whatever else the layer has in its place.

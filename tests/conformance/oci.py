@@ -187,3 +187,27 @@ def busybox_layer(path):
         layer.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nguest:x:1000:1000::/home:/bin/sh\n")
         layer.file("etc/group", "root:x:0:\nguest:x:1000:\n")
         layer.file("etc/noexec", "not a program\n", 0o644)
+
+
+def tar_of(files):
+    """A tar of these contents by name; "=>NAME" is a hard link."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            if data.startswith(b"=>"):
+                entry.type, entry.linkname, data = tarfile.LNKTYPE, data[2:].decode(), b""
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def saved(name, layers, steps=()):
+    """What docker save would write for an image of these layers (tars), made in these steps."""
+    config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {
+        "type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]}}
+    if steps:
+        config |= {"created": steps[-1]["created"], "history": list(steps)}
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).encode()
+    return tar_of({"manifest.json": manifest, "config.json": json.dumps(config).encode(), **dict(zip(names, layers))})

@@ -4,11 +4,9 @@ Goal: steps without a layer have no size, the image's own id and the ids of the 
 committed from are told, and every form of the list says the same.
 """
 
-import hashlib
-import io
 import json
-import tarfile
 
+import oci
 from harness import case, check, contains, equal, main, matches
 
 STEPS = [
@@ -20,31 +18,9 @@ STEPS = [
 ]
 
 
-def tar_of(files):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
-
-
-def archive_of(name, layers, steps):
-    """What docker save would write for an image with these steps."""
-    config = json.dumps({
-        "architecture": "amd64", "os": "linux", "created": steps[-1]["created"], "config": {},
-        "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]},
-        "history": steps,
-    }).encode()
-    names = [f"{number}/layer.tar" for number in range(len(layers))]
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).encode()
-    return tar_of({"manifest.json": manifest, "config.json": config, **dict(zip(names, layers))})
-
-
 def load(engine, name="made:1"):
-    layers = [tar_of({"a": b"x" * 1000}), tar_of({"b": b"y" * 2500, "c": b"z" * 500})]
-    engine.docker("load", "-q", stdin=archive_of(name, layers, STEPS))
+    layers = [oci.tar_of({"a": b"x" * 1000}), oci.tar_of({"b": b"y" * 2500, "c": b"z" * 500})]
+    engine.docker("load", "-q", stdin=oci.saved(name, layers, STEPS))
     return engine.inspect(name)["Id"]
 
 

@@ -14,6 +14,7 @@ import re
 import subprocess
 import tarfile
 
+import oci
 from harness import Engine, Registry, case, check, contains, equal, main, matches, start_engine
 from registry_proxy import PASSWORD, USER, LocalRegistry, Proxy, TokenServer
 
@@ -270,28 +271,6 @@ def mirrors_and_limits(engine, source, proxy):
         check(refused.returncode != 0, f"{flag} is refused")
 
 
-def stacked(name, layers):
-    """What docker save would write for an image of these layers; names of links begin with "=>"."""
-    def tar_of(files):
-        buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path, data in files.items():
-                entry = tarfile.TarInfo(path)
-                if data.startswith(b"=>"):
-                    entry.type, entry.linkname = tarfile.LNKTYPE, data[2:].decode()
-                    data = b""
-                entry.size = len(data)
-                archive.addfile(entry, io.BytesIO(data))
-        return buffer.getvalue()
-
-    tars = [tar_of(files) for files in layers]
-    config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                         "rootfs": {"type": "layers", "diff_ids": [digest(tar) for tar in tars]}}).encode()
-    names = [f"{number}/layer.tar" for number in range(len(tars))]
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).encode()
-    return tar_of({"manifest.json": manifest, "config.json": config, **dict(zip(names, tars))})
-
-
 @case("davit")
 def a_link_to_a_file_of_a_layer_below(engine, source, proxy):
     """The same diff over two others: each image has the file of its own."""
@@ -303,10 +282,13 @@ def a_link_to_a_file_of_a_layer_below(engine, source, proxy):
         engine.docker("rm", container)
         return found
 
+    def stacked(name, *layers):
+        return oci.saved(name, [oci.tar_of(files) for files in layers])
+
     link = {"h": b"=>d/f"}
     names = [f"{proxy.upstream}/linked:{number}" for number in (1, 2)]
     for name, text in zip(names, (b"first", b"second")):
-        engine.docker("load", "-q", stdin=stacked(name, [{"d/f": text}, link, {"top": text}]))
+        engine.docker("load", "-q", stdin=stacked(name, {"d/f": text}, link, {"top": text}))
     for turn in ("loaded", "pulled"):
         for name, text in zip(names, (b"first", b"second")):
             equal(files_of(name), {"d/f": text, "h": text, "top": text}, f"{turn}: {name}")
@@ -315,7 +297,7 @@ def a_link_to_a_file_of_a_layer_below(engine, source, proxy):
         for name in names if turn == "loaded" else ():
             engine.docker("pull", "-q", name)
     name = f"{proxy.upstream}/linked:3"
-    refused = engine.docker("load", "-q", stdin=stacked(name, [{"d/g": b"x"}, link]), status=1)
+    refused = engine.docker("load", "-q", stdin=stacked(name, {"d/g": b"x"}, link), status=1)
     contains(refused.stderr, "extract h: hard link to d/f: no such file in this layer or below it", "nothing there")
 
 

@@ -16,16 +16,6 @@ namespace {
 
 constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
 
-Result<bool> is_opaque(int dir, const char* name) {
-    TRY(const Fd fd, Fd::openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    char value = 0;
-    return ::fgetxattr(fd.get(), overlay_opaque_xattr, &value, 1) == 1 && value == 'y';
-}
-
-bool is_whiteout(const struct stat& status) {
-    return S_ISCHR(status.st_mode) && status.st_rdev == 0;
-}
-
 bool is_directory(int dir, const char* name) {
     struct stat status {};
 
@@ -65,8 +55,8 @@ Result<void> TreeApply::directory_take(const char* name, const struct stat& stat
     const int from = ::dirfd(stream_.get());
     bool merge = is_directory(target_.get(), name);
     if (merge && options_.whiteouts) {
-        TRY(const bool opaque, is_opaque(from, name));
-        merge = !opaque;
+        TRY(const Fd directory, Fd::openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+        merge = !is_opaque(directory.get());
     }
     if (!merge) {
         TRY_VOID(remove_tree(target_.get(), name));
