@@ -97,8 +97,10 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     record.driver = daemon.graph_driver->name();
     record.config = std::move(request.config);
     record.host_config = std::move(request.host_config);
-    const HostFacts host{
-        daemon.system.host_name, daemon.system.cpu_count, container_mount_lookups(daemon)};
+    const HostFacts host{daemon.system.host_name,
+                         daemon.system.cpu_count,
+                         container_mount_lookups(daemon),
+                         daemon.cgroups.mode == CgroupMode::v2};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),

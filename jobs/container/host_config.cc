@@ -260,7 +260,7 @@ void strings_if_absent(std::optional<std::vector<std::string>>& slot,
 
 }  // namespace
 
-void host_config_complete(HostConfig& config) {
+void host_config_complete(HostConfig& config, bool pure_v2) {
     if (config.network_mode.empty() || config.network_mode == "default") {
         config.network_mode = "bridge";
     }
@@ -274,7 +274,7 @@ void host_config_complete(HostConfig& config) {
         config.ipc_mode = "private";
     }
     if (config.cgroupns_mode.empty()) {
-        config.cgroupns_mode = config.privileged ? "host" : "private";
+        config.cgroupns_mode = config.privileged && !pure_v2 ? "host" : "private";
     }
     if (config.runtime.empty()) {
         config.runtime = "davit";

@@ -200,6 +200,8 @@ Result<void> host_config_update(HostConfig& config, const HostConfig& update);
 
 /// Put in what Docker puts in where nothing was asked for: the log driver, the size of /dev/shm,
 /// namespaces, masked paths, swap; and clear what means "unset". Call it after host_config_check().
-void host_config_complete(HostConfig& config);
+/// Takes: pure_v2, the host has cgroup v2 alone: there a privileged container has a cgroup namespace
+///        of its own, too (moby daemon/daemon_unix.go, adaptContainerSettings()).
+void host_config_complete(HostConfig& config, bool pure_v2);
 
 }  // namespace davit

@@ -130,7 +130,7 @@ Result<void> container_merge(ContainerRecord& record,
     TRY(const std::vector<std::string> host_warnings,
         host_config_check(record.host_config, host.cpu_count));
     warnings.insert(warnings.end(), host_warnings.begin(), host_warnings.end());
-    host_config_complete(record.host_config);
+    host_config_complete(record.host_config, host.pure_v2);
     image_merge(record.config, image);
     TRY_VOID(container_config_check(record.config));  // Afterwards: images hold bad values, too.
     TRY_VOID(program_set(record));

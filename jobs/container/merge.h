@@ -15,6 +15,7 @@ struct HostFacts {
     std::string hostname;  ///< What a container on the host's network or UTS namespace is called.
     int cpu_count = 0;     ///< 0: nobody knows, so requests for more are not refused here.
     MountLookups mounts = {};
+    bool pure_v2 = false;  ///< cgroup v2 and no other hierarchy.
 };
 
 /// Complete record.config from the image, choose the program, resolve the mounts, check everything.

@@ -61,7 +61,7 @@ TEST_CASE("an absent HostConfig is all defaults", "[container][host_config]") {
 
 TEST_CASE("inspect's HostConfig has every key that Docker gives", "[container][host_config]") {
     HostConfig config;
-    host_config_complete(config);
+    host_config_complete(config, false);
     config.masked_paths = {"/proc/acpi"};
     config.readonly_paths = std::vector<std::string>{};
     CHECK(written(config) ==
@@ -102,7 +102,7 @@ TEST_CASE("a HostConfig reads back as written", "[container][host_config]") {
     CHECK(config.mounts.size() == 2);
     CHECK(config.mounts[1].tmpfs_options->mode == 0700);
     CHECK(host_config_of(written(config)) == config);
-    host_config_complete(config);
+    host_config_complete(config, false);
     CHECK(host_config_of(written(config)) == config);
 }
 
@@ -307,7 +307,7 @@ TEST_CASE("security options that davit has pass", "[container][host_config]") {
 
 TEST_CASE("Docker's defaults are filled in", "[container][host_config]") {
     HostConfig config = record_of(docker_cli_body).host_config;
-    host_config_complete(config);
+    host_config_complete(config, false);
     CHECK(config.network_mode == "bridge");
     CHECK(config.log_config.type == "json-file");
     CHECK(config.memory_swap == 2 * config.memory);
@@ -318,22 +318,25 @@ TEST_CASE("Docker's defaults are filled in", "[container][host_config]") {
     CHECK_FALSE(config.masked_paths->empty());
 
     HostConfig unlimited = host_config_of(R"({"Memory":8388608,"MemorySwap":-1,"PidsLimit":7})");
-    host_config_complete(unlimited);
+    host_config_complete(unlimited, false);
     CHECK(unlimited.memory_swap == -1);
     CHECK(unlimited.pids_limit == 7);
 
     HostConfig privileged = host_config_of(R"({"Privileged":true})");
-    host_config_complete(privileged);
+    host_config_complete(privileged, false);
     CHECK(privileged.cgroupns_mode == "host");
     CHECK_FALSE(privileged.masked_paths.has_value());
+    HostConfig privileged_v2 = host_config_of(R"({"Privileged":true})");
+    host_config_complete(privileged_v2, true);
+    CHECK(privileged_v2.cgroupns_mode == "private");
 
     HostConfig open = host_config_of(R"({"SecurityOpt":["systempaths=unconfined"]})");
-    host_config_complete(open);
+    host_config_complete(open, false);
     CHECK(open.masked_paths == std::vector<std::string>{});
     CHECK(open.readonly_paths == std::vector<std::string>{});
 
     HostConfig chosen = host_config_of(R"({"MaskedPaths":["/proc/keys"],"ReadonlyPaths":[]})");
-    host_config_complete(chosen);
+    host_config_complete(chosen, false);
     CHECK(chosen.masked_paths == std::vector<std::string>{"/proc/keys"});
     CHECK(chosen.readonly_paths == std::vector<std::string>{});
 }
