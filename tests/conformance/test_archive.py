@@ -144,8 +144,8 @@ def loads_what_it_saved(engine, layers):
     gzipped = gzip.compress(path.read_bytes(), 1)
     equal(engine.out("load", stdin=gzipped), f"Loaded image: {layers}:latest", "gzip, from a pipe")
     engine.docker("rmi", layers)
-    untagged = save(engine, engine.directory / "id.tar", engine.inspect("bb")["Id"])
-    equal(engine.out("load", "-i", untagged), f"Loaded image ID: {engine.inspect('bb')['Id']}", "no name")
+    untagged = save(engine, engine.directory / "id.tar", engine.inspect("bb:latest")["Id"])
+    equal(engine.out("load", "-i", untagged), f"Loaded image ID: {engine.inspect('bb:latest')['Id']}", "no name")
     engine.docker("load", "-q", "-i", path)
 
 

@@ -84,7 +84,7 @@ def nothing_changed_is_no_layer(engine):
     engine.docker("create", "--name", "idle", "--network", "none", "bb", "true")
     engine.docker("commit", "-c", "LABEL a=b", "idle", "idle:1")
     inspected = engine.inspect("idle:1")
-    equal(inspected["RootFS"], engine.inspect("bb")["RootFS"], "no layer was added")
+    equal(inspected["RootFS"], engine.inspect("bb:latest")["RootFS"], "no layer was added")
     equal(inspected["Config"]["Labels"], {"a": "b"}, "label")
     engine.docker("rm", "idle")
     engine.docker("rmi", "idle:1")

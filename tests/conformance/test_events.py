@@ -71,7 +71,7 @@ def images(engine):
         contains(actions(found), action, "image events")
     tag = next(event for event in found if event["Action"] == "tag")
     equal(tag["Actor"]["Attributes"]["name"], "other:1", "name")
-    equal(tag["Actor"]["ID"], engine.inspect("bb")["Id"], "the actor is the image")
+    equal(tag["Actor"]["ID"], engine.inspect("bb:latest")["Id"], "the actor is the image")
 
 
 @case()

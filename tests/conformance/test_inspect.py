@@ -23,7 +23,7 @@ def ended(engine, *command, **config):
 def sizes(engine):
     script = "mkdir /d; head -c 5000 /dev/zero > /d/one; ln /d/one /d/two; ln -s one /d/link; mkfifo /d/f"
     identity = ended(engine, "sh", "-c", script)
-    image = engine.inspect("bb")["Size"]
+    image = engine.inspect("bb:latest")["Size"]
     found = engine.api("GET", f"/containers/{identity}/json?size=1").json
     equal((found["SizeRw"], found["SizeRootFs"]), (5003, image + 5003), "inspect")
     check("SizeRw" not in engine.api("GET", f"/containers/{identity}/json").json, "unasked")
@@ -61,7 +61,7 @@ def places_on_disk(engine):
     running = engine.out("run", "-d", "--network", "none", "bb", "sleep", "1000")
     merged = pathlib.Path(engine.inspect(running)["GraphDriver"]["Data"]["MergedDir"])
     check((merged / "bin/sh").exists(), "MergedDir of a running one")
-    image = engine.inspect("bb")["GraphDriver"]["Data"]
+    image = engine.inspect("bb:latest")["GraphDriver"]["Data"]
     check(pathlib.Path(image["UpperDir"], "bin/sh").exists(), "UpperDir of an image")
 
 
