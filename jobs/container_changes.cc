@@ -21,7 +21,7 @@ Task<std::map<std::string, ChangeKind>> container_changes(Daemon& daemon,
     ChangeList list(std::move(upper), std::move(lower));
     for (bool more = true; more;) {
         auto step = [&list] { return list.step(entries_per_step); };
-        CO_TRY(more, co_await offload(step));
+        CO_TRY(more, co_await offload_bulk(step));
     }
     co_return list.changes();
 }

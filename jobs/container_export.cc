@@ -40,7 +40,7 @@ Task<void> container_export(Daemon& daemon,
     std::vector<std::uint8_t> buffer(limits::layer_chunk_bytes);
     for (;;) {
         auto step = [&tree, &buffer] { return tree.read(buffer); };
-        CO_TRY(const std::size_t got, co_await offload(step));
+        CO_TRY(const std::size_t got, co_await offload_bulk(step));
         if (got == 0) {
             co_return ok;
         }

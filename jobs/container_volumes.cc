@@ -43,7 +43,7 @@ Task<void> tree_copy(Fd from, Fd to) {
     TreeApply copy(std::move(from), std::move(to), TreeApplyOptions{});
     for (bool more = true; more;) {
         auto step = [&copy] { return copy.step(entries_per_step); };
-        CO_TRY(more, co_await offload(step));
+        CO_TRY(more, co_await offload_bulk(step));
     }
     co_return ok;
 }

@@ -122,7 +122,7 @@ Task<Compared> compare(const GraphSubject& subject) {
         return subject.images.db().view(
             [&subject](const ReadTxn& txn) { return tables_check(txn, subject); });
     };
-    CO_TRY(TableFindings found, co_await offload(std::move(tables)));
+    CO_TRY(TableFindings found, co_await offload_bulk(std::move(tables)));
     compared.report.findings = std::move(found.findings);
     compared.report.counts = found.counts;
     compared.unneeded_chains = std::move(found.unneeded_chains);
@@ -169,7 +169,7 @@ Task<void> offline_recover(const GraphSubject& subject) {
     };
     CO_CHECK(co_await image_recover(subject.images, std::move(rw_known), subject.pinned));
     auto empty = [&subject] { return subject.images.driver().trash().empty_now(); };
-    co_return co_await offload(std::move(empty));
+    co_return co_await offload_bulk(std::move(empty));
 }
 
 Task<std::vector<std::string>> repair_all(const GraphSubject& subject, const Compared& compared) {

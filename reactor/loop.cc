@@ -6,6 +6,7 @@
 #include <cassert>
 
 #include "reactor/base/limits.h"
+#include "reactor/bulk_pool.h"
 #include "reactor/ring.h"
 
 namespace davit {
@@ -73,6 +74,7 @@ Loop::Loop() : uv_(new uv_loop_t) {
 Loop::~Loop() {
     assert(ready_.empty() && next_turn_.empty() && timers_.empty() && "tasks outlive the loop");
     ring_.reset();
+    bulk_.reset();
     handle_close(prepare_);
     handle_close(check_);
     handle_close(idle_);
@@ -95,6 +97,13 @@ Result<Ring*> Loop::ring() {
         TRY(ring_, Ring::make());
     }
     return ring_.get();
+}
+
+BulkPool& Loop::bulk() {
+    if (!bulk_) {
+        bulk_ = std::make_unique<BulkPool>(*this);
+    }
+    return *bulk_;
 }
 
 void Loop::run_root(Task<void> task) {

@@ -24,6 +24,7 @@ struct uv_timer_s;
 
 namespace davit {
 
+class BulkPool;
 class Loop;
 class Ring;
 
@@ -80,6 +81,9 @@ class Loop {
     /// The io_uring, made on first use. Errors: unsupported where the kernel refuses one.
     Result<Ring*> ring();
 
+    /// The threads behind offload_bulk(), made on first use.
+    BulkPool& bulk();
+
     StallDetector& stalls() { return stalls_; }
 
     uv_loop_s* uv() { return uv_; }
@@ -112,6 +116,7 @@ class Loop {
     std::vector<std::coroutine_handle<>> next_turn_;
     std::multimap<MonotonicTime, TimerNode*> timers_;
     std::unique_ptr<Ring> ring_;
+    std::unique_ptr<BulkPool> bulk_;
     StallDetector stalls_;
     MonotonicTime turn_begun_{};
     Nanoseconds idle_before_{};

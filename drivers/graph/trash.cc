@@ -43,10 +43,10 @@ Result<TreeRemove> TrashBin::removal_begin(int dir, const std::string& path) con
 
 Task<void> TrashBin::entry_delete(int dir, std::string path) {
     auto begin = [this, dir, &path] { return removal_begin(dir, path); };
-    CO_TRY(TreeRemove removal, co_await offload(std::move(begin)));
+    CO_TRY(TreeRemove removal, co_await offload_bulk(std::move(begin)));
     for (bool gone = false; !gone;) {
         auto slice = [&removal] { return removal.step(slice_entries); };
-        CO_TRY(gone, co_await offload(std::move(slice)));
+        CO_TRY(gone, co_await offload_bulk(std::move(slice)));
     }
     co_return ok;
 }
@@ -102,7 +102,7 @@ Task<void> TrashBin::run() {
         // Names that are stuck must not hide the others behind the count.
         const std::size_t count_max = names_max + stuck_.size();
         auto list = [dir = dir_.get(), count_max] { return directory_names(dir, ".", count_max); };
-        Result<std::vector<std::string>> listed = co_await offload(std::move(list));
+        Result<std::vector<std::string>> listed = co_await offload_bulk(std::move(list));
         if (!listed && listed.error().kind() == ErrorKind::cancelled) {
             co_return std::move(listed).error();
         }

@@ -66,7 +66,7 @@ Task<void> UploadFeed::fill_from_source() {
         hasher->update(bytes);
         return Result<void>(ok);
     };
-    CO_CHECK(co_await offload(hash));
+    CO_CHECK(co_await offload_bulk(hash));
     read_ += used;
     if (ended_ || (!expected_.empty() && read_ >= bytes_)) {
         CO_CHECK(co_await finish());

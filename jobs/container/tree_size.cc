@@ -92,7 +92,7 @@ Task<std::uint64_t> tree_bytes(Fd root) {
     TreeSize tree(std::move(root));
     for (bool more = true; more;) {
         auto step = [&tree] { return tree.step(entries_per_step); };
-        CO_TRY(more, co_await offload(step));
+        CO_TRY(more, co_await offload_bulk(step));
     }
     co_return tree.bytes();
 }

@@ -92,7 +92,7 @@ Task<void> hash_blob(Pipeline& pipeline) {
             pipeline.decode.hash_blob(bytes);
             return ok;
         };
-        CO_CHECK(co_await offload(std::move(hash)));
+        CO_CHECK(co_await offload_bulk(std::move(hash)));
         CO_CHECK(co_await pipeline.hashed.send(*std::move(chunk)));
     }
     pipeline.hashed.close();
@@ -106,7 +106,7 @@ Task<void> inflate_chunk(Pipeline& pipeline, std::span<const std::uint8_t> input
         auto step = [&pipeline, input, output = std::span(out.buffer)] {
             return pipeline.decode.inflate(input, output);
         };
-        CO_TRY(const InflateProgress progress, co_await offload(std::move(step)));
+        CO_TRY(const InflateProgress progress, co_await offload_bulk(std::move(step)));
         input = input.subspan(progress.consumed);
         more = !input.empty() || progress.produced == out.buffer.size();
         out.used = progress.produced;
@@ -144,7 +144,7 @@ Task<void> write_all(Pipeline& pipeline) {
             return pipeline.writer->write(
                 bytes, [&pipeline, bytes] { pipeline.decode.hash_archive(bytes); });
         };
-        Result<void> written = co_await offload(std::move(write));
+        Result<void> written = co_await offload_bulk(std::move(write));
         if (!written && written.error().kind() == ErrorKind::corrupt) {
             // If these were the last bytes the digests tell whether the image is to blame.
             CO_TRY(std::optional<Chunk> more, co_await pipeline.archive.full.receive());
@@ -157,7 +157,7 @@ Task<void> write_all(Pipeline& pipeline) {
     }
     CO_TRY(pipeline.result.decoded, pipeline.decode.finish());
     auto finish = [&pipeline] { return pipeline.writer->finish(); };
-    CO_TRY(pipeline.result.contents, co_await offload(std::move(finish)));
+    CO_TRY(pipeline.result.contents, co_await offload_bulk(std::move(finish)));
     co_return ok;
 }
 
@@ -167,7 +167,7 @@ Task<void> writer_let_go(std::unique_ptr<LayerWriter> writer) {
         writer.reset();
         return ok;
     };
-    co_return co_await offload(std::move(let_go));
+    co_return co_await offload_bulk(std::move(let_go));
 }
 
 std::size_t chunk_bytes(std::uint64_t blob_bytes) {

@@ -184,7 +184,7 @@ Task<LayerHandle> LayerPool::stage(LayerPlace place, bool take_existing) {
     auto make = [driver = &driver_, cache_id = layer->cache_id] {
         return driver->layer_stage(cache_id);
     };
-    CO_TRY(StagedLayer staged, co_await offload(std::move(make)));
+    CO_TRY(StagedLayer staged, co_await offload_bulk(std::move(make)));
     layer->staged.emplace(std::move(staged));
     co_return std::move(layer);
 }
@@ -215,7 +215,7 @@ Task<std::vector<std::string>> LayerPool::place(std::vector<LayerHandle> layers,
     if (write) {
         // Before any record: what the graph says is there must be there after a power cut, too.
         auto sync = [driver = &driver_] { return driver->sync(); };
-        CO_CHECK(co_await offload(std::move(sync)));
+        CO_CHECK(co_await offload_bulk(std::move(sync)));
     }
     std::vector<PooledLayer*> staged;
     for (const LayerHandle& layer : layers) {
@@ -232,7 +232,7 @@ Task<std::vector<std::string>> LayerPool::place(std::vector<LayerHandle> layers,
         }
         return ok;
     };
-    auto renaming = offload(std::move(rename));
+    auto renaming = offload_bulk(std::move(rename));
     const Result<void> renamed = co_await renaming;
     for (std::size_t i = 0; i < renamed_count; ++i) {
         staged[i]->staged.reset();
@@ -247,11 +247,11 @@ Task<std::vector<std::string>> LayerPool::place(std::vector<LayerHandle> layers,
     }
     if (write && linked) {
         auto sync = [driver = &driver_] { return driver->sync(); };
-        CO_CHECK(co_await offload(std::move(sync)));
+        CO_CHECK(co_await offload_bulk(std::move(sync)));
     }
     if (write) {
         auto sync = [driver = &driver_] { return driver->sync_names(); };
-        CO_CHECK(co_await offload(std::move(sync)));
+        CO_CHECK(co_await offload_bulk(std::move(sync)));
     }
     co_return std::move(synced);
 }

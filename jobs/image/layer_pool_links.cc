@@ -64,7 +64,7 @@ Task<void> LayerPool::links_make(LayerHandle layer, std::span<const LayerHandle>
     auto make = [below = std::move(below), files = std::move(files), &contents] {
         return links_below_make(below.get(), files.root.get(), contents.links_below);
     };
-    auto making = offload(std::move(make));
+    auto making = offload_bulk(std::move(make));
     CO_TRY(const std::uint64_t bytes, co_await making);
     contents.bytes += bytes;
     co_return ok;

@@ -69,7 +69,7 @@ Task<std::size_t> LayerReader::read(std::span<char> buffer) {
     const std::span<std::uint8_t> out(static_cast<std::uint8_t*>(static_cast<void*>(buffer.data())),
                                       buffer.size());
     auto step = [state = state_.get(), out] { return state->read(out); };
-    co_return co_await offload(std::move(step));
+    co_return co_await offload_bulk(std::move(step));
 }
 
 Task<LayersHeld> layers_hold(ImageService& images, std::vector<LayerPlace> places) {

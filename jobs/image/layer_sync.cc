@@ -60,7 +60,7 @@ Task<void> LayerSync::sync_due() {
         TRY_VOID(driver->sync());
         return driver->sync_names();
     };
-    CO_CHECK(co_await offload(std::move(sync)));
+    CO_CHECK(co_await offload_bulk(std::move(sync)));
     auto synced = [cache_ids = std::move(cache_ids)](WriteTxn& txn) {
         return layers_synced(txn, cache_ids);
     };

@@ -32,7 +32,7 @@ Task<void> ArchiveStream::refill() {
                            .subspan(compressed_at_)
                            .first(compressed_end_ - compressed_at_);
     auto step = [this, input] { return inflate_.step(input, plain_); };
-    CO_TRY(const InflateProgress progress, co_await offload(std::move(step)));
+    CO_TRY(const InflateProgress progress, co_await offload_bulk(std::move(step)));
     compressed_at_ += progress.consumed;
     output_full_ = progress.produced == plain_.size();
     rest_ = std::span<const std::uint8_t>(plain_).first(progress.produced);

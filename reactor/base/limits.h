@@ -108,6 +108,10 @@ inline constexpr std::size_t graph_depth_max = 1024;
 inline constexpr std::size_t graph_batch_updates_max = 256;
 
 // --- Reactor ------------------------------------------------------------------------------------
+/// Threads behind offload_bulk(): as many as libuv has; eight brought a pull nothing more.
+inline constexpr std::size_t bulk_threads = 4;
+/// How much nicer they are: of two that want one processor the loop gets three quarters of it.
+inline constexpr int bulk_thread_nice = 5;
 /// Entries of the io_uring submission queue; enough for one batch of files in flight.
 inline constexpr unsigned ring_entries = 512;
 /// How long one step on the loop may take; whoever has more to do yields (reactor/timer.h).

@@ -242,12 +242,12 @@ struct Gate {
     }
 };
 
-Task<Token> token_from_worker(Gate& gate, Token token) {
+Task<Token> token_from_worker(Gate& gate, Token token, OffloadLane lane) {
     auto work = [&gate, token = std::move(token)]() mutable -> Result<Token> {
         gate.wait();
         return std::move(token);
     };
-    auto offloaded = offload(std::move(work));
+    OffloadAwaiter offloaded(std::move(work), lane);
     co_return co_await offloaded;
 }
 
@@ -264,32 +264,36 @@ Task<void> until_entered(const Gate& gate, int count) {
     co_return ok;
 }
 
+constexpr auto lanes = {OffloadLane::brief, OffloadLane::bulk};
+
 }  // namespace
 
 TEST_CASE("cancel: work that was never queued is not done", "[cancel][offload]") {
-    auto body = []() -> Task<void> {
+    auto body = [](OffloadLane lane) -> Task<void> {
         Gate gate;
         const Token token = std::make_shared<int>(1);
         Cancellable<Token> tested;
         tested.cancel();
-        tested.start(token_from_worker(gate, token));
+        tested.start(token_from_worker(gate, token, lane));
         const auto result = co_await tested.join();
         CHECK(was_cancelled(result));
         CHECK(gate.entered == 0);
         CHECK(token.use_count() == 1);
         co_return ok;
     };
-    Loop loop;
-    CHECK(loop.run(body()));
+    for (const OffloadLane lane : lanes) {
+        Loop loop;
+        CHECK(loop.run(body(lane)));
+    }
 }
 
 TEST_CASE("cancel: work that runs is waited for, and its value given", "[cancel][offload]") {
-    auto body = [](int turn) -> Task<void> {
+    auto body = [](OffloadLane lane, int turn) -> Task<void> {
         Gate gate;
         const Token token = std::make_shared<int>(1);
         {
             Cancellable<Token> tested;
-            tested.start(token_from_worker(gate, token));
+            tested.start(token_from_worker(gate, token, lane));
             CO_CHECK(co_await until_entered(gate, 1));
             // While it runs; and in the turn in which the worker's end arrives.
             std::optional<TurnHook> hook;
@@ -309,30 +313,32 @@ TEST_CASE("cancel: work that runs is waited for, and its value given", "[cancel]
         CHECK(token.use_count() == 1);
         co_return ok;
     };
-    for (const int turn : {0, 1}) {
-        Loop loop;
-        CHECK(loop.run(body(turn)));
+    for (const OffloadLane lane : lanes) {
+        for (const int turn : {0, 1}) {
+            Loop loop;
+            CHECK(loop.run(body(lane, turn)));
+        }
     }
 }
 
 TEST_CASE("cancel: work that still queues is taken back", "[cancel][offload]") {
-    auto body = []() -> Task<void> {
+    auto body = [](OffloadLane lane) -> Task<void> {
         constexpr int workers = 64;  // More than the pool may have; those that fit are enough.
         Gate gate;
         Gate queued_gate;
         const Token token = std::make_shared<int>(1);
         TaskGroup busy;
-        auto occupy = [](Gate& at) -> Task<void> {
-            CO_TRY(const Token none, co_await token_from_worker(at, nullptr));
+        auto occupy = [](Gate& at, OffloadLane on) -> Task<void> {
+            CO_TRY(const Token none, co_await token_from_worker(at, nullptr, on));
             co_return ok;
         };
         for (int i = 0; i < workers; ++i) {
-            busy.spawn(occupy(gate));
+            busy.spawn(occupy(gate, lane));
         }
         CO_CHECK(co_await until_entered(gate, 1));
         {
             Cancellable<Token> tested;
-            tested.start(token_from_worker(queued_gate, token));
+            tested.start(token_from_worker(queued_gate, token, lane));
             tested.cancel();
             const auto result = co_await tested.join();
             CHECK(was_cancelled(result));
@@ -345,6 +351,8 @@ TEST_CASE("cancel: work that still queues is taken back", "[cancel][offload]") {
         }
         co_return co_await busy.join();
     };
-    Loop loop;
-    CHECK(loop.run(body()));
+    for (const OffloadLane lane : lanes) {
+        Loop loop;
+        CHECK(loop.run(body(lane)));
+    }
 }
