@@ -110,7 +110,9 @@ class Starter {
                                     container_.record.host_config.group_add));
 
         phases_.begin("cgroup");
-        CO_CHECK(cgroup_make());
+        CO_TRY(ContainerDevices devices, co_await devices_find());
+        CO_CHECK(cgroup_make(devices));
+        inputs.devices = std::move(devices.nodes);
         inputs.cgroup = cgroup_->placement();
         inputs.descriptors = daemon_.config.descriptors_at_start;
         inputs.joins_network = static_cast<bool>(sandbox.netns);
@@ -163,12 +165,21 @@ class Starter {
         co_return co_await container_volumes_mount(daemon_, container_.record);
     }
 
-    Result<void> cgroup_make() {
+    /// A container that asks for none, as most, does not wait for a worker.
+    Task<ContainerDevices> devices_find() {
+        if (!container_has_devices(container_.record.host_config)) {
+            co_return ContainerDevices{};
+        }
+        auto find = [config = container_.record.host_config] { return container_devices(config); };
+        co_return co_await offload(std::move(find));
+    }
+
+    Result<void> cgroup_make(const ContainerDevices& devices) {
         std::vector<std::string> warnings;
         TRY(Cgroup cgroup,
             Cgroup::create(daemon_.cgroups,
                            container_.record.cgroup_path,
-                           resources_build(container_.record),
+                           resources_build(container_.record, devices),
                            warnings));
         cgroup_ = std::make_shared<Cgroup>(std::move(cgroup));
         undo_.add("cgroup", [cgroup = cgroup_, name = container_.id().short_id()]() {

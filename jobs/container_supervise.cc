@@ -4,6 +4,7 @@
 #include "jobs/container/restart_policy.h"
 #include "jobs/container_health.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_oom.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
@@ -215,12 +216,13 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (run->error) {
         pumps.spawn(pump(*container, run, *run->error, OutputStream::standard_error));
     }
-    TaskGroup health(GroupPolicy::independent);
-    health.spawn(container_health(daemon, container));
+    TaskGroup watches(GroupPolicy::independent);
+    watches.spawn(container_health(daemon, container));
+    watches.spawn(container_oom_watch(daemon, container, run));
     const Result<RunEnd> end = co_await run_end(daemon, *run);
-    health.cancel();
-    if (const Result<void> checked = co_await health.join(); !checked) {
-        LOG_WARN("container={}: health: {}, ignoring", name, checked.error().message());
+    watches.cancel();
+    if (const Result<void> watched = co_await watches.join(); !watched) {
+        LOG_WARN("container={}: watch it: {}, ignoring", name, watched.error().message());
     }
     if (!end) {
         LOG_ERROR("container={}: {}", name, end.error().message());
@@ -257,7 +259,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     daemon.execs.run_ended(*container);
     const bool restarts = ended.state.status == ContainerState::restarting;
     container->exits += restarts ? 0 : 1;
-    if (oom_killed) {
+    if (oom_killed && *oom_kills > run->oom_kills_told) {
         container_event(daemon, *container, "oom");
     }
     container_event(daemon, *container, "die", die_attributes(*container));

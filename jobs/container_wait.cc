@@ -26,6 +26,10 @@ Task<ContainerWaiter::Outcome> ContainerWaiter::wait() {
         outcome.error = container_->removal_error.empty() ? "the container could not be removed"
                                                           : container_->removal_error;
     }
+    const ContainerStateRecord& state = container_->record.state;
+    if (condition_ == WaitCondition::not_running && !state.cause.failed_phase.empty()) {
+        outcome.error = state.error;  // It never ran: the exit code alone does not say so.
+    }
     co_return std::move(outcome);
 }
 

@@ -131,6 +131,9 @@ Task<void> Daemon::open_all() {
     fleeting.directory = config.run_dir + "/db";
     fleeting.durability = Durability::volatile_;
     CO_TRY(run_db, GraphDb::open(std::move(fleeting)));
+    if (const Result<void> kept = events.keep_in(config.run_dir); !kept) {
+        LOG_WARN("events: {}; they will not outlive this daemon", kept.error().message());
+    }
     graph_writer = std::make_unique<GraphWriter>(*graph);
     CO_TRY(exec_driver, native_exec_driver_make());
     images = std::make_unique<ImageService>(

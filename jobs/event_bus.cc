@@ -4,7 +4,9 @@
 #include <cassert>
 #include <map>
 
+#include "jobs/event_journal.h"
 #include "reactor/base/limits.h"
+#include "reactor/base/log.h"
 
 namespace davit {
 
@@ -20,6 +22,31 @@ std::size_t size_of(const Event& event) {
 
 }  // namespace
 
+EventBus::EventBus() = default;
+EventBus::~EventBus() = default;
+
+Result<void> EventBus::keep_in(std::string directory) {
+    assert(events_.empty());
+    std::vector<Event> earlier;
+    TRY(EventJournal journal, EventJournal::open(std::move(directory), earlier));
+    for (Event& event : earlier) {
+        append(std::move(event));
+    }
+    journal_ = std::make_unique<EventJournal>(std::move(journal));
+    return ok;
+}
+
+void EventBus::append(Event event) {
+    event.sequence = next_++;
+    events_.push_back(std::move(event));
+    bytes_ += size_of(events_.back());
+    while (events_.size() > limits::events_kept_max ||
+           (bytes_ > limits::events_kept_bytes_max && events_.size() > 1)) {
+        bytes_ -= size_of(events_.front());
+        events_.pop_front();
+    }
+}
+
 void EventBus::publish(std::string type,
                        std::string action,
                        std::string actor_id,
@@ -29,17 +56,16 @@ void EventBus::publish(std::string type,
         last.insert_or_assign(std::move(key), std::move(value));
     }
     attributes.assign(last.begin(), last.end());
-    events_.push_back(Event{.sequence = next_++,
-                            .type = std::move(type),
-                            .action = std::move(action),
-                            .actor_id = std::move(actor_id),
-                            .attributes = std::move(attributes),
-                            .time = wall_now()});
-    bytes_ += size_of(events_.back());
-    while (events_.size() > limits::events_kept_max ||
-           (bytes_ > limits::events_kept_bytes_max && events_.size() > 1)) {
-        bytes_ -= size_of(events_.front());
-        events_.pop_front();
+    append(Event{.type = std::move(type),
+                 .action = std::move(action),
+                 .actor_id = std::move(actor_id),
+                 .attributes = std::move(attributes),
+                 .time = wall_now()});
+    if (journal_) {
+        if (const Result<void> kept = journal_->append(events_.back()); !kept) {
+            LOG_WARN("events: {}; they will not outlive this daemon", kept.error().message());
+            journal_.reset();
+        }
     }
     readers_.wake_all();
 }

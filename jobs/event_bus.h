@@ -5,6 +5,7 @@
 /// Readers hold a position, not a queue: a slow one costs nothing and loses nothing until it lags
 /// by limits::events_kept_max events or events_kept_bytes_max, which it is then told.
 #include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,8 +35,17 @@ struct Event {
     }
 };
 
+class EventJournal;
+
 class EventBus {
   public:
+    EventBus();
+    ~EventBus();
+
+    /// Keep events in files of a directory from now on, and those that an earlier daemon left there
+    /// are this bus's. Before anything is published. Errors: the file system's.
+    Result<void> keep_in(std::string directory);
+
     /// Append; wakes every reader that waits. Of attributes with the same key the last one counts:
     /// a label called "name" does not hide the actor's name.
     void publish(std::string type,
@@ -57,6 +67,9 @@ class EventBus {
     Result<const Event*> find(std::uint64_t sequence) const;
 
   private:
+    void append(Event event);
+
+    std::unique_ptr<EventJournal> journal_;  // Null: events end with the daemon.
     std::deque<Event> events_;
     std::size_t bytes_ = 0;
     std::uint64_t next_ = 1;

@@ -1,6 +1,8 @@
 #include "libcontainer/cgroup.h"
 
 #include <dirent.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -166,7 +168,7 @@ bool Cgroup::needed(const CgroupLayout::Hierarchy& hierarchy, const Resources& r
            has(hierarchy, "cpuacct") || has(hierarchy, "devices") ||
            (has(hierarchy, "freezer") && mode_ == CgroupMode::v1) ||
            (has(hierarchy, "cpuset") && (resources.cpuset_cpus || resources.cpuset_mems)) ||
-           (has(hierarchy, "blkio") && resources.blkio_weight);
+           (has(hierarchy, "blkio") && (resources.blkio_weight || !resources.block_limits.empty()));
 }
 
 Result<void> Cgroup::directories_make(const Resources& resources) {
@@ -239,7 +241,7 @@ Result<Cgroup> Cgroup::create(const CgroupLayout& layout,
         made = cgroup.update(resources, warnings);
     }
     if (made && resources.device_rules) {
-        made = cgroup.v1_devices(*resources.device_rules, warnings);
+        made = cgroup.devices_filter(*resources.device_rules, warnings);
     }
     if (!made) {
         static_cast<void>(cgroup.remove());  // The first error is the one that matters.
@@ -410,6 +412,29 @@ Result<std::uint64_t> Cgroup::oom_kill_count() const {
     TRY(const std::string text,
         file_read(memory, unified ? "memory.events" : "memory.oom_control"));
     return keyed_value(text, "oom_kill");
+}
+
+Result<OomNotice> Cgroup::oom_notice() const {
+    const int memory = controller_fd("memory");
+    if (memory < 0) {
+        return Error(ErrorKind::unsupported, "this host has no memory cgroup");
+    }
+    OomNotice notice;
+    if (memory == unified_fd()) {
+        notice.kind = OomNotice::Kind::events_file;
+        TRY(notice.fd, Fd::openat(memory, "memory.events", O_RDONLY));
+        return notice;
+    }
+    notice.fd = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!notice.fd) {
+        return Error::from_errno(errno, "eventfd");
+    }
+    TRY(const Fd control, Fd::openat(memory, "memory.oom_control", O_RDONLY));
+    TRY_VOID(
+        file_write_existing(memory,
+                            "cgroup.event_control",
+                            std::to_string(notice.fd.get()) + " " + std::to_string(control.get())));
+    return notice;
 }
 
 Result<void> Cgroup::remove() {

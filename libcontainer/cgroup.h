@@ -10,8 +10,8 @@
 /// hierarchy has no controllers, but kills and freezes a container as a whole, so v1's freezer is
 /// used on pure v1 hosts only.
 ///
-/// On a pure v2 host devices are not filtered yet (that needs a BPF program); asking for device
-/// rules there is reported as a warning by Cgroup::create().
+/// Devices are filtered by v1's hierarchy where there is one, else by a BPF program
+/// (device_filter.h).
 ///
 /// Follows: cgroups(7); kernel admin-guide/cgroup-v1, admin-guide/cgroup-v2.rst.
 #include <cstdint>
@@ -66,6 +66,17 @@ class LimitsBefore {
     };
 
     std::vector<File> files_;
+};
+
+/// Tells that memory ran out in a cgroup, and maybe that something was killed for it.
+struct OomNotice {
+    enum class Kind : std::uint8_t {
+        event_counter,  // eventfd(2): readable.
+        events_file,    // memory.events: has priority data until it is read from its beginning.
+    };
+
+    Fd fd;
+    Kind kind = Kind::event_counter;
 };
 
 class Cgroup {
@@ -123,6 +134,10 @@ class Cgroup {
     /// How often the kernel killed a process inside for lack of memory.
     Result<std::uint64_t> oom_kill_count() const;
 
+    /// Follows: kernel admin-guide/cgroup-v1/memory.rst "OOM Control"; cgroup-v2.rst
+    /// "memory.events". Errors: unsupported (no memory controller).
+    Result<OomNotice> oom_notice() const;
+
     /// Remove the directories. Safe to repeat. Errors: conflict (a process is still inside: wait
     /// for cgroup.events "populated 0" or the last exit and call again).
     Result<void> remove();
@@ -142,9 +157,11 @@ class Cgroup {
     bool needed(const CgroupLayout::Hierarchy& hierarchy, const Resources& resources) const;
     Result<void> v1_limits(const Resources& resources, std::vector<std::string>& warnings);
     Result<void> v2_limits(const Resources& resources, std::vector<std::string>& warnings);
+    Result<void> v1_block_io(const Resources& resources, std::vector<std::string>& warnings);
+    Result<void> v2_block_io(const Resources& resources, std::vector<std::string>& warnings);
     Result<void> v1_memory(const Resources& resources, std::vector<std::string>& warnings);
-    Result<void> v1_devices(const std::vector<std::string>& rules,
-                            std::vector<std::string>& warnings);
+    Result<void> devices_filter(const std::vector<DeviceRule>& rules,
+                                std::vector<std::string>& warnings) const;
 
     Result<void> join_needed(const Resources& resources);
     Result<void> processes_move(int directory) const;

@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 
 #include "libcontainer/cgroup.h"
+#include "libcontainer/device_filter.h"
 
 namespace davit {
 
@@ -16,6 +18,16 @@ constexpr std::uint64_t cpu_period_default_us = 100'000;
 
 std::string max_or(std::int64_t value) {
     return value < 0 ? "max" : std::to_string(value);
+}
+
+/// v1's 10 to 1000 to io.weight's 1 to 10000, as runc converts.
+std::uint64_t io_weight(std::uint64_t weight) {
+    constexpr std::uint64_t weight_min = 10;
+    return 1 + (std::max(weight, weight_min) - weight_min) * 9999 / 990;
+}
+
+std::string device_text(const BlockLimits::Limit& limit) {
+    return std::to_string(limit.major) + ":" + std::to_string(limit.minor);
 }
 
 }  // namespace
@@ -81,6 +93,68 @@ Result<void> Cgroup::v1_memory(const Resources& resources, std::vector<std::stri
     if (resources.memory_reservation_bytes) {
         TRY_VOID(write("memory.soft_limit_in_bytes", *resources.memory_reservation_bytes));
     }
+    if (resources.memory_swappiness) {
+        TRY_VOID(
+            write("memory.swappiness", static_cast<std::int64_t>(*resources.memory_swappiness)));
+    }
+    if (resources.oom_kill_disable) {
+        TRY_VOID(write("memory.oom_control", 1));
+    }
+    return ok;
+}
+
+Result<void> Cgroup::v1_block_io(const Resources& resources, std::vector<std::string>& warnings) {
+    const int directory = controller_fd("blkio");
+    const bool bfq = directory >= 0 && ::faccessat(directory, "blkio.bfq.weight", F_OK, 0) == 0;
+    if (resources.blkio_weight) {
+        TRY_VOID(limit_write("blkio",
+                             bfq ? "blkio.bfq.weight" : "blkio.weight",
+                             std::to_string(*resources.blkio_weight),
+                             warnings));
+    }
+    const BlockLimits& limits = resources.block_limits;
+    using File = std::pair<const char*, const std::vector<BlockLimits::Limit>*>;
+    const std::array<File, 5> files{
+        {{bfq ? "blkio.bfq.weight_device" : "blkio.weight_device", &limits.weight},
+         {"blkio.throttle.read_bps_device", &limits.read_bps},
+         {"blkio.throttle.write_bps_device", &limits.write_bps},
+         {"blkio.throttle.read_iops_device", &limits.read_iops},
+         {"blkio.throttle.write_iops_device", &limits.write_iops}}};
+    for (const auto& [file, values] : files) {
+        for (const BlockLimits::Limit& limit : *values) {
+            const std::string line = device_text(limit) + " " + std::to_string(limit.value);
+            TRY_VOID(limit_write("blkio", file, line, warnings));
+        }
+    }
+    return ok;
+}
+
+Result<void> Cgroup::v2_block_io(const Resources& resources, std::vector<std::string>& warnings) {
+    if (resources.blkio_weight) {
+        TRY_VOID(limit_write("io",
+                             "io.weight",
+                             "default " + std::to_string(io_weight(*resources.blkio_weight)),
+                             warnings));
+    }
+    const BlockLimits& limits = resources.block_limits;
+    for (const BlockLimits::Limit& limit : limits.weight) {
+        TRY_VOID(limit_write("io",
+                             "io.weight",
+                             device_text(limit) + " " + std::to_string(io_weight(limit.value)),
+                             warnings));
+    }
+    using Key = std::pair<const char*, const std::vector<BlockLimits::Limit>*>;
+    const std::array<Key, 4> keys{{{"rbps", &limits.read_bps},
+                                   {"wbps", &limits.write_bps},
+                                   {"riops", &limits.read_iops},
+                                   {"wiops", &limits.write_iops}}};
+    for (const auto& [key, values] : keys) {
+        for (const BlockLimits::Limit& limit : *values) {
+            const std::string line =
+                device_text(limit) + " " + key + "=" + std::to_string(limit.value);
+            TRY_VOID(limit_write("io", "io.max", line, warnings));
+        }
+    }
     return ok;
 }
 
@@ -110,15 +184,7 @@ Result<void> Cgroup::v1_limits(const Resources& resources, std::vector<std::stri
     if (resources.pids_max) {
         TRY_VOID(limit_write("pids", "pids.max", max_or(*resources.pids_max), warnings));
     }
-    if (resources.blkio_weight) {
-        const bool bfq = controller_fd("blkio") >= 0 &&
-                         ::faccessat(controller_fd("blkio"), "blkio.bfq.weight", F_OK, 0) == 0;
-        TRY_VOID(limit_write("blkio",
-                             bfq ? "blkio.bfq.weight" : "blkio.weight",
-                             std::to_string(*resources.blkio_weight),
-                             warnings));
-    }
-    return ok;
+    return v1_block_io(resources, warnings);
 }
 
 Result<void> Cgroup::v2_limits(const Resources& resources, std::vector<std::string>& warnings) {
@@ -163,14 +229,7 @@ Result<void> Cgroup::v2_limits(const Resources& resources, std::vector<std::stri
     if (resources.pids_max) {
         TRY_VOID(limit_write("pids", "pids.max", max_or(*resources.pids_max), warnings));
     }
-    if (resources.blkio_weight) {
-        // v1's 10 to 1000 to io.weight's 1 to 10000, as runc converts.
-        const std::uint64_t weight =
-            1 + (static_cast<std::uint64_t>(std::max<int>(*resources.blkio_weight, 10)) - 10) *
-                    9999 / 990;
-        TRY_VOID(limit_write("io", "io.weight", "default " + std::to_string(weight), warnings));
-    }
-    return ok;
+    return v2_block_io(resources, warnings);
 }
 
 Result<void> Cgroup::update(const Resources& resources, std::vector<std::string>& warnings) {
@@ -206,19 +265,24 @@ Result<void> LimitsBefore::restore() const {
     return first;
 }
 
-Result<void> Cgroup::v1_devices(const std::vector<std::string>& rules,
-                                std::vector<std::string>& warnings) {
+Result<void> Cgroup::devices_filter(const std::vector<DeviceRule>& rules,
+                                    std::vector<std::string>& warnings) const {
     const int directory = controller_fd("devices");
-    if (directory < 0 || directory == unified_fd()) {
+    if (directory < 0) {
+        const int unified = unified_fd();
+        if (unified >= 0) {
+            return device_filter_attach(unified, rules);
+        }
         warnings.push_back("this host has no devices cgroup, devices are not filtered");
         return ok;
     }
     TRY_VOID(file_write_existing(directory, "devices.deny", "a"));
     TRY(const Fd allow, Fd::openat(directory, "devices.allow", O_WRONLY));
-    for (const std::string& rule : rules) {
+    for (const DeviceRule& rule : rules) {
+        const std::string text = rule.text();
         // One rule per write(2).
-        if (::write(allow.get(), rule.data(), rule.size()) != static_cast<ssize_t>(rule.size())) {
-            return Error::from_errno(errno, "write", "devices.allow " + rule)
+        if (::write(allow.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+            return Error::from_errno(errno, "write", "devices.allow " + text)
                 .with_kind(ErrorKind::invalid_argument);
         }
     }

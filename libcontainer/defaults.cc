@@ -67,10 +67,11 @@ void mounts_add(ContainerSpec& spec, const DefaultsRequest& request) {
     cgroup.target = "/sys/fs/cgroup";
     cgroup.attributes = plain | readonly;
     spec.mounts.push_back(std::move(cgroup));
+    // Shows the queues of the IPC namespace it is mounted in, be that the host's.
+    spec.mounts.push_back(filesystem("mqueue", "/dev/mqueue", plain, {}));
     if (request.namespaces.ipc != NamespaceMode::own) {
         return;
     }
-    spec.mounts.push_back(filesystem("mqueue", "/dev/mqueue", plain, {}));
     spec.mounts.push_back(
         filesystem("tmpfs",
                    "/dev/shm",
@@ -113,18 +114,26 @@ std::span<const std::string_view> readonly_paths_default() {
     return readonly_paths;
 }
 
-std::vector<std::string> device_rules_default() {
-    return {"c *:* m",
-            "b *:* m",
-            "c 1:3 rwm",
-            "c 1:5 rwm",
-            "c 1:7 rwm",
-            "c 1:8 rwm",
-            "c 1:9 rwm",
-            "c 5:0 rwm",
-            "c 5:1 rwm",
-            "c 5:2 rwm",
-            "c 136:* rwm"};
+std::vector<DeviceRule> device_rules_default() {
+    // Any node may be made; what is behind it stays closed.
+    std::vector<DeviceRule> rules{{.type = DeviceRule::Type::character, .make = true},
+                                  {.type = DeviceRule::Type::block, .make = true}};
+    const auto allow = [&rules](std::uint32_t major, std::optional<std::uint32_t> minor) {
+        rules.push_back({.type = DeviceRule::Type::character,
+                         .major = major,
+                         .minor = minor,
+                         .read = true,
+                         .write = true,
+                         .make = true});
+    };
+    for (const std::uint32_t minor : {3U, 5U, 7U, 8U, 9U}) {
+        allow(1, minor);  // null, zero, full, random, urandom
+    }
+    for (const std::uint32_t minor : {0U, 1U, 2U}) {
+        allow(5, minor);  // tty, console, ptmx
+    }
+    allow(136, std::nullopt);  // pts
+    return rules;
 }
 
 Result<ContainerSpec> container_spec_default(const DefaultsRequest& request) {

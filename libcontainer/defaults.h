@@ -38,7 +38,7 @@ struct DefaultsRequest {
 /// mounts. Errors: unsupported, internal (seccomp).
 Result<ContainerSpec> container_spec_default(const DefaultsRequest& request);
 
-/// Docker's device rules (v1 devices.allow lines) for Resources::device_rules.
-std::vector<std::string> device_rules_default();
+/// Docker's device rules, for Resources::device_rules.
+std::vector<DeviceRule> device_rules_default();
 
 }  // namespace davit

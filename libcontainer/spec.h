@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "libcontainer/capabilities.h"
+#include "libcontainer/device_rule.h"
 
 namespace davit {
 
@@ -142,6 +143,26 @@ struct ContainerSpec {
     ProcessSpec process = {};
 };
 
+/// Limits of block devices of the host, by number.
+struct BlockLimits {
+    struct Limit {
+        unsigned major = 0;
+        unsigned minor = 0;
+        std::uint64_t value = 0;
+    };
+
+    std::vector<Limit> weight = {};    // 10 to 1000.
+    std::vector<Limit> read_bps = {};  // Bytes per second.
+    std::vector<Limit> write_bps = {};
+    std::vector<Limit> read_iops = {};  // Operations per second.
+    std::vector<Limit> write_iops = {};
+
+    bool empty() const {
+        return weight.empty() && read_bps.empty() && write_bps.empty() && read_iops.empty() &&
+               write_iops.empty();
+    }
+};
+
 /// Limits of a container's cgroups; only what is set is written.
 struct Resources {
     std::optional<std::int64_t> memory_bytes = {};  // -1: unlimited.
@@ -153,10 +174,13 @@ struct Resources {
     std::optional<std::uint64_t> cpu_period_us = {};
     std::optional<std::string> cpuset_cpus = {};  // "0-1"
     std::optional<std::string> cpuset_mems = {};
-    std::optional<std::int64_t> pids_max = {};       // -1: unlimited.
-    std::optional<std::uint16_t> blkio_weight = {};  // 10 to 1000.
-    /// v1 devices.allow lines after everything was denied ("c 1:3 rwm"); unset: no device filter.
-    std::optional<std::vector<std::string>> device_rules = {};
+    std::optional<std::int64_t> pids_max = {};            // -1: unlimited.
+    std::optional<std::uint64_t> memory_swappiness = {};  // 0 to 100; v1 only.
+    bool oom_kill_disable = false;                        // v1 only.
+    std::optional<std::uint16_t> blkio_weight = {};       // 10 to 1000.
+    BlockLimits block_limits = {};
+    /// What may be made and opened; nothing else. Unset: everything.
+    std::optional<std::vector<DeviceRule>> device_rules = {};
 };
 
 }  // namespace davit

@@ -59,8 +59,7 @@ struct User {
 std::optional<User> user_find(std::string_view passwd, std::string_view wanted) {
     std::uint32_t wanted_id = 0;
     const bool numeric = number_parse(wanted, wanted_id) == Number::valid;
-    std::optional<User> by_name;
-    std::optional<User> by_id;
+    std::optional<User> found;
     each_line<7>(passwd, [&](const auto& field) {
         User user;
         if (number_parse(field[2], user.uid) != Number::valid ||
@@ -69,14 +68,12 @@ std::optional<User> user_find(std::string_view passwd, std::string_view wanted) 
         }
         user.name = field[0];
         user.home = field[5];
-        if (field[0] == wanted && !by_name) {
-            by_name = user;
-        } else if (numeric && user.uid == wanted_id && !by_id) {
-            by_id = user;
+        // Who asks for a number gets it, whatever the image calls "1000" (CVE-2016-3697).
+        if (!found && (numeric ? user.uid == wanted_id : field[0] == wanted)) {
+            found = user;
         }
     });
-    // A user may be called "1000": names win.
-    return by_name ? by_name : by_id;
+    return found;
 }
 
 std::optional<std::uint32_t> group_find(std::string_view group, std::string_view name) {
@@ -91,9 +88,6 @@ std::optional<std::uint32_t> group_find(std::string_view group, std::string_view
 }
 
 Result<std::uint32_t> group_resolve(std::string_view group, std::string_view wanted) {
-    if (const auto found = group_find(group, wanted)) {
-        return *found;
-    }
     std::uint32_t gid = 0;
     switch (number_parse(wanted, gid)) {
         case Number::valid:
@@ -103,6 +97,9 @@ Result<std::uint32_t> group_resolve(std::string_view group, std::string_view wan
                          "uids and gids must be in range 0-2147483647");
         case Number::not_a_number:
             break;
+    }
+    if (const auto found = group_find(group, wanted)) {
+        return *found;
     }
     return Error(
         ErrorKind::not_found,

@@ -46,6 +46,8 @@ struct ContainerRun {
     /// The last signal that davit sent to it, and who asked for that; 0: none.
     int sent = 0;
     std::string sender;
+    /// Of oom_kill_count(), how many an event has told of.
+    std::uint64_t oom_kills_told = 0;
 
     /// Nobody writes to its input any more: it reads the end of it.
     void input_close() {

@@ -51,6 +51,25 @@ void fields(V& visit, FieldOf<V, Ulimit>& limit) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, DeviceMapping>& mapping) {
+    visit("PathOnHost", mapping.path_on_host);
+    visit("PathInContainer", mapping.path_in_container);
+    visit("CgroupPermissions", mapping.cgroup_permissions);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, DeviceWeight>& device) {
+    visit("Path", device.path);
+    visit("Weight", device.weight);
+}
+
+template <typename V>
+void fields(V& visit, FieldOf<V, DeviceRate>& device) {
+    visit("Path", device.path);
+    visit("Rate", device.rate);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, BindOptions>& options) {
     visit("Propagation", options.propagation, WhenEmpty::omit);
     visit("NonRecursive", options.non_recursive, WhenEmpty::omit);
@@ -152,19 +171,19 @@ void resource_fields(V& visit, FieldOf<V, HostConfig>& config) {
     visit("NanoCpus", config.nano_cpus);
     visit("CgroupParent", config.cgroup_parent);
     visit("BlkioWeight", config.blkio_weight);
-    visit.constant("BlkioWeightDevice", "[]");
-    visit.constant("BlkioDeviceReadBps", "[]");
-    visit.constant("BlkioDeviceWriteBps", "[]");
-    visit.constant("BlkioDeviceReadIOps", "[]");
-    visit.constant("BlkioDeviceWriteIOps", "[]");
+    visit("BlkioWeightDevice", config.blkio_weight_device);
+    visit("BlkioDeviceReadBps", config.blkio_device_read_bps);
+    visit("BlkioDeviceWriteBps", config.blkio_device_write_bps);
+    visit("BlkioDeviceReadIOps", config.blkio_device_read_iops);
+    visit("BlkioDeviceWriteIOps", config.blkio_device_write_iops);
     visit("CpuPeriod", config.cpu_period);
     visit("CpuQuota", config.cpu_quota);
     visit("CpuRealtimePeriod", config.cpu_realtime_period);
     visit("CpuRealtimeRuntime", config.cpu_realtime_runtime);
     visit("CpusetCpus", config.cpuset_cpus);
     visit("CpusetMems", config.cpuset_mems);
-    visit.constant("Devices", "[]");
-    visit.constant("DeviceCgroupRules", "null");
+    visit("Devices", config.devices);
+    visit("DeviceCgroupRules", config.device_cgroup_rules, WhenEmpty::null);
     visit.constant("DeviceRequests", "null");
     visit("MemoryReservation", config.memory_reservation);
     visit("MemorySwap", config.memory_swap);
@@ -200,14 +219,7 @@ void note_if_given(const JsonValue& json,
 /// Keys of the API that davit knows of and does not do yet.
 void note_unsupported(const JsonValue& json, HostConfig& config) {
     static constexpr auto keys = std::to_array<std::string_view>({
-        "Devices",
         "DeviceRequests",
-        "DeviceCgroupRules",
-        "BlkioWeightDevice",
-        "BlkioDeviceReadBps",
-        "BlkioDeviceWriteBps",
-        "BlkioDeviceReadIOps",
-        "BlkioDeviceWriteIOps",
         "KernelMemory",
         "KernelMemoryTCP",
         "CpuCount",

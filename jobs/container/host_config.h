@@ -69,6 +69,31 @@ struct MountRequest {
     bool operator==(const MountRequest&) const = default;
 };
 
+/// A device of the host, or all below a directory of such.
+struct DeviceMapping {
+    std::string path_on_host;
+    std::string path_in_container;   // "": the same.
+    std::string cgroup_permissions;  // Of "rwm"; "": all of them.
+
+    bool operator==(const DeviceMapping&) const = default;
+};
+
+/// A container's share of a block device.
+struct DeviceWeight {
+    std::string path;
+    std::uint16_t weight = 0;
+
+    bool operator==(const DeviceWeight&) const = default;
+};
+
+/// What a container may do with a block device in a second at most.
+struct DeviceRate {
+    std::string path;
+    std::uint64_t rate = 0;  // Bytes or operations.
+
+    bool operator==(const DeviceRate&) const = default;
+};
+
 struct Ulimit {
     std::string name;
     std::int64_t soft = 0;
@@ -103,7 +128,7 @@ void field_write(JsonWriter& json, const PortBinding& binding);
 
 /// A key that davit does not implement yet and that was given a value.
 struct UnsupportedOption {
-    std::string key;    // "Devices", "BlkioDeviceReadBps", "Mounts.TmpfsOptions.Options", ...
+    std::string key;    // "DeviceRequests", "KernelMemory", ...
     std::string value;  // JSON.
 
     bool operator==(const UnsupportedOption&) const = default;
@@ -153,6 +178,13 @@ struct HostConfig {
     std::int64_t nano_cpus = 0;
     std::string cgroup_parent;
     std::uint16_t blkio_weight = 0;
+    std::vector<DeviceWeight> blkio_weight_device;
+    std::vector<DeviceRate> blkio_device_read_bps;
+    std::vector<DeviceRate> blkio_device_write_bps;
+    std::vector<DeviceRate> blkio_device_read_iops;
+    std::vector<DeviceRate> blkio_device_write_iops;
+    std::vector<DeviceMapping> devices;
+    std::vector<std::string> device_cgroup_rules;
     std::int64_t cpu_period = 0;
     std::int64_t cpu_quota = 0;
     std::int64_t cpu_realtime_period = 0;
@@ -200,7 +232,8 @@ Result<void> host_config_update(HostConfig& config, const HostConfig& update);
 
 /// Put in what Docker puts in where nothing was asked for: the log driver, the size of /dev/shm,
 /// namespaces, masked paths, swap; and clear what means "unset". Call it after host_config_check().
-/// Takes: pure_v2, the host has cgroup v2 alone: there a privileged container has a cgroup namespace
+/// Takes: pure_v2, the host has cgroup v2 alone: there a privileged container has a cgroup
+/// namespace
 ///        of its own, too (moby daemon/daemon_unix.go, adaptContainerSettings()).
 void host_config_complete(HostConfig& config, bool pure_v2);
 

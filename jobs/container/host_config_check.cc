@@ -67,18 +67,11 @@ Result<void> check_memory(const HostConfig& config, bool is_update) {
         return bad("Invalid value: " + std::to_string(swappiness) +
                    ", valid memory swappiness range is 0-100");
     }
-    if (swappiness >= 0) {  // The docker CLI sends -1 where nothing was asked for.
-        return not_yet(
-            "MemorySwappiness", std::to_string(swappiness), "leave --memory-swappiness out");
-    }
     if (config.memory_reservation != 0 && config.memory_reservation < memory_bytes_min) {
         return bad("Minimum memory reservation allowed is 6MB");
     }
     if (config.memory > 0 && config.memory_reservation > config.memory) {
         return bad("Minimum memory limit can not be less than memory reservation limit, see usage");
-    }
-    if (config.oom_kill_disable.value_or(false)) {
-        return not_yet("OomKillDisable", "true", "leave --oom-kill-disable out");
     }
     if (config.oom_score_adj < -1000 || config.oom_score_adj > 1000) {
         return bad("Invalid value " + std::to_string(config.oom_score_adj) +
@@ -133,6 +126,33 @@ Result<void> check_cpu(const HostConfig& config, int cpu_count) {
         return bad("Range of blkio weight is from 10 to 1000");
     }
     return check_cpuset(config, cpu_count);
+}
+
+/// What can be told without a look at the host. Follows: moby daemon/daemon_unix.go,
+/// verifyPlatformContainerResources(); docker/cli opts.
+Result<void> check_devices(const HostConfig& config) {
+    for (const DeviceMapping& device : config.devices) {
+        if (!device.path_in_container.empty() && !device.path_in_container.starts_with('/')) {
+            return bad("invalid device mapping: " + device.path_in_container +
+                       " is not an absolute path");
+        }
+        if (!device.path_on_host.starts_with('/')) {
+            return bad("invalid device mapping: " + device.path_on_host +
+                       " is not an absolute path");
+        }
+        if (device.cgroup_permissions.find_first_not_of("rwm") != std::string::npos) {
+            return bad("invalid device mode: " + device.cgroup_permissions);
+        }
+    }
+    for (const std::string& rule : config.device_cgroup_rules) {
+        TRY([[maybe_unused]] const DeviceRule parsed, DeviceRule::parse(rule));
+    }
+    for (const DeviceWeight& device : config.blkio_weight_device) {
+        if (device.weight != 0 && (device.weight < 10 || device.weight > 1000)) {
+            return bad("invalid weight for device " + device.path + ": its range is 10 to 1000");
+        }
+    }
+    return ok;
 }
 
 Result<void> check_names(const HostConfig& config) {
@@ -388,6 +408,7 @@ Result<std::vector<std::string>> host_config_check(const HostConfig& config, int
     TRY_VOID(check_known(config));
     TRY_VOID(check_memory(config, false));
     TRY_VOID(check_cpu(config, cpu_count));
+    TRY_VOID(check_devices(config));
     TRY_VOID(check_network(config, warnings));
     TRY_VOID(check_namespaces(config));
     TRY_VOID(check_security(config));

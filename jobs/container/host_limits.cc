@@ -92,9 +92,51 @@ HostLimits HostLimits::read(const CgroupLayout& layout) {
     limits.cpuset = find.has("cpuset");
     limits.blkio_weight = find.has_file("blkio", {"blkio.weight", "blkio.bfq.weight"}) ||
                           find.has_file("io", {"io.weight", "io.bfq.weight"});
+    limits.memory_swappiness = find.has_file("memory", {"memory.swappiness"});
+    limits.oom_kill_disable = find.has_file("memory", {"memory.oom_control"});
+    limits.blkio_weight_device =
+        find.has_file("blkio", {"blkio.weight_device", "blkio.bfq.weight_device"}) ||
+        find.has_file("io", {"io.weight"});
+    limits.blkio_rates = find.has_file("blkio", {"blkio.throttle.read_bps_device"}) ||
+                         find.has_file("io", {"io.max"});
     hard_limits_read(limits);
     return limits;
 }
+
+namespace {
+
+/// Docker's texts, some of which are alike but not the same.
+void block_warnings_add(std::vector<std::string>& warnings,
+                        const HostConfig& config,
+                        const HostLimits& limits) {
+    const auto warn_if = [&](bool asked, bool there, const char* text) {
+        if (asked && !there) {
+            warnings.emplace_back(text);
+        }
+    };
+    warn_if(!config.blkio_weight_device.empty(),
+            limits.blkio_weight_device,
+            "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. "
+            "Weight-device discarded.");
+    warn_if(!config.blkio_device_read_bps.empty(),
+            limits.blkio_rates,
+            "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted. "
+            "Block I/O BPS read limit discarded.");
+    warn_if(!config.blkio_device_write_bps.empty(),
+            limits.blkio_rates,
+            "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted. "
+            "Block I/O BPS write limit discarded.");
+    warn_if(!config.blkio_device_read_iops.empty(),
+            limits.blkio_rates,
+            "Your kernel does not support IOPS Block read limit or the cgroup is not mounted. "
+            "Block I/O IOPS read limit discarded.");
+    warn_if(!config.blkio_device_write_iops.empty(),
+            limits.blkio_rates,
+            "Your kernel does not support IOPS Block write limit or the cgroup is not mounted. "
+            "Block I/O IOPS write limit discarded.");
+}
+
+}  // namespace
 
 std::vector<std::string> host_limit_warnings(const HostConfig& config, const HostLimits& limits) {
     std::vector<std::string> warnings;
@@ -133,6 +175,20 @@ std::vector<std::string> host_limit_warnings(const HostConfig& config, const Hos
             limits.blkio_weight,
             "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight "
             "discarded.");
+    block_warnings_add(warnings, config, limits);
+    warn_if(config.memory_swappiness.has_value(),
+            limits.memory_swappiness,
+            "Your kernel does not support memory swappiness capabilities or the cgroup is not "
+            "mounted. Memory swappiness discarded.");
+    const bool no_oom_kill = config.oom_kill_disable.value_or(false);
+    warn_if(no_oom_kill,
+            limits.oom_kill_disable,
+            "Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+    if (no_oom_kill && limits.oom_kill_disable && config.memory == 0) {
+        warnings.emplace_back(
+            "OOM killer is disabled for the container, but no memory limit is set, this can "
+            "result in the system running out of resources.");
+    }
     for (const Ulimit& limit : config.ulimits) {
         const auto number = resource_limit_number(limit.name);
         const rlim_t most =

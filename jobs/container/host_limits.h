@@ -21,7 +21,11 @@ struct HostLimits {
     bool cpu_shares = true;
     bool cpu_quota = true;
     bool cpuset = true;
+    bool memory_swappiness = true;
+    bool oom_kill_disable = true;
     bool blkio_weight = true;
+    bool blkio_weight_device = true;
+    bool blkio_rates = true;
     /// The highest hard limit a process of ours can get, by resource; RLIM_INFINITY: any.
     std::array<rlim_t, RLIM_NLIMITS> hard_max;
 

@@ -3,6 +3,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/../signal_name.cc
     ${CMAKE_CURRENT_LIST_DIR}/config.cc
     ${CMAKE_CURRENT_LIST_DIR}/cpu_list.cc
+    ${CMAKE_CURRENT_LIST_DIR}/devices.cc
     ${CMAKE_CURRENT_LIST_DIR}/endpoint.cc
     ${CMAKE_CURRENT_LIST_DIR}/exit_cause.cc
     ${CMAKE_CURRENT_LIST_DIR}/health.cc

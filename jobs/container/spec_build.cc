@@ -120,7 +120,6 @@ Result<void> mounts_add(ContainerSpec& spec,
     }
     if (spec.namespaces.ipc == NamespaceMode::host) {
         spec.mounts.push_back(bind_mount("/dev/shm", "/dev/shm"));
-        spec.mounts.push_back(bind_mount("/dev/mqueue", "/dev/mqueue"));
     }
     if (record.host_config.ipc_mode == "none") {
         std::erase_if(spec.mounts, [](const Mount& mount) { return mount.target == "/dev/shm"; });
@@ -153,6 +152,11 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
         spec.hostname = record.config.hostname;
         spec.domainname = record.config.domainname;
     }
+    for (const Device& device : inputs.devices) {
+        // The user's own takes the place of a default one.
+        std::erase_if(spec.devices, [&](const Device& other) { return other.path == device.path; });
+        spec.devices.push_back(device);
+    }
     spec.rootfs_readonly = host.readonly_rootfs;
     spec.cgroup = inputs.cgroup;
     if (host.masked_paths) {
@@ -168,7 +172,7 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
     return spec;
 }
 
-Resources resources_build(const ContainerRecord& record) {
+Resources resources_build(const ContainerRecord& record, const ContainerDevices& devices) {
     const HostConfig& host = record.host_config;
     Resources resources;
     const auto set_if = [](auto& slot, const auto& value) {
@@ -194,9 +198,20 @@ Resources resources_build(const ContainerRecord& record) {
     if (host.pids_limit.value_or(0) > 0) {
         resources.pids_max = *host.pids_limit;
     }
+    resources.memory_swappiness = host.memory_swappiness;
+    resources.oom_kill_disable = host.oom_kill_disable.value_or(false);
     set_if(resources.blkio_weight, host.blkio_weight);
+    resources.block_limits = devices.block_limits;
     if (!host.privileged) {
         resources.device_rules = device_rules_default();
+        for (const DeviceRule& rule : devices.rules) {
+            resources.device_rules->push_back(rule);
+        }
+        for (const std::string& text : host.device_cgroup_rules) {
+            if (const auto rule = DeviceRule::parse(text)) {  // host_config_check() refuses others.
+                resources.device_rules->push_back(*rule);
+            }
+        }
     }
     return resources;
 }

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "jobs/container/devices.h"
 #include "jobs/container/record.h"
 #include "libcontainer/spec.h"
 #include "libcontainer/user.h"
@@ -22,13 +23,14 @@ struct SpecInputs {
     bool own_network = false;
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
+    std::vector<Device> devices = {};
 };
 
 /// Errors: invalid_argument (a sysctl that is not namespaced, a bad tmpfs option); unsupported.
 Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs);
 
 /// The limits that were asked for; nothing else is written to the cgroups.
-Resources resources_build(const ContainerRecord& record);
+Resources resources_build(const ContainerRecord& record, const ContainerDevices& devices = {});
 
 /// What an update writes to the cgroups of a running container.
 /// Takes:  record: with the update in it already.

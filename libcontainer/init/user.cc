@@ -135,7 +135,6 @@ struct Entry {
 Entry user_find(Text passwd, const char* wanted) {
     uint32_t wanted_id = 0;
     const bool numeric = number_parse(text_of(wanted), wanted_id) == Number::valid;
-    Entry by_id;
     Text field[7];
     while (line_next(passwd, field)) {
         Entry entry;
@@ -146,14 +145,12 @@ Entry user_find(Text passwd, const char* wanted) {
         entry.found = true;
         entry.name = field[0];
         entry.home = field[5];
-        if (equal(field[0], wanted)) {
-            return entry;  // A user may be called "1000": names win.
-        }
-        if (numeric && entry.uid == wanted_id && !by_id.found) {
-            by_id = entry;
+        // As libcontainer/user.cc: a number is an id, whatever the container calls "1000".
+        if (numeric ? entry.uid == wanted_id : equal(field[0], wanted)) {
+            return entry;
         }
     }
-    return by_id;
+    return {};
 }
 
 long detail_fail(State& state, plan::Detail detail, const char* subject) {
@@ -163,12 +160,6 @@ long detail_fail(State& state, plan::Detail detail, const char* subject) {
 }
 
 long group_resolve(State& state, Text group, const char* wanted, uint32_t& gid) {
-    Text field[3];
-    while (line_next(group, field)) {
-        if (equal(field[0], wanted) && number_parse(field[2], gid) == Number::valid) {
-            return 0;
-        }
-    }
     switch (number_parse(text_of(wanted), gid)) {
         case Number::valid:
             return 0;
@@ -176,6 +167,12 @@ long group_resolve(State& state, Text group, const char* wanted, uint32_t& gid) 
             return detail_fail(state, plan::Detail::id_out_of_range, wanted);
         case Number::not_a_number:
             break;
+    }
+    Text field[3];
+    while (line_next(group, field)) {
+        if (equal(field[0], wanted) && number_parse(field[2], gid) == Number::valid) {
+            return 0;
+        }
     }
     return detail_fail(state, plan::Detail::unknown_group, wanted);
 }

@@ -110,8 +110,10 @@ inline constexpr std::size_t graph_batch_updates_max = 256;
 // --- Reactor ------------------------------------------------------------------------------------
 /// Threads behind offload_bulk(): as many as libuv has; eight brought a pull nothing more.
 inline constexpr std::size_t bulk_threads = 4;
-/// How much nicer they are: of two that want one processor the loop gets three quarters of it.
+/// How much nicer they are: of two that want one processor the other gets three quarters of it.
 inline constexpr int bulk_thread_nice = 5;
+/// The nice value of the daemon's loop, where it may have it: nine times the share of a usual thread.
+inline constexpr int loop_thread_nice = -10;
 /// Entries of the io_uring submission queue; enough for one batch of files in flight.
 inline constexpr unsigned ring_entries = 512;
 /// How long one step on the loop may take; whoever has more to do yields (reactor/timer.h).
@@ -126,6 +128,9 @@ inline constexpr std::size_t jobs_finished_kept_max = 100;
 inline constexpr std::size_t events_kept_max = 65536;
 /// And their size, attributes included: labels may be long, and an idle daemon is small.
 inline constexpr std::size_t events_kept_bytes_max = 4 * 1024 * 1024;
+/// Each of the two files of events that outlive the daemon: thousands of events, read in some ten
+/// milliseconds.
+inline constexpr std::size_t event_journal_bytes_max = 2 * 1024 * 1024;
 /// A regular expression in a list's filter; it is compiled on the loop.
 inline constexpr std::size_t filter_expression_bytes_max = 256;
 /// One json-file log record's payload; longer lines are split and rejoined by readers (as Docker).

@@ -239,6 +239,12 @@ def a_full_disk(directory):
                                  "of=/fill", "bs=1M", "count=200", status=1)
             contains(done.stderr, "No space left on device", "a container meets the same end")
             eventually(lambda: used_bytes(disk) < before + (1 << 20), "and gives it back")
+            engine.docker("run", "-d", "--name", "filler", "--network", "none", "bb", "sh", "-c",
+                          "cat /dev/zero > /fill; trap '' TERM; while :; do echo full; sleep 1; done")
+            eventually(lambda: "No space left" in engine.docker("logs", "filler").stderr, "its root is full")
+            engine.docker("stop", "-t", "1", "filler")
+            engine.docker("rm", "-f", "filler")
+            eventually(lambda: used_bytes(disk) < before + (1 << 20), "and gives it back")
             equal(engine.out("run", "--rm", "--network", "none", "bb", "echo", "x"), "x", "it works on")
 
 

@@ -199,5 +199,21 @@ def a_slow_reader_gets_everything(engine):
     equal(sorted(names), sorted(f"slow-{number}" for number in range(RUNS)), "each once")
 
 
+@case()
+def out_of_memory(engine):
+    """A process of a container that goes on is killed: that is told at once, and in its state."""
+    since = time.time()
+    name = engine.out("run", "-d", "--name", "short", "--network", "none", "--memory", "16m", "--memory-swap", "16m",
+                      "bb", "sh", "-c", "read x < /dev/null; head -c 200m /dev/zero | tail; echo went on; sleep 1000")
+    eventually(lambda: "went on" in engine.out("logs", "short"), "it goes on")
+    found = eventually(lambda: events(engine, since, event=["oom"]), "the event")
+    equal((found[0]["Actor"]["ID"], found[0]["Actor"]["Attributes"]["name"]), (name, "short"), "whose")
+    state = engine.inspect("short")["State"]
+    equal((state["Running"], state["OOMKilled"]), (True, True), "its state")
+    engine.docker("rm", "-f", "short")
+    if ENGINE == "davit":
+        equal(len(events(engine, since, event=["oom"])), len(found), "not once more at its end")
+
+
 if __name__ == "__main__":
     main()

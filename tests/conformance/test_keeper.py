@@ -219,6 +219,23 @@ def exits_that_nobody_saw(directory):
 
 
 @case("davit")
+def events_of_three_daemons(directory):
+    """Who asks for events since a time gets those of the daemons before this one, and what happened between."""
+    with engine_in(directory, "events") as engine:
+        since = time.time()
+        engine.docker(*RUN, "-d", "--name", "box", "bb", "sleep", "1000")
+        engine.crash()
+        engine.docker("rename", "box", "other")
+        engine.docker("kill", "other")
+        engine.docker("wait", "other")
+        engine.crash()
+        engine.docker("rm", "other")
+        seen = engine.out("events", "--since", f"{since:.9f}", "--until", f"{time.time():.9f}",
+                          "--filter", "type=container", "--format", "{{.Action}}").split()
+        equal(seen, ["create", "start", "rename", "kill", "die", "destroy"], "in order, each once")
+
+
+@case("davit")
 def attached_and_removed(directory):
     """A client that is attached loses its connection; its container goes on, and goes as it was to."""
     with engine_in(directory, "attached") as engine:

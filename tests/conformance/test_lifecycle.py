@@ -243,6 +243,16 @@ def wait_conditions(engine):
     equal(answers["removed"].json["StatusCode"], 6, "removed")
 
 
+@case()
+def wait_for_what_never_ran(engine):
+    identity = create(engine, "bb", "/none-such")
+    check(engine.docker("start", identity, status=None).returncode != 0, "it cannot be started")
+    answer = engine.api("POST", f"/containers/{identity}/wait").json
+    equal(answer["StatusCode"], 127, "exit code")
+    contains(answer["Error"]["Message"], "no such file or directory", "why")
+    equal(engine.api("POST", f"/containers/{create(engine, 'bb', 'true')}/wait").json.get("Error"), None, "not started")
+
+
 @case("davit")
 def wait_condition_unknown(engine):
     identity = create(engine, "bb", "true")

@@ -5,8 +5,9 @@ records, memory. DAVIT_CONFORMANCE_RUNS sets how many (issue size: 1000).
 """
 
 import collections
+import socket
 
-from harness import ENGINE, RUNS, case, check, equal, eventually, main
+from harness import COMMAND_SECONDS, ENGINE, RUNS, case, check, contains, equal, eventually, main
 
 # What the daemon may have grown by after a first batch of the same work.
 RESIDENT_GROWTH_KIB_MAX = 4096 if RUNS <= 200 else 8192
@@ -111,6 +112,41 @@ def a_process_tree_dies_with_its_init(engine):
     name = engine.out("run", "-d", "--network", "none", "--pids-limit", "64", "bb", "sh", "-c",
                       bomb + "; sleep 1000")
     engine.docker("rm", "-f", name)
+    engine.check_clean()
+
+
+@case()
+def attach_streams_come_and_go(engine):
+    """Opened and closed while the container writes, at every moment of it. (Issue size: 100,000.)"""
+    name = engine.out("run", "-d", "-i", "--name", "spring", "--network", "none", "bb", "sh", "-c",
+                      "while :; do echo drop; usleep 1000; done")
+    before = holdings(engine)
+    request = (f"POST /containers/{name}/attach?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\n"
+               "Connection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 0\r\n\r\n").encode()
+    for number in range(5 * RUNS):
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.settimeout(COMMAND_SECONDS)
+            stream.connect(engine.socket)
+            stream.sendall(request)
+            if number % 3:  # Else it is gone before it was answered.
+                check(stream.recv(4096).startswith(b"HTTP/1.1 101 "), f"attached, {number}")
+            if number % 3 == 2:
+                stream.recv(1)
+    settle(engine, before)
+    contains(engine.out("logs", "--tail", "1", "spring"), "drop", "it was not disturbed")
+    engine.docker("rm", "-f", "spring")
+
+
+@case()
+def zombies_are_no_burden(engine):
+    """An init that reaps nobody: stop and rm end in bounded time, and nothing is left."""
+    name = engine.out("run", "-d", "--network", "none", "--pids-limit", "300", "bb", "sh", "-c",
+                      "i=0; while [ $i -lt 200 ]; do (sleep 1 &); i=$((i+1)); done; "
+                      "trap '' TERM; exec sleep 1000")
+    zombies = ("exec", name, "sh", "-c", "grep -l '^State:.Z' /proc/[0-9]*/status | wc -l")
+    eventually(lambda: int(engine.out(*zombies)) >= 150, "zombies are there")
+    engine.docker("stop", "-t", "1", name)
+    engine.docker("rm", name)
     engine.check_clean()
 
 

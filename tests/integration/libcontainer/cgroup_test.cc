@@ -29,8 +29,8 @@ CgroupLayout host_layout() {
 /// Below "/davit-test-<pid>"; that parent is removed with it.
 class Fixture {
   public:
-    explicit Fixture(const Resources& resources = {})
-        : layout(host_layout()), parent("/davit-test-" + std::to_string(::getpid())) {
+    explicit Fixture(const Resources& resources = {}, CgroupLayout host = host_layout())
+        : layout(std::move(host)), parent("/davit-test-" + std::to_string(::getpid())) {
         auto made = Cgroup::create(layout, parent + "/one", resources, warnings);
         if (!made) {
             FAIL(made.error().message());
@@ -236,13 +236,25 @@ TEST_CASE("updating moves memory limits both ways") {
     CHECK(fixture.cgroup->update({.memory_bytes = -1, .memory_swap_bytes = -1}, warnings));
 }
 
-TEST_CASE("device rules apply where there is a devices cgroup") {
+TEST_CASE("device rules apply, by v1's file and by a program") {
     const Rootfs rootfs;
-    const Fixture fixture({.device_rules = device_rules_default()});
-    if (fixture.cgroup->controller_fd("devices") < 0) {
+    CgroupLayout layout = host_layout();
+    const bool with_file = layout.find("devices") != nullptr;
+    if (GENERATE(false, true)) {
+        std::erase_if(layout.hierarchies, [](const CgroupLayout::Hierarchy& hierarchy) {
+            return std::ranges::find(hierarchy.controllers, "devices") !=
+                   hierarchy.controllers.end();
+        });
+    } else if (!with_file) {
+        return;
+    }
+    INFO("with a program: " << (layout.find("devices") == nullptr));
+    const Fixture fixture({.device_rules = device_rules_default()}, layout);
+    if (layout.find("devices") == nullptr && layout.unified() == nullptr) {
         CHECK(fixture.warnings.size() == 1);
         return;
     }
+    CHECK(fixture.warnings.empty());
     rootfs.symlink("busybox", "bin/mknod");
     const Outcome outcome =
         run(fixture.shell("mknod /dev/vda b 254 0; (cat /dev/vda) 2>&1 | head -c 200; "

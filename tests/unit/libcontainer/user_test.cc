@@ -63,8 +63,9 @@ TEST_CASE("numbers") {
     CHECK(resolved("4242").uid == 4242);
     CHECK(resolved("4242").gid == 0);
     CHECK(resolved("4242").home == "/");
-    // A name made of digits wins over the number.
-    CHECK(resolved("1005").uid == 77);
+    // A number is an id, also where an image has a user or a group of that name (CVE-2016-3697).
+    CHECK(resolved("1005").uid == 1005);
+    CHECK(resolved("0:1005").gid == 1005);
 }
 
 TEST_CASE("a given group replaces the user's groups") {

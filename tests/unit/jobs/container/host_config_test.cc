@@ -94,6 +94,10 @@ TEST_CASE("a HostConfig reads back as written", "[container][host_config]") {
         "Sysctls":{"net.core.somaxconn":"9"},"CpuShares":7,"Memory":8388608,"NanoCpus":9,
         "CgroupParent":"/p","BlkioWeight":500,"CpuPeriod":1000,"CpuQuota":2000,"CpusetCpus":"0",
         "MemorySwap":-1,"MemorySwappiness":60,"OomKillDisable":true,"PidsLimit":5,
+        "Devices":[{"PathOnHost":"/dev/fuse","PathInContainer":"/dev/f","CgroupPermissions":"r"}],
+        "DeviceCgroupRules":["c 1:3 r"],"BlkioWeightDevice":[{"Path":"/dev/sda","Weight":20}],
+        "BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":1048576}],
+        "BlkioDeviceWriteIOps":[{"Path":"/dev/sda","Rate":9}],
         "Ulimits":[{"Name":"core","Soft":-1,"Hard":-1}],"Init":false,"MaskedPaths":[],
         "ReadonlyPaths":["/proc/sys"],"Mounts":[
           {"Type":"bind","Source":"/s","Target":"/t2","ReadOnly":true,"Consistency":"cached",
@@ -101,6 +105,9 @@ TEST_CASE("a HostConfig reads back as written", "[container][host_config]") {
           {"Type":"tmpfs","Target":"/t3","TmpfsOptions":{"SizeBytes":4096,"Mode":448}}]})");
     CHECK(config.mounts.size() == 2);
     CHECK(config.mounts[1].tmpfs_options->mode == 0700);
+    CHECK(config.devices.at(0).cgroup_permissions == "r");
+    CHECK(config.blkio_weight_device.at(0).weight == 20);
+    CHECK(config.blkio_device_read_bps.at(0).rate == 1'048'576);
     CHECK(host_config_of(written(config)) == config);
     host_config_complete(config, false);
     CHECK(host_config_of(written(config)) == config);
@@ -210,12 +217,24 @@ TEST_CASE("an unknown capability or ulimit is refused", "[container][host_config
     CHECK(check(R"("Ulimits":[{"Name":"core","Soft":-1,"Hard":-1}])").empty());
 }
 
+TEST_CASE("a device that cannot be meant is refused", "[container][host_config]") {
+    const auto [members, text] = GENERATE(table<std::string, std::string>({
+        {R"("Devices":[{"PathOnHost":"fuse"}])",
+         "invalid device mapping: fuse is not an absolute path"},
+        {R"("Devices":[{"PathOnHost":"/dev/fuse","PathInContainer":"fuse"}])",
+         "invalid device mapping: fuse is not an absolute path"},
+        {R"("Devices":[{"PathOnHost":"/dev/fuse","CgroupPermissions":"rx"}])",
+         "invalid device mode: rx"},
+        {R"("DeviceCgroupRules":["c 1:3"])", "invalid device cgroup rule format: 'c 1:3'"},
+        {R"("BlkioWeightDevice":[{"Path":"/dev/sda","Weight":5}])",
+         "invalid weight for device /dev/sda: its range is 10 to 1000"},
+    }));
+    CHECK(check(members) == "invalid_argument: " + text);
+}
+
 TEST_CASE("what davit does not do is named, with its value and a way out",
           "[container][host_config]") {
     const auto [members, text] = GENERATE(table<std::string, std::string>({
-        {R"("Devices":[{"PathOnHost":"/dev/fuse"}])",
-         R"(Devices "[{"PathOnHost":"/dev/fuse"}]" is not supported by davit yet: leave the )"
-         "option out"},
         {R"("DeviceRequests":[{"Count":-1}])",
          R"(DeviceRequests "[{"Count":-1}]" is not supported by davit yet: leave the option out)"},
         {R"("KernelMemory":5)",
@@ -231,10 +250,6 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
         {R"("Init":true)",
          R"(Init "true" is not supported by davit yet: leave --init out, or use an init of the )"
          "image's"},
-        {R"("MemorySwappiness":60)",
-         R"(MemorySwappiness "60" is not supported by davit yet: leave --memory-swappiness out)"},
-        {R"("OomKillDisable":true)",
-         R"(OomKillDisable "true" is not supported by davit yet: leave --oom-kill-disable out)"},
     }));
     CHECK(check(members) == "unsupported: " + text);
 }

@@ -20,6 +20,11 @@ HostConfig all_limits() {
     config.nano_cpus = 500'000'000;
     config.cpuset_cpus = std::string("0");
     config.blkio_weight = 100;
+    config.blkio_weight_device = {{"/dev/sda", 20}};
+    config.blkio_device_read_bps = {{"/dev/sda", 1000}};
+    config.blkio_device_write_iops = {{"/dev/sda", 1000}};
+    config.memory_swappiness = 10;
+    config.oom_kill_disable = true;
     config.ulimits = {{"nofile", 1000, 2000}, {"core", -1, -1}};
     return config;
 }
@@ -28,6 +33,8 @@ HostLimits nothing() {
     HostLimits limits;
     limits.memory = limits.swap = limits.memory_reservation = limits.pids = false;
     limits.cpu_shares = limits.cpu_quota = limits.cpuset = limits.blkio_weight = false;
+    limits.memory_swappiness = limits.oom_kill_disable = false;
+    limits.blkio_weight_device = limits.blkio_rates = false;
     limits.hard_max.fill(1024);
     return limits;
 }
@@ -47,7 +54,7 @@ TEST_CASE("a host that has every limit warns of none", "[container][host_limits]
 
 TEST_CASE("each limit that is missing is told of once", "[container][host_limits]") {
     const auto warnings = host_limit_warnings(all_limits(), nothing());
-    CHECK(warnings.size() == 9);  // Memory without a limit needs no word on swap; two ulimits.
+    CHECK(warnings.size() == 14);  // Memory without a limit needs no word on swap; two ulimits.
     const auto swap = without(&HostLimits::swap);
     REQUIRE(swap.size() == 1);
     CHECK(swap.front() ==

@@ -132,6 +132,7 @@ TEST_CASE("shared namespaces are the host's", "[container][spec]") {
     REQUIRE(mount_at(spec, "/dev/shm") != nullptr);
     CHECK(mount_at(spec, "/dev/shm")->kind == MountKind::bind);
     REQUIRE(mount_at(spec, "/dev/mqueue") != nullptr);
+    CHECK(mount_at(spec, "/dev/mqueue")->kind == MountKind::filesystem);
     CHECK(mount_at(spec_of(R"("IpcMode":"none")"), "/dev/shm") == nullptr);
 }
 
@@ -187,6 +188,29 @@ TEST_CASE("only the limits that were asked for are written", "[container][spec]"
     CHECK_FALSE(none.pids_max.has_value());
     CHECK_FALSE(none.cpuset_cpus.has_value());
     CHECK_FALSE(none.blkio_weight.has_value());
+}
+
+TEST_CASE("devices take the place of default ones", "[container][spec]") {
+    SpecInputs inputs;
+    inputs.devices = {{.path = "/dev/fuse", .mode = S_IFCHR | 0600, .major = 10, .minor = 229},
+                      {.path = "/dev/null", .mode = S_IFCHR | 0600, .major = 1, .minor = 3}};
+    const ContainerSpec spec = spec_of("", inputs);
+    CHECK(std::ranges::count(spec.devices, "/dev/fuse", &Device::path) == 1);
+    CHECK(std::ranges::count(spec.devices, "/dev/null", &Device::path) == 1);
+    CHECK(spec.devices.back().mode == (S_IFCHR | 0600));
+}
+
+TEST_CASE("device rules add to the default ones", "[container][spec]") {
+    const ContainerRecord record = prepared(R"({"HostConfig":{"DeviceCgroupRules":["b 8:* r"]}})");
+    const ContainerDevices devices{.nodes = {},
+                                   .rules = {{.major = 10, .minor = 229, .read = true}},
+                                   .block_limits = {.read_bps = {{8, 0, 1000}}}};
+    const Resources resources = resources_build(record, devices);
+    std::vector<DeviceRule> expected = device_rules_default();
+    expected.push_back({.major = 10, .minor = 229, .read = true});
+    expected.push_back({.type = DeviceRule::Type::block, .major = 8, .read = true});
+    CHECK(resources.device_rules == expected);
+    CHECK(resources.block_limits.read_bps.size() == 1);
 }
 
 TEST_CASE("limits become the kernel's", "[container][spec]") {

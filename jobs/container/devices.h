@@ -1,0 +1,30 @@
+#pragma once
+/// The devices of the host that a container is given, and limits for them.
+///
+/// Follows: moby daemon/pkg/oci/devices_linux.go, DevicesFromPath() and HostDevices(), whose errors
+/// these are.
+#include <vector>
+
+#include "jobs/container/host_config.h"
+#include "libcontainer/spec.h"
+
+namespace davit {
+
+struct ContainerDevices {
+    std::vector<Device> nodes;
+    /// What may be done with them, beside device_rules_default().
+    std::vector<DeviceRule> rules;
+    BlockLimits block_limits;
+};
+
+/// Whether container_devices() has anything to look for.
+bool container_has_devices(const HostConfig& config);
+
+/// What the devices that a container asks for are on this host, now: a node's numbers may be others
+/// after a reboot. A directory stands for all nodes below it; a privileged container has those of
+/// /dev without asking.
+/// Errors: invalid_argument, naming the device.
+/// Blocks: for the directory of devices; through offload().
+Result<ContainerDevices> container_devices(const HostConfig& config);
+
+}  // namespace davit
