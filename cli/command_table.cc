@@ -54,6 +54,8 @@ constexpr const Command* table[] = {
     &trace_command,
     &why_command,
     &info_command,
+    &system_df_command,
+    &system_prune_command,
     &completion_command,
     &version_command,
     &port_command,

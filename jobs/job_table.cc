@@ -6,6 +6,7 @@ namespace davit {
 
 std::span<const JobEntry> job_table() {
     static constexpr auto table = std::to_array<JobEntry>({
+        {"build_cache_prune", "tell that there is no build cache to remove"},
         {"container_attach", "carry a container's streams to and from a client"},
         {"container_changes", "tell what a container changed in its files"},
         {"container_commit", "make an image of what a container changed"},

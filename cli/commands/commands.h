@@ -55,6 +55,8 @@ extern const Command search_command;
 extern const Command start_command;
 extern const Command stats_command;
 extern const Command stop_command;
+extern const Command system_df_command;
+extern const Command system_prune_command;
 extern const Command tag_command;
 extern const Command top_command;
 extern const Command trace_command;

@@ -1,9 +1,6 @@
 // davit image prune
 #include "cli/commands/commands.h"
-#include "cli/list_printer.h"
-#include "cli/prune_prompt.h"
-#include "cli/units.h"
-#include "http/json_reader.h"
+#include "cli/prune.h"
 
 namespace davit::cli {
 
@@ -23,51 +20,18 @@ constexpr Flag prune_flags[] = {
     flag<PruneOptions, &PruneOptions::force>("force", 'f', "", "Do not ask"),
 };
 
-constexpr int size_digits = 4;
-
-Result<void> pruned_print(Context& context, const std::string& body) {
-    TRY(const JsonDocument document, JsonDocument::parse(body));
-    TRY(const JsonValue list, document.root().array("ImagesDeleted"));
-    TRY(const std::vector<JsonValue> items, list.as_array());
-    if (!items.empty()) {
-        context.out.line("Deleted Images:");
-    }
-    for (const JsonValue& item : items) {
-        TRY(const std::string untagged, item.string_or("Untagged", ""));
-        TRY(const std::string deleted, item.string_or("Deleted", ""));
-        context.out.line(untagged.empty() ? "deleted: " + deleted : "untagged: " + untagged);
-    }
-    if (!items.empty()) {
-        context.out.line("");
-    }
-    TRY(const std::uint64_t bytes, document.root().uint64_or("SpaceReclaimed", 0));
-    context.out.line("Total reclaimed space: " +
-                     size_text(static_cast<double>(bytes), size_digits));
-    return ok;
-}
-
 Task<int> prune(Context& context, PruneOptions options, Arguments /*arguments*/) {
+    std::string what = " all dangling images.";
     if (options.all) {
+        what = " all images without at least one container associated to them.";
         options.filters.emplace_back("dangling=false");
     }
-    CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
-        CO_TRY(const bool yes,
-               co_await prune_confirmed(
-                   context,
-                   options.all ? "all images without at least one container associated to them"
-                               : "all dangling images"));
-        if (!yes) {
-            co_return Error(ErrorKind::cancelled, "image prune has been cancelled");
-        }
+        CO_CHECK(co_await prune_confirm(context, std::move(what), "image prune"));
     }
-    CO_TRY(ApiClient * api, context.api());
-    ApiCall call{"POST", "/images/prune"};
-    if (!filters.empty()) {
-        call.query.add("filters", filters);
-    }
-    CO_TRY(const std::string body, co_await api->call(std::move(call)));
-    CO_CHECK(pruned_print(context, body));
+    CO_TRY(const std::uint64_t bytes,
+           co_await prune_run(context, prune_images, std::move(options.filters)));
+    prune_total_print(context, bytes);
     co_return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "cli/container_options.h"
 #include "cli/container_request.h"
 #include "cli/list_printer.h"
-#include "cli/prune_prompt.h"
+#include "cli/prune.h"
 #include "http/json_reader.h"
 #include "http/json_writer.h"
 
@@ -225,30 +225,11 @@ constexpr Flag prune_flags[] = {
 };
 
 Task<int> prune(Context& context, PruneNetworksOptions options, Arguments /*arguments*/) {
-    CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
-        CO_TRY(const bool yes,
-               co_await prune_confirmed(context,
-                                        "all custom networks not used by at least one container"));
-        if (!yes) {
-            co_return Error(ErrorKind::cancelled, "network prune has been cancelled");
-        }
+        CO_CHECK(co_await prune_confirm(
+            context, " all custom networks not used by at least one container.", "network prune"));
     }
-    CO_TRY(ApiClient * api, context.api());
-    ApiCall call{"POST", "/networks/prune"};
-    if (!filters.empty()) {
-        call.query.add("filters", filters);
-    }
-    CO_TRY(const std::string body, co_await api->call(std::move(call)));
-    CO_TRY(const JsonDocument document, JsonDocument::parse(body));
-    CO_TRY(const std::vector<std::string> deleted, document.root().strings("NetworksDeleted"));
-    if (!deleted.empty()) {
-        context.out.line("Deleted Networks:");
-        for (const std::string& name : deleted) {
-            context.out.line(name);
-        }
-        context.out.line("");
-    }
+    CO_CHECK(co_await prune_run(context, prune_networks, std::move(options.filters)));
     co_return 0;
 }
 

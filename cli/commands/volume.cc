@@ -7,8 +7,7 @@
 #include "cli/container_options.h"
 #include "cli/container_request.h"
 #include "cli/list_printer.h"
-#include "cli/prune_prompt.h"
-#include "cli/units.h"
+#include "cli/prune.h"
 #include "http/json_reader.h"
 
 namespace davit::cli {
@@ -173,45 +172,18 @@ constexpr Flag prune_volume_flags[] = {
     flag<PruneVolumeOptions, &PruneVolumeOptions::force>("force", 'f', "", "Do not ask"),
 };
 
-Result<void> pruned_print(Context& context, const std::string& body) {
-    constexpr int size_digits = 4;
-    TRY(const JsonDocument document, JsonDocument::parse(body));
-    TRY(const std::vector<std::string> names, document.root().strings("VolumesDeleted"));
-    if (!names.empty()) {
-        context.out.line("Deleted Volumes:");
-        for (const std::string& name : names) {
-            context.out.line(name);
-        }
-        context.out.line("");
-    }
-    TRY(const std::uint64_t bytes, document.root().uint64_or("SpaceReclaimed", 0));
-    context.out.line("Total reclaimed space: " +
-                     size_text(static_cast<double>(bytes), size_digits));
-    return ok;
-}
-
 Task<int> prune(Context& context, PruneVolumeOptions options, Arguments /*arguments*/) {
     if (options.all) {
         options.filters.emplace_back("all=true");
     }
-    CO_TRY(const std::string filters, filters_json(options.filters));
     if (!options.force) {
-        CO_TRY(const bool yes,
-               co_await prune_confirmed(
-                   context,
-                   fmt::format("{} local volumes not used by at least one container",
-                               options.all ? "all" : "anonymous")));
-        if (!yes) {
-            co_return Error(ErrorKind::cancelled, "volume prune has been cancelled");
-        }
+        std::string what = fmt::format(" {} local volumes not used by at least one container.",
+                                       options.all ? "all" : "anonymous");
+        CO_CHECK(co_await prune_confirm(context, std::move(what), "volume prune"));
     }
-    ApiCall call{"POST", "/volumes/prune"};
-    if (!filters.empty()) {
-        call.query.add("filters", filters);
-    }
-    CO_TRY(ApiClient * api, context.api());
-    CO_TRY(const std::string body, co_await api->call(std::move(call)));
-    CO_CHECK(pruned_print(context, body));
+    CO_TRY(const std::uint64_t bytes,
+           co_await prune_run(context, prune_volumes, std::move(options.filters)));
+    prune_total_print(context, bytes);
     co_return 0;
 }
 

@@ -1,6 +1,10 @@
 #include "http/api/api_server.h"
 
+#include <algorithm>
+#include <array>
+
 #include "http/api/context.h"
+#include "http/api/handlers.h"
 #include "http/json_reader.h"
 #include "http/json_writer.h"
 #include "http/router.h"
@@ -164,6 +168,30 @@ Task<std::string> ApiContext::json_body() {
     co_return std::move(body);
 }
 
+namespace {
+
+/// The answer to a path without a route. Clients take 503 for a host that is in no swarm, and 404
+/// for an old engine.
+Error no_route(std::string_view path) {
+    static constexpr auto swarm = std::to_array<std::string_view>(
+        {"swarm", "nodes", "services", "tasks", "secrets", "configs"});
+    path.remove_prefix(std::min<std::size_t>(path.size(), 1));
+    const std::string_view group = path.substr(0, path.find('/'));
+    if (std::ranges::find(swarm, group) != swarm.end()) {
+        return api::no_swarm();
+    }
+    if (group == "plugins") {
+        return Error(ErrorKind::unsupported, "davit has no plugins");
+    }
+    if (group == "build" || group == "session" || group == "grpc") {
+        return Error(ErrorKind::unsupported,
+                     "davit does not build images yet: build them elsewhere, then pull or load");
+    }
+    return Error(ErrorKind::not_found, "page not found");
+}
+
+}  // namespace
+
 ApiServer::ApiServer(Daemon& daemon)
     : daemon_(daemon),
       router_(std::make_unique<Router>()),
@@ -185,9 +213,12 @@ Task<void> ApiServer::serve(Listener& listener) {
 Task<void> ApiServer::handle(ServerRequest& request, ServerResponse& response) {
     const RequestHead& head = request.head();
     CO_TRY(const VersionedPath versioned, version_split(head.path()));
+    if (head.method == "OPTIONS") {
+        co_return co_await response.send(200, "", "");
+    }
     std::optional<RouteMatch> match = router_->match(head.method, versioned.path);
     if (!match) {
-        co_return Error(ErrorKind::not_found, "page not found");
+        co_return no_route(versioned.path);
     }
     const ApiRoute& route = api_routes()[match->route];
     ApiCall call{route, request, response, std::move(match->params), versioned.version};

@@ -13,6 +13,9 @@ Task<void> jobs_list(ApiContext& context);
 Task<void> loop_stats(ApiContext& context);
 Task<void> loop_reset(ApiContext& context);
 Task<void> job_cancel(ApiContext& context);
+
+/// What Docker says of Swarm's endpoints on a host that is in no swarm.
+Error no_swarm();
 Task<void> not_a_swarm(ApiContext& context);
 Task<void> plugins_list(ApiContext& context);
 
@@ -81,6 +84,7 @@ Task<void> image_remove(ApiContext& context);
 
 // image_prune.cc
 Task<void> images_prune(ApiContext& context);
+Task<void> build_cache_prune(ApiContext& context);
 
 // image_archive.cc
 Task<void> image_get(ApiContext& context);

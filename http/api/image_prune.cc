@@ -70,4 +70,9 @@ Task<void> images_prune(ApiContext& context) {
     co_return co_await context.send_json(200, pruned_json(pruned));
 }
 
+/// Nothing is built here, so nothing of it is kept: whatever the filters are, nothing goes.
+Task<void> build_cache_prune(ApiContext& context) {
+    co_return co_await context.send_json(200, R"({"CachesDeleted":null,"SpaceReclaimed":0})");
+}
+
 }  // namespace davit::api

@@ -67,6 +67,8 @@ std::span<const ApiRoute> api_routes() {
         {"PUT", "/volumes/{name}", "not_a_swarm", not_a_swarm},
         {"DELETE", "/volumes/{name}", "volume_remove", volume_remove},
 
+        {"POST", "/build/prune", "build_cache_prune", build_cache_prune},
+
         {"GET", "/distribution/{name...}/json", "distribution_inspect", distribution_inspect},
 
         {"GET", "/networks", "network_list", network_list},
@@ -78,12 +80,6 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/networks/{id}/disconnect", "network_disconnect", network_disconnect},
 
         {"GET", "/plugins", "plugins_list", plugins_list},
-        {"GET", "/swarm", "not_a_swarm", not_a_swarm},
-        {"GET", "/nodes", "not_a_swarm", not_a_swarm},
-        {"GET", "/services", "not_a_swarm", not_a_swarm},
-        {"GET", "/tasks", "not_a_swarm", not_a_swarm},
-        {"GET", "/secrets", "not_a_swarm", not_a_swarm},
-        {"GET", "/configs", "not_a_swarm", not_a_swarm},
 
         {"GET", "/davit/loop", "loop_stats", loop_stats},
         {"POST", "/davit/loop/reset", "loop_reset", loop_reset},

@@ -79,14 +79,15 @@ void write_host(JsonWriter& json, const SystemInfo& host) {
 }
 
 void write_abilities(JsonWriter& json, const Daemon& daemon) {
-    const auto able = [&](std::string_view controller) {
-        return daemon.cgroups.find(controller) != nullptr;
-    };
-    json.key("MemoryLimit").boolean(able("memory")).key("SwapLimit").boolean(able("memory"));
-    json.key("CpuCfsPeriod").boolean(able("cpu")).key("CpuCfsQuota").boolean(able("cpu"));
-    json.key("CPUShares").boolean(able("cpu")).key("CPUSet").boolean(able("cpuset"));
-    json.key("PidsLimit").boolean(able("pids")).key("OomKillDisable").boolean(false);
-    json.key("IPv4Forwarding").boolean(false);
+    const HostLimits& limits = daemon.host_limits;
+    json.key("MemoryLimit").boolean(limits.memory).key("SwapLimit").boolean(limits.swap);
+    json.key("CpuCfsPeriod").boolean(limits.cpu_quota);
+    json.key("CpuCfsQuota").boolean(limits.cpu_quota);
+    json.key("CPUShares").boolean(limits.cpu_shares).key("CPUSet").boolean(limits.cpuset);
+    json.key("PidsLimit").boolean(limits.pids);
+    json.key("OomKillDisable").boolean(limits.oom_kill_disable);
+    const auto forwarding = file_read("/proc/sys/net/ipv4/ip_forward");
+    json.key("IPv4Forwarding").boolean(forwarding && forwarding->starts_with('1'));
     json.key("CgroupDriver").string("cgroupfs");
     json.key("CgroupVersion").string(daemon.cgroups.mode == CgroupMode::v2 ? "2" : "1");
     json.key("SecurityOptions");
@@ -215,9 +216,13 @@ Task<void> job_cancel(ApiContext& context) {
     co_return co_await context.send_empty(204);
 }
 
+Error no_swarm() {
+    return Error(ErrorKind::unavailable,
+                 "This node is not a swarm manager. davit does not implement Swarm.");
+}
+
 Task<void> not_a_swarm(ApiContext&) {
-    co_return Error(ErrorKind::unavailable,
-                    "This node is not a swarm manager. davit does not implement Swarm.");
+    co_return no_swarm();
 }
 
 Task<void> plugins_list(ApiContext& context) {

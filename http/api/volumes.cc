@@ -103,8 +103,7 @@ Result<VolumeRequest> create_request(std::string_view body) {
     TRY(const JsonDocument document, JsonDocument::parse(body));
     const JsonValue root = document.root();
     if (root.member("ClusterVolumeSpec").present()) {
-        return Error(ErrorKind::unavailable,
-                     "This node is not a swarm manager. davit does not implement Swarm.");
+        return no_swarm();
     }
     VolumeRequest request;
     TRY(request.name, root.string_or("Name", ""));

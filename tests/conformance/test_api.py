@@ -215,10 +215,19 @@ def half_a_request_then_gone(engine):
 
 @case("davit")
 def out_of_scope_groups(engine):
-    for path in ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs"):
-        answer = engine.api("GET", path)
+    for method, path in (("GET", "/swarm"), ("GET", "/nodes"), ("GET", "/services"), ("GET", "/tasks"),
+                         ("GET", "/secrets"), ("GET", "/configs"), ("POST", "/swarm/init"), ("GET", "/nodes/one"),
+                         ("DELETE", "/services/one"), ("POST", "/configs/create")):
+        answer = engine.api(method, path)
         equal(answer.status, 503, path)
         contains(answer.message, "This node is not a swarm manager", path)
+    equal(engine.api("POST", "/plugins/one/enable").status, 501, "a plugin")
+    for path in ("/build", "/session", "/grpc"):
+        answer = engine.api("POST", path)
+        equal((answer.status, "does not build images" in answer.message), (501, True), path)
+    equal(engine.api("POST", "/build/prune?all=1").json, {"CachesDeleted": None, "SpaceReclaimed": 0}, "no cache")
+    equal(engine.api("GET", "/swarming").status, 404, "no group")
+    equal((engine.api("OPTIONS", "/anything").status, engine.api("OPTIONS", "/anything").body), (200, b""), "OPTIONS")
     equal((engine.api("GET", "/plugins").status, engine.api("GET", "/plugins").json), (200, []), "plugins")
 
 

@@ -6,7 +6,8 @@ Goal: `docker image prune` keeps images with names, with containers, too young o
 import json
 import time
 
-from harness import (ENGINE, busybox_tar, case, check, contains, equal, main, matches, query)
+from harness import (ENGINE, busybox_tar, case, check, contains, equal, import_busybox, main, matches,
+                     query)
 
 
 def image(engine, name, *changes):
@@ -81,6 +82,27 @@ def filters_choose(engine):
         answer = engine.api("POST", "/images/prune?" + query(filters=bad))
         check(answer.status in (400, 500), f"{bad}: status {answer.status}")
         check(answer.message, f"{bad}: a reason")
+
+
+@case()
+def everything_at_once(engine):
+    """system prune: what nobody uses of all kinds; named images and volumes stay."""
+    dangling = image(engine, "")
+    image(engine, "named:1")
+    engine.docker("create", "--name", "ended", "--network", "none", "-v", "/anonymous", "named:1", "true")
+    engine.docker("network", "create", "unused")
+    engine.docker("volume", "create", "kept")
+    refused = engine.docker("system", "prune", stdin="n\n", status=None)
+    contains(refused.stdout, "  - all stopped containers", "what would go")
+    contains(engine.out("ps", "-a"), "ended", "nothing went")
+    said = engine.docker("system", "prune", "--volumes", stdin="y\n").stdout
+    for text in ("Deleted Containers:", "Deleted Networks:\nunused", f"deleted: {dangling}", "Total reclaimed space: "):
+        contains(said, text)
+    equal(engine.out("volume", "ls", "-q"), "kept", "volumes with a name stay")
+    contains(engine.out("images"), "named", "images with a name stay")
+    contains(engine.out("system", "prune", "-af"), "untagged: named:1", "with -a they go")
+    engine.docker("volume", "rm", "kept")
+    import_busybox(engine)
 
 
 @case("davit")

@@ -15,7 +15,7 @@ import re
 import signal
 import tarfile
 
-from harness import (CLI, ENGINE, case, check, contains, equal, eventually, main, matches, query)
+from harness import (ENGINE, case, check, contains, equal, eventually, main, matches, query)
 
 ANONYMOUS = "com.docker.volume.anonymous"
 
@@ -366,8 +366,9 @@ def disk_use(engine):
     use, = engine.api("GET", "/system/df").json["Volumes"]
     equal((use["Name"], use["UsageData"]), ("used", {"RefCount": 1, "Size": 4321}))
     equal(engine.api("GET", "/system/df?type=image").json["Volumes"], None)
-    if CLI == "docker":
-        contains(engine.out("system", "df"), "Local Volumes   1         1         4.321kB   0B (0%)")
+    contains(engine.out("system", "df"), "Local Volumes   1         1         4.321kB   0B (0%)")
+    contains(engine.out("system", "df", "--format", "{{.Type}}={{.Active}}"), "Local Volumes=1")
+    matches(engine.out("system", "df", "-v"), r"(?m)^used +1 +4.321kB$")
     engine.remove_all()
     prune_all(engine)
 
