@@ -101,6 +101,9 @@ Task<int> for_each_container(Context& context, Arguments containers, ContainerAc
 }
 
 int start_exit_code(const Error& error) {
+    if (error.errno_value() != 0) {
+        return exit_usage;  // What failed was a call of our own: the daemon's come without.
+    }
     const std::string message = error.message();
     const auto has = [&message](std::string_view text) {
         return message.find(text) != std::string::npos;

@@ -151,10 +151,16 @@ Result<std::string> security_option_make(std::string_view text) {
     }
     Result<std::string> profile = file_read(std::string(value), std::size_t{4} << 20);
     if (!profile) {
-        return std::move(profile.error()).context("opening seccomp profile");
+        return std::move(profile.error())
+            .context(fmt::format("opening seccomp profile ({}) failed", value));
     }
-    TRY(const JsonDocument document, JsonDocument::parse(*profile));
-    return "seccomp=" + document.root().to_json();
+    const Result<JsonDocument> document = JsonDocument::parse(*profile);
+    if (!document) {
+        return invalid(fmt::format("compacting json for seccomp profile ({}) failed: {}",
+                                   value,
+                                   document.error().message()));
+    }
+    return "seccomp=" + document->root().to_json();
 }
 
 Result<void> security_write(JsonWriter& json, const CreateOptions& options) {

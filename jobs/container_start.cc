@@ -17,6 +17,7 @@
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
+#include "libcontainer/reaper_binary.h"
 #include "libcontainer/user.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
@@ -93,6 +94,9 @@ class Starter {
         const std::string& files = container_.record.files_directory;
         CO_CHECK(make_directories(files, 0711));
         CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record, sandbox)));
+        if (container_has_init(container_.record.host_config, daemon_.config.init)) {
+            CO_CHECK(reaper_binary_write(files));
+        }
         CO_CHECK(container_bind_sources_make(container_.record));
         CO_CHECK(co_await propagation_check(container_.record));
         CO_CHECK(log_open());
@@ -118,8 +122,10 @@ class Starter {
         inputs.joins_network = static_cast<bool>(sandbox.netns);
         inputs.own_network = sandbox.own;
         inputs.files_directory = sandbox.files_directory;
+        inputs.init_default = daemon_.config.init;
 
         phases_.begin("plan");
+        CO_TRY(inputs.seccomp, co_await daemon_.seccomp.of(container_.record));
         CO_TRY(const ContainerSpec spec, spec_build(container_.record, inputs));
         ExecRequest request;
         CO_TRY(request.plan, plan_compile(spec));

@@ -117,6 +117,7 @@ Task<void> Daemon::open_all() {
     CO_TRY(id, daemon_id(config.data_root));
     CO_TRY(cgroups, CgroupLayout::detect());
     host_limits = HostLimits::read(cgroups);
+    CO_TRY(seccomp, SeccompFilters::open(config.seccomp_profile, system.kernel_version));
     CO_TRY(GraphDriverChoice choice, graph_driver_open(config.storage_driver, config.data_root));
     graph_driver = std::move(choice.driver);
     driver_warnings_ = std::move(choice.warnings);

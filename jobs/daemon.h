@@ -12,6 +12,7 @@
 #include "graph/graph_writer.h"
 #include "jobs/container/host_limits.h"
 #include "jobs/container/table.h"
+#include "jobs/container_seccomp.h"
 #include "jobs/daemon_config.h"
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
@@ -106,6 +107,7 @@ class Daemon {
     StatsSampler stats;
     CgroupLayout cgroups;
     HostLimits host_limits;
+    SeccompFilters seccomp;
     std::unique_ptr<GraphDb> graph;
     std::unique_ptr<GraphDb> run_db;
     std::unique_ptr<GraphWriter> graph_writer;

@@ -42,6 +42,10 @@ struct DaemonConfig {
     /// Remove images that were not used for longest by itself (jobs/image_gc_auto.h); nothing: only
     /// when asked to.
     std::optional<GcMarks> gc;
+    /// Containers that do not say get an init.
+    bool init = false;
+    /// What containers that do not say are filtered with: "builtin", "unconfined", or a file.
+    std::string seccomp_profile = "builtin";
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.

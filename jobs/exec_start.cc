@@ -29,11 +29,14 @@ bool has_home(const std::vector<std::string>& environment) {
 
 /// A process as the container's first one is, but for what was asked for. Follows: Docker's
 /// daemon/exec.go ContainerExecStart(), daemon/exec_linux.go execSetPlatformOpt().
-Result<ExecSpec> exec_spec_build(const Daemon& daemon, const Exec& exec) {
+Result<ExecSpec> exec_spec_build(const Daemon& daemon,
+                                 const Exec& exec,
+                                 const ContainerRun& run,
+                                 SeccompFilter seccomp) {
     const ContainerRecord& record = exec.container->record;
     const ExecConfig& config = exec.config;
-    const ContainerRun& run = *exec.container->run;
     SpecInputs inputs;
+    inputs.seccomp = std::move(seccomp);
     if (config.user.empty()) {
         inputs.user = record.user;
     }
@@ -98,7 +101,8 @@ bool is_cgroup_busy(const Result<ExecProcess>& process) {
 Task<ExecProcess> process_start(Job& job, Daemon& daemon, std::shared_ptr<Exec> exec) {
     const std::shared_ptr<ContainerRun> run = exec->container->run;
     job.phases().begin("plan");
-    CO_TRY(const ExecSpec spec, exec_spec_build(daemon, *exec));
+    CO_TRY(SeccompFilter seccomp, co_await daemon.seccomp.of(exec->container->record));
+    CO_TRY(const ExecSpec spec, exec_spec_build(daemon, *exec, *run, std::move(seccomp)));
     CO_TRY(const LaunchPlan plan, exec_plan_compile(spec));
     CO_TRY(ExecRequest request, request_make(*exec, *run, plan, run->cgroup->unified_fd()));
     job.phases().begin("exec");

@@ -129,9 +129,11 @@ std::uint16_t Compiler::source(const std::string& path, const Mount& mount) {
         mount.propagation != 0 ? mount.propagation : std::uint64_t{MS_PRIVATE};
     const bool apart = mount.recursive && !mount.attributes_recursive && mount.attributes != 0;
     const std::uint64_t below = apart ? 0 : mount.attributes;
-    writer_.add(Kind::mount_attributes,
-                Fields{.flags = flags, .reg = reg, .a = below, .c = propagation},
-                {});
+    writer_.add(
+        Kind::mount_attributes,
+        Fields{
+            .flags = flags, .reg = reg, .a = below, .b = mount.attributes_clear, .c = propagation},
+        {});
     if (apart) {
         writer_.add(Kind::mount_attributes, Fields{.reg = reg, .a = mount.attributes}, {});
     }

@@ -114,6 +114,13 @@ std::uint32_t action_value(SeccompAction action, int errno_value) {
     return SECCOMP_RET_KILL_PROCESS;
 }
 
+/// The call is made. A tracer knows by itself what to do with new ones.
+/// Follows: runc libcontainer/seccomp/patchbpf isAllowAction().
+bool is_permissive(SeccompAction action) {
+    return action == SeccompAction::allow || action == SeccompAction::log ||
+           action == SeccompAction::trace;
+}
+
 /// A conditional jump whose targets are pass (the next condition) or miss (the next alternative),
 /// known only when the alternative is complete.
 enum class Target : std::uint8_t { next, pass, miss };
@@ -388,8 +395,10 @@ std::vector<Run> ArchitectureCompiler::runs() const {
         append(number, decision(rules));
         next = number + 1;
     }
-    const bool fails = profile_.default_action == SeccompAction::fail;
-    append(next, fails ? Code{statement(op_return, SECCOMP_RET_ERRNO | ENOSYS)} : otherwise);
+    append(next,
+           is_permissive(profile_.default_action)
+               ? otherwise
+               : Code{statement(op_return, SECCOMP_RET_ERRNO | ENOSYS)});
     return runs;
 }
 
@@ -434,6 +443,9 @@ Result<std::string> seccomp_compile(const SeccompProfile& profile, CapabilitySet
     Code program;
     program.push_back(statement(op_load, offsetof(seccomp_data, arch)));
     for (const Architecture& architecture : architectures) {
+        if (!architecture.is_64_bit && !profile.has_sibling) {
+            continue;
+        }
         const Code code = ArchitectureCompiler(profile, architecture, capabilities).run();
         program.push_back({op_equal, 1, 0, architecture.audit});
         program.push_back(statement(op_jump, static_cast<std::uint32_t>(code.size())));

@@ -46,7 +46,7 @@ struct SeccompArgument {
 struct SeccompRule {
     std::vector<std::string> names = {};
     SeccompAction action = SeccompAction::allow;
-    int errno_value = 0;  // With SeccompAction::fail.
+    int errno_value = 0;  // With SeccompAction::fail and ::trace (what the tracer is told).
     std::vector<SeccompArgument> arguments = {};
     CapabilitySet needs_any =
         0;  // Only for containers that hold one of these capabilities; 0: for all.
@@ -57,6 +57,15 @@ struct SeccompProfile {
     SeccompAction default_action = SeccompAction::fail;
     int default_errno = 1;  // EPERM
     std::vector<SeccompRule> rules = {};
+    /// It is for the 32-bit sibling, too; else a call of that ends its process.
+    bool has_sibling = true;
+    unsigned flags = 0;  // SECCOMP_FILTER_FLAG_*.
+};
+
+/// A profile as a process is given it.
+struct SeccompFilter {
+    std::string program = {};  // ProcessSpec::seccomp_filter; empty: unconfined.
+    unsigned flags = 0;        // ProcessSpec::seccomp_flags.
 };
 
 /// moby's default profile (engine 28) for this architecture.
@@ -64,11 +73,11 @@ const SeccompProfile& seccomp_profile_default();
 
 /// Compile a profile for a container holding these capabilities, for the native architecture and
 /// its 32-bit sibling; x32 calls get ENOSYS. The first rule that matches a call decides. Calls with
-/// a number beyond the newest that the profile names fail with ENOSYS instead of a default errno,
-/// so that a C library newer than the profile falls back to older calls. Gives: the bytes of struct
-/// sock_filter[] for ProcessSpec::seccomp_filter. Errors: invalid_argument (a condition on a
-/// seventh argument); resource_exhausted (beyond BPF_MAXINSNS). Blocks: below a millisecond for the
-/// default profile.
+/// a number beyond the newest that the profile names fail with ENOSYS, unless the default action
+/// lets calls through, so that a C library newer than the profile falls back to older calls. Gives:
+/// the bytes of struct sock_filter[] for ProcessSpec::seccomp_filter. Errors: invalid_argument (a
+/// condition on a seventh argument); resource_exhausted (beyond BPF_MAXINSNS). Blocks: below a
+/// millisecond for the default profile.
 Result<std::string> seccomp_compile(const SeccompProfile& profile, CapabilitySet capabilities);
 
 /// The default profile compiled, from a cache keyed by the capability set. One thread only (the

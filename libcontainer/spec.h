@@ -52,7 +52,9 @@ struct Mount {
     std::string source = {};
     /// filesystem only; a "" value makes the key a flag.
     std::vector<std::pair<std::string, std::string>> options = {};
-    std::uint64_t attributes = 0;   // MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC, ...
+    std::uint64_t attributes = 0;  // MOUNT_ATTR_RDONLY, _NOSUID, _NODEV, _NOEXEC, ...
+    /// bind: of the attributes that its source is mounted with, those that it shall not have.
+    std::uint64_t attributes_clear = 0;
     std::uint64_t propagation = 0;  // MS_PRIVATE (also 0), MS_SLAVE, MS_SHARED.
     bool recursive = true;          // bind: with the mounts below it.
     /// bind, recursive: the attributes are for the mounts below, too.

@@ -66,6 +66,9 @@ constexpr const char* usage =
     "      --upgrade                replace the daemon with this --run-dir by the davit that is "
     "now\n"
     "                               installed in its place; containers go on\n"
+    "      --init                   containers that do not say get an init, as with run --init\n"
+    "      --seccomp-profile NAME   builtin, unconfined or a file, for containers that do not say\n"
+    "                               (default builtin)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
     "                               cgroup2 (default /: everybody's)\n"
@@ -90,6 +93,8 @@ enum LongOption : int {
     option_network_cgroup,
     option_gc_high,
     option_gc_low,
+    option_init,
+    option_seccomp_profile,
     option_no_keeper,
     option_keeper_socket,
     option_upgrade,
@@ -243,6 +248,12 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
             TRY(arguments.gc_low, percent_parse("gc-low", value));
             break;
         }
+        case option_init:
+            config.init = true;
+            break;
+        case option_seccomp_profile:
+            config.seccomp_profile = value;
+            break;
         case 'D':
             log_level_set(LogLevel::debug);
             break;
@@ -297,6 +308,8 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"network-cgroup", required_argument, nullptr, option_network_cgroup},
         {"gc-high", required_argument, nullptr, option_gc_high},
         {"gc-low", required_argument, nullptr, option_gc_low},
+        {"init", no_argument, nullptr, option_init},
+        {"seccomp-profile", required_argument, nullptr, option_seccomp_profile},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},
         {"no-keeper", no_argument, nullptr, option_no_keeper},
@@ -317,6 +330,9 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
     TRY(config.data_root, absolute(config.data_root));
     TRY(config.run_dir, absolute(config.run_dir));
     TRY(config.certs_dir, absolute(config.certs_dir));
+    if (config.seccomp_profile != "builtin" && config.seccomp_profile != "unconfined") {
+        TRY(config.seccomp_profile, absolute(config.seccomp_profile));
+    }
     TRY(config.gc, gc_marks(arguments));
     if (config.hosts.empty()) {
         config.hosts.push_back("unix://" + config.run_dir + "/davit.sock");

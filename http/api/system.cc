@@ -91,7 +91,8 @@ void write_abilities(JsonWriter& json, const Daemon& daemon) {
     json.key("CgroupDriver").string("cgroupfs");
     json.key("CgroupVersion").string(daemon.cgroups.mode == CgroupMode::v2 ? "2" : "1");
     json.key("SecurityOptions");
-    json.strings(std::array<std::string_view, 2>{"name=seccomp,profile=builtin", "name=cgroupns"});
+    const std::string seccomp = "name=seccomp,profile=" + daemon.seccomp.name();
+    json.strings(std::array<std::string_view, 2>{seccomp, "name=cgroupns"});
 }
 
 }  // namespace
@@ -151,7 +152,12 @@ Task<void> info(ApiContext& context) {
     json.key("ExperimentalBuild").boolean(false).key("LiveRestoreEnabled").boolean(false);
     json.key("Swarm").begin_object().key("NodeID").string("").key("LocalNodeState");
     json.string("inactive").key("ControlAvailable").boolean(false).end_object();
-    json.key("Isolation").string("").key("InitBinary").string("").key("GenericResources").null();
+    json.key("Isolation")
+        .string("")
+        .key("InitBinary")
+        .string("docker-init")
+        .key("GenericResources")
+        .null();
     json.key("DefaultAddressPools").begin_array().end_array();
     json.key("CDISpecDirs").begin_array().end_array();
     json.key("Warnings").strings(daemon.warnings()).end_object();

@@ -265,10 +265,6 @@ Result<void> check_security(const HostConfig& config) {
         "no-new-privileges=true",
         "no-new-privileges:false",
         "no-new-privileges=false",
-        "seccomp=unconfined",
-        "seccomp:unconfined",
-        "seccomp=builtin",
-        "seccomp:builtin",
         "apparmor=unconfined",
         "apparmor:unconfined",
         "label=disable",
@@ -277,10 +273,12 @@ Result<void> check_security(const HostConfig& config) {
         "systempaths:unconfined",
     });
     for (const std::string& option : config.security_opt) {
-        if (!is_one_of(option, known)) {
+        // A profile is looked at when it is used, as with Docker.
+        const bool seccomp = option.starts_with("seccomp=") || option.starts_with("seccomp:");
+        if (!seccomp && !is_one_of(option, known)) {
             return not_yet("SecurityOpt",
                            option,
-                           "known are no-new-privileges, seccomp=unconfined, apparmor=unconfined, "
+                           "known are no-new-privileges, seccomp, apparmor=unconfined, "
                            "label=disable and systempaths=unconfined");
         }
     }
@@ -376,9 +374,6 @@ Result<void> check_known(const HostConfig& config) {
 Result<void> check_policies(const HostConfig& config) {
     TRY_VOID(check_restart(config));
     TRY_VOID(log_config_check(config.log_config));
-    if (config.init.value_or(false)) {
-        return not_yet("Init", "true", "leave --init out, or use an init of the image's");
-    }
     if (!config.runtime.empty() && config.runtime != "davit") {
         return bad("unknown or invalid runtime name: " + config.runtime);
     }

@@ -7,19 +7,13 @@
 
 #include "jobs/container/merge.h"
 #include "jobs/container/mount_points.h"
+#include "jobs/container/seccomp_profile.h"
 #include "libcontainer/defaults.h"
+#include "libcontainer/reaper_binary.h"
 
 namespace davit {
 
 namespace {
-
-bool security_has(const ContainerRecord& record, std::string_view name, std::string_view value) {
-    return std::ranges::any_of(record.host_config.security_opt, [&](const std::string& option) {
-        return option.size() == name.size() + 1 + value.size() && option.starts_with(name) &&
-               (option[name.size()] == '=' || option[name.size()] == ':') &&
-               option.ends_with(value);
-    });
-}
 
 Namespaces namespaces_of(const ContainerRecord& record, const SpecInputs& inputs) {
     const HostConfig& host = record.host_config;
@@ -78,6 +72,9 @@ Result<void> limits_add(ContainerSpec& spec,
 
 void process_fill(ContainerSpec& spec, const ContainerRecord& record, const SpecInputs& inputs) {
     ProcessSpec& process = spec.process;
+    if (container_has_init(record.host_config, inputs.init_default)) {
+        process.arguments = {std::string(reaper_path), "--"};
+    }
     process.arguments.push_back(record.path);
     process.arguments.insert(process.arguments.end(), record.args.begin(), record.args.end());
     process.environment = container_environment(record.config);
@@ -131,10 +128,28 @@ Result<void> mounts_add(ContainerSpec& spec,
                       [&](const Mount& other) { return other.target == mount.target; });
         spec.mounts.push_back(std::move(mount));
     }
+    if (container_has_init(record.host_config, inputs.init_default)) {
+        Mount init = bind_mount(record.files_directory + "/" + std::string(reaper_file_name),
+                                std::string(reaper_path));
+        init.attributes = MOUNT_ATTR_RDONLY;
+        init.attributes_clear = MOUNT_ATTR_NOEXEC;  // Some hosts have it on all of /run.
+        init.recursive = false;
+        spec.mounts.push_back(std::move(init));
+    }
     return ok;
 }
 
 }  // namespace
+
+bool container_has_init(const HostConfig& host, bool init_default) {
+    const bool own_pids = host.pid_mode != "host" && !host.pid_mode.starts_with("container:");
+    return own_pids && host.init.value_or(init_default);
+}
+
+Result<CapabilitySet> container_capabilities(const HostConfig& host) {
+    const CapabilitySet base = host.privileged ? capabilities_available() : capabilities_default();
+    return capabilities_merge(base, host.cap_add, host.cap_drop);
+}
 
 Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs) {
     const HostConfig& host = record.host_config;
@@ -143,10 +158,14 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
     defaults.shm_bytes =
         host.shm_size > 0 ? static_cast<std::uint64_t>(host.shm_size) : shm_bytes_default;
     defaults.namespaces = namespaces_of(record, inputs);
-    const CapabilitySet base = host.privileged ? capabilities_available() : capabilities_default();
-    TRY(defaults.capabilities, capabilities_merge(base, host.cap_add, host.cap_drop));
-    defaults.seccomp_unconfined = host.privileged || security_has(record, "seccomp", "unconfined");
+    TRY(defaults.capabilities, container_capabilities(host));
+    defaults.seccomp_unconfined =
+        inputs.seccomp.has_value() || seccomp_wanted(host) == seccomp_unconfined;
     TRY(ContainerSpec spec, container_spec_default(defaults));
+    if (inputs.seccomp) {
+        spec.process.seccomp_filter = inputs.seccomp->program;
+        spec.process.seccomp_flags = inputs.seccomp->flags;
+    }
     spec.id = record.id.str();
     if (spec.namespaces.uts == NamespaceMode::own) {
         spec.hostname = record.config.hostname;

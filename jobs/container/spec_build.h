@@ -6,6 +6,7 @@
 
 #include "jobs/container/devices.h"
 #include "jobs/container/record.h"
+#include "libcontainer/seccomp.h"
 #include "libcontainer/spec.h"
 #include "libcontainer/user.h"
 
@@ -24,7 +25,19 @@ struct SpecInputs {
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
     std::vector<Device> devices = {};
+    /// What a container that does not say gets: with an init, or without.
+    bool init_default = false;
+    /// What seccomp_wanted() says, compiled; nothing: Docker's own profile, if the container does
+    /// not say that it wants none.
+    std::optional<SeccompFilter> seccomp = {};
 };
+
+/// Its first process is docker-init, and the user's command a child of that. Not where the pid
+/// namespace has a first process already. Follows: moby daemon/oci_linux.go withCommonOptions().
+bool container_has_init(const HostConfig& host, bool init_default);
+
+/// What the container may have. Errors: invalid_argument (an unknown name).
+Result<CapabilitySet> container_capabilities(const HostConfig& host);
 
 /// Errors: invalid_argument (a sysctl that is not namespaced, a bad tmpfs option); unsupported.
 Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs);

@@ -505,6 +505,20 @@ def start_engine(engine, stack):
     import_busybox(engine)
 
 
+def attach(engine, identity, streams="stdin=1&stdout=1&stderr=1"):
+    """A connection that is attached: its answer's head has been read."""
+    stream = socket.socket(socket.AF_UNIX)
+    stream.settimeout(COMMAND_SECONDS)
+    stream.connect(engine.socket)
+    stream.sendall(f"POST /containers/{identity}/attach?stream=1&{streams} HTTP/1.1\r\nHost: d\r\n"
+                   "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        head += stream.recv(1)
+    equal(head.split()[1], b"101", "attached")
+    return stream
+
+
 def private_network():
     """A network namespace for this process and all that it starts: what an engine does to the
     host's network it does to this one, and it is gone with the suite."""

@@ -8,7 +8,7 @@ since the CLI always says goodbye.
 import json
 import socket
 
-from harness import case, check, equal, eventually, main
+from harness import attach, case, check, equal, eventually, main
 
 # Ends with 7 once its stdin has ended.
 CAT = "cat; exit 7"
@@ -21,20 +21,6 @@ def create(engine, script, once=True):
         "AttachStdin": True, "HostConfig": {"NetworkMode": "none"}})
     equal(answer.status, 201, answer.body)
     return answer.json["Id"]
-
-
-def attach(engine, identity, streams="stdin=1&stdout=1&stderr=1"):
-    """A connection that is attached: its answer's head has been read."""
-    stream = socket.socket(socket.AF_UNIX)
-    stream.settimeout(60)
-    stream.connect(engine.socket)
-    stream.sendall(f"POST /containers/{identity}/attach?stream=1&{streams} HTTP/1.1\r\nHost: d\r\n"
-                   "Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += stream.recv(1)
-    equal(head.split()[1], b"101", "attached")
-    return stream
 
 
 def start(engine, identity):

@@ -2,6 +2,8 @@
 // Method: requests through the merge, one option at a time, looking at the spec and the limits.
 #include "jobs/container/spec_build.h"
 
+#include <sys/mount.h>
+
 #include <algorithm>
 
 #include "libcontainer/defaults.h"
@@ -115,6 +117,42 @@ TEST_CASE("security options reach the process", "[container][spec]") {
     CHECK(spec_of(R"("MaskedPaths":["/proc/keys"],"ReadonlyPaths":[])").masked_paths ==
           std::vector<std::string>{"/proc/keys"});
     CHECK(spec_of(R"("ReadonlyRootfs":true)").rootfs_readonly);
+}
+
+TEST_CASE("a filter that was compiled elsewhere takes the default's place", "[container][spec]") {
+    SpecInputs inputs;
+    inputs.seccomp = SeccompFilter{.program = "12345678", .flags = 4};
+    for (const char* members : {"", R"("Privileged":true)"}) {
+        const ProcessSpec process = spec_of(members, inputs).process;
+        CHECK(process.seccomp_filter == "12345678");
+        CHECK(process.seccomp_flags == 4);
+    }
+    inputs.seccomp->program.clear();
+    CHECK(spec_of("", inputs).process.seccomp_filter.empty());
+}
+
+TEST_CASE("an init runs the command where it is asked for", "[container][spec]") {
+    using Words = std::vector<std::string>;
+    const auto asked = [](const std::string& members, bool init_default) {
+        SpecInputs inputs;
+        inputs.init_default = init_default;
+        const ContainerSpec spec = spec_of(members, inputs);
+        const Mount* const mount = mount_at(spec, "/sbin/docker-init");
+        const bool runs = spec.process.arguments == Words{"/sbin/docker-init", "--", "/bin/true"};
+        CHECK(runs == (mount != nullptr));
+        CHECK((runs || spec.process.arguments == Words{"/bin/true"}));
+        if (mount != nullptr) {
+            CHECK(mount->source == "/run/davit/files/x/docker-init");
+            CHECK(mount->attributes == MOUNT_ATTR_RDONLY);
+            CHECK(mount->attributes_clear == MOUNT_ATTR_NOEXEC);
+        }
+        return runs;
+    };
+    CHECK_FALSE(asked("", false));
+    CHECK(asked("", true));
+    CHECK(asked(R"("Init":true)", false));
+    CHECK_FALSE(asked(R"("Init":false)", true));
+    CHECK_FALSE(asked(R"("Init":true,"PidMode":"host")", true));
 }
 
 TEST_CASE("shared namespaces are the host's", "[container][spec]") {
