@@ -67,10 +67,10 @@ void mounts_add(ContainerSpec& spec, const DefaultsRequest& request) {
     cgroup.target = "/sys/fs/cgroup";
     cgroup.attributes = plain | readonly;
     spec.mounts.push_back(std::move(cgroup));
+    spec.mounts.push_back(filesystem("mqueue", "/dev/mqueue", plain, {}));
     if (request.namespaces.ipc != NamespaceMode::own) {
         return;
     }
-    spec.mounts.push_back(filesystem("mqueue", "/dev/mqueue", plain, {}));
     spec.mounts.push_back(
         filesystem("tmpfs",
                    "/dev/shm",

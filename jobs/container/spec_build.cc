@@ -25,10 +25,10 @@ Namespaces namespaces_of(const ContainerRecord& record, const SpecInputs& inputs
     const HostConfig& host = record.host_config;
     const auto mode = [](bool shared) { return shared ? NamespaceMode::host : NamespaceMode::own; };
     Namespaces namespaces;
-    namespaces.pid = mode(host.pid_mode == "host");
+    namespaces.pid = inputs.joins_pid ? NamespaceMode::join : mode(host.pid_mode == "host");
     namespaces.network =
         inputs.joins_network ? NamespaceMode::join : mode(host.network_mode == "host");
-    namespaces.ipc = mode(host.ipc_mode == "host");
+    namespaces.ipc = inputs.joins_ipc ? NamespaceMode::join : mode(host.ipc_mode == "host");
     namespaces.uts = mode(host.uts_mode == "host");
     namespaces.cgroup = mode(host.cgroupns_mode == "host");
     return namespaces;
@@ -38,6 +38,13 @@ Mount bind_mount(std::string source, std::string target) {
     Mount mount;
     mount.kind = MountKind::bind;
     mount.source = std::move(source);
+    mount.target = std::move(target);
+    return mount;
+}
+
+Mount prepared_mount(std::string target) {
+    Mount mount;
+    mount.kind = MountKind::prepared;
     mount.target = std::move(target);
     return mount;
 }
@@ -120,7 +127,14 @@ Result<void> mounts_add(ContainerSpec& spec,
     }
     if (spec.namespaces.ipc == NamespaceMode::host) {
         spec.mounts.push_back(bind_mount("/dev/shm", "/dev/shm"));
-        spec.mounts.push_back(bind_mount("/dev/mqueue", "/dev/mqueue"));
+    }
+    if (spec.namespaces.pid == NamespaceMode::join) {
+        Mount& proc = *std::ranges::find(spec.mounts, "/proc", &Mount::target);
+        proc = prepared_mount("/proc");
+        proc.no_symlink = true;
+    }
+    if (spec.namespaces.ipc == NamespaceMode::join) {
+        spec.mounts.push_back(prepared_mount("/dev/shm"));
     }
     if (record.host_config.ipc_mode == "none") {
         std::erase_if(spec.mounts, [](const Mount& mount) { return mount.target == "/dev/shm"; });
@@ -136,6 +150,11 @@ Result<void> mounts_add(ContainerSpec& spec,
 }
 
 }  // namespace
+
+bool record_mounts_at(const ContainerRecord& record, std::string_view target) {
+    return std::ranges::any_of(
+        record.mounts, [&](const MountPoint& point) { return point.destination == target; });
+}
 
 Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs) {
     const HostConfig& host = record.host_config;
