@@ -14,6 +14,7 @@
 #include "jobs/container/spec_build.h"
 #include "jobs/container/state.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_namespaces.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
@@ -82,6 +83,10 @@ class Starter {
         : daemon_(daemon), container_(container), job_(job), phases_(job.phases()), undo_(undo) {}
 
     Task<void> start() {
+        if (namespaces_are_shared(container_.record.host_config)) {
+            phases_.begin("namespaces");
+            CO_TRY(joined_, co_await namespaces_join(daemon_, container_));
+        }
         phases_.begin("network");
         // First: a half-made one is taken back, too.
         undo_.add("network", [this]() -> Task<void> {
@@ -121,6 +126,7 @@ class Starter {
         inputs.descriptors = daemon_.config.descriptors_at_start;
         inputs.joins_network = static_cast<bool>(sandbox.netns);
         inputs.own_network = sandbox.own;
+        joined_.tell(inputs);
         inputs.files_directory = sandbox.files_directory;
         inputs.init_default = daemon_.config.init;
 
@@ -133,6 +139,7 @@ class Starter {
         if (sandbox.netns) {
             request.registers.push_back(std::move(sandbox.netns));
         }
+        joined_.registers_add(request.registers);
         std::ranges::move(mounts, std::back_inserter(request.registers));
         request.cgroup_fd = cgroup_->unified_fd();
         request.open_stdin = container_.record.config.open_stdin;
@@ -144,6 +151,9 @@ class Starter {
         phases_.begin("exec");
         Result<ExecProcess> process = co_await daemon_.exec_driver->start(std::move(request));
         if (!process) {
+            if (std::optional<Error> ended = joined_.donor_ended()) {
+                co_return *std::move(ended);
+            }
             command_failed_ = is_about_command(process.error());
             co_return std::move(process).error();
         }
@@ -267,6 +277,7 @@ class Starter {
     Undo& undo_;
     std::shared_ptr<Cgroup> cgroup_;
     std::optional<OutputSlot> slot_;
+    JoinedNamespaces joined_;
     bool command_failed_ = false;
 };
 

@@ -229,10 +229,10 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     const Result<std::uint64_t> oom_kills = run->cgroup->oom_kill_count();
     const bool oom_killed = oom_kills && *oom_kills > 0;
-    if (container->record.host_config.pid_mode == "host") {
+    if (!has_own_pid_namespace(container->record.host_config)) {
         static_cast<void>(run->cgroup->kill());  // Else what is left would hold the output open.
     }
-    // The init's end ends its pid namespace: the pipes close, and everything written is in them.
+    // All its processes have ended: the pipes close, and everything written is in them.
     container->output.writers_ended();
     if (const Result<void> pumped = co_await pumps.join(); !pumped) {
         LOG_WARN("container={}: read output: {}, ignoring", name, pumped.error().message());

@@ -25,7 +25,7 @@ struct DefaultsRequest {
     /// systempaths=unconfined: nothing masked or read-only, the rest as usual.
     bool system_paths_unconfined = false;
     std::uint64_t shm_bytes = shm_bytes_default;
-    /// Which namespaces are shared decides about /dev/mqueue, /dev/shm and the hostname.
+    /// Which namespaces are shared decides about /dev/shm.
     Namespaces namespaces = {};
     /// Capabilities after CapAdd and CapDrop; the seccomp profile follows them.
     std::optional<CapabilitySet> capabilities = {};
@@ -34,8 +34,9 @@ struct DefaultsRequest {
 };
 
 /// A spec with everything but the id, the hostname, the process and what the user adds (append to
-/// its lists). For a shared ipc namespace the caller passes /dev/shm and /dev/mqueue as further
-/// mounts. Errors: unsupported, internal (seccomp).
+/// its lists). For an ipc namespace that is shared the caller passes /dev/shm as a further mount;
+/// /dev/mqueue shows whatever namespace the container is in. Errors: unsupported, internal
+/// (seccomp).
 Result<ContainerSpec> container_spec_default(const DefaultsRequest& request);
 
 /// Docker's device rules, for Resources::device_rules.

@@ -53,8 +53,7 @@ Result<LaunchPlan> exec_plan_compile(const ExecSpec& spec) {
     process.confine();
     // Only now: whoever is in the container's pid namespace can be traced by those there who have
     // CAP_SYS_PTRACE, and must not have more to give than they have themselves.
-    writer.add(Kind::fork, {});
-    process.session("");
+    process.fork_inside();
     process.terminal();
     process.execute();
     TRY(plan.bytes, writer.finish(static_cast<std::uint16_t>(plan.registers.size())));

@@ -7,7 +7,7 @@
 /// init waits for launch_release(); closing the channel instead makes it exit. The process is a
 /// child of the caller: reap it with PidRef::try_reap(), also after a failure.
 ///
-/// With a plan that forks (exec_plan.h) it ends by itself, and a second child of the caller that
+/// With a plan that forks (LaunchPlan::forks) it ends by itself, and a second child of the caller that
 /// the `process` event gives becomes the program: read to `closed` also after `failed`, then reap
 /// both.
 ///

@@ -65,9 +65,6 @@ class Compiler {
 
 Result<void> Compiler::check() const {
     TRY_VOID(process_check(spec_.process));
-    if (spec_.namespaces.pid == NamespaceMode::join) {
-        return Error(ErrorKind::unsupported, "joining a pid namespace at launch is not supported");
-    }
     if (spec_.namespaces.uts == NamespaceMode::host &&
         !(spec_.hostname.empty() && spec_.domainname.empty())) {
         return invalid("a hostname cannot be set in the host's UTS namespace");
@@ -75,6 +72,9 @@ Result<void> Compiler::check() const {
     for (const Mount& mount : spec_.mounts) {
         if (mount.target.empty() || mount.target.front() != '/') {
             return invalid("mount target must be absolute: \"" + mount.target + "\"");
+        }
+        if (spec_.namespaces.pid == NamespaceMode::join && mount.fstype == "proc") {
+            return invalid("a new procfs would not show the joined pid namespace");
         }
     }
     return ok;
@@ -110,6 +110,8 @@ void Compiler::namespaces() {
     join(wanted.ipc, RegisterKind::namespace_ipc, CLONE_NEWIPC, "ipc");
     join(wanted.uts, RegisterKind::namespace_uts, CLONE_NEWUTS, "uts");
     join(wanted.cgroup, RegisterKind::namespace_cgroup, CLONE_NEWCGROUP, "cgroup");
+    join(wanted.pid, RegisterKind::namespace_pid, CLONE_NEWPID, "pid");
+    plan_.forks = wanted.pid == NamespaceMode::join;
     if (wanted.cgroup == NamespaceMode::own) {
         // Not in clone3: the root of a cgroup namespace is where its creator is, and that must be
         // the container's own cgroups.
@@ -267,7 +269,7 @@ Result<LaunchPlan> Compiler::run() {
     mounts();
     root_fill();
     const std::string keyring = spec_.new_session_keyring ? "_ses." + spec_.id : "";
-    ProcessWriter process(writer_, spec_.process);
+    ProcessWriter process(writer_, spec_.process, {.forks = plan_.forks});
     process.session(keyring);
     process.terminal();
     process.working_directory();
@@ -280,6 +282,9 @@ Result<LaunchPlan> Compiler::run() {
         writer_.add(Kind::gate, {});
     }
     process.confine();
+    if (plan_.forks) {
+        process.fork_inside();
+    }
     process.execute();
     if (register_count_ > plan::registers_max) {
         return Error(ErrorKind::resource_exhausted,

@@ -17,6 +17,7 @@ enum class RegisterKind : std::uint8_t {
     namespace_ipc,
     namespace_uts,
     namespace_cgroup,
+    namespace_pid,  // A pidfd will do for any namespace.
     mount,
     process,  // A pidfd.
 };
@@ -35,10 +36,12 @@ struct PlanOptions {
     bool gate = false;
 };
 
+/// A plan that joins a pid namespace forks, for setns(2) gives it to children only: all is set up
+/// outside, and what appears in the namespace has no more power than the program will have. So it
+/// cannot mount a procfs that shows the namespace: the spec has one as a prepared mount.
 /// Errors: invalid_argument (no command, a target that is not absolute, an embedded NUL, a joined
-/// pid
-///         namespace, which launch() cannot give); resource_exhausted (beyond plan::registers_max
-///         or plan::plan_bytes_max).
+///         pid namespace without such a procfs); resource_exhausted (beyond plan::registers_max or
+///         plan::plan_bytes_max).
 Result<LaunchPlan> plan_compile(const ContainerSpec& spec, PlanOptions options = {});
 
 /// One decoded operation, for tests and tools.

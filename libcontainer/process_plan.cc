@@ -47,9 +47,10 @@ void ProcessWriter::session(const std::string& keyring) {
 
 void ProcessWriter::terminal() {
     if (process_.terminal) {
-        const std::uint16_t no_console = origin_.joins ? plan::flag_no_console : std::uint16_t{0};
+        const unsigned no_console = origin_.joins ? plan::flag_no_console : 0U;
+        const unsigned no_control = origin_.forks ? plan::flag_no_control : 0U;
         writer_.add(Kind::terminal,
-                    Fields{.flags = no_console,
+                    Fields{.flags = static_cast<std::uint16_t>(no_console | no_control),
                            .a = process_.terminal_width,
                            .b = process_.terminal_height,
                            .c = process_.uid},
@@ -111,6 +112,14 @@ void ProcessWriter::confine() {
         filter();
         writer_.add(Kind::capabilities, sets, {});
     }
+}
+
+void ProcessWriter::fork_inside() {
+    writer_.add(Kind::fork, {});
+    // The parent's session ends with it, and a terminal would hang up.
+    const bool has_terminal = origin_.forks && process_.terminal;
+    const std::uint16_t flags = has_terminal ? plan::flag_terminal : std::uint16_t{0};
+    writer_.add(Kind::session, Fields{.flags = flags}, {""});
 }
 
 void ProcessWriter::execute() {

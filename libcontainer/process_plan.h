@@ -19,6 +19,8 @@ void cgroups_join_write(PlanWriter& writer, const CgroupPlacement& cgroup);
 struct ProcessOrigin {
     bool joins = false;     // It joins a container that runs.
     bool resolves = false;  // Its user is the one that an earlier operation found.
+    /// It becomes the program only in a child, fork_inside(): its terminal is that one's.
+    bool forks = false;
 };
 
 class ProcessWriter {
@@ -34,6 +36,7 @@ class ProcessWriter {
     void limits();
     void credentials();
     void confine();
+    void fork_inside();
     void execute();
 
   private:

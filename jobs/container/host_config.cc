@@ -254,6 +254,15 @@ Result<HostConfig> host_config_parse(const JsonValue& json) {
     return config;
 }
 
+bool has_own_pid_namespace(const HostConfig& config) {
+    return config.pid_mode != "host" && container_of_mode(config.pid_mode).empty();
+}
+
+std::string container_of_mode(const std::string& mode) {
+    constexpr std::string_view prefix = "container:";
+    return mode.starts_with(prefix) ? mode.substr(prefix.size()) : "";
+}
+
 void host_config_write(JsonWriter& json, const HostConfig& config) {
     json.begin_object();
     FieldWriter writer(json);

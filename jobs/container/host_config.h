@@ -208,6 +208,13 @@ struct HostConfig {
     bool operator==(const HostConfig&) const = default;
 };
 
+/// Whether the end of its first process ends all others: not so in a pid namespace of somebody
+/// else's.
+bool has_own_pid_namespace(const HostConfig& config);
+
+/// X of "container:X", a mode of a namespace; "" for every other one.
+std::string container_of_mode(const std::string& mode);
+
 /// json may be absent: the defaults. Errors: invalid_argument for a member of a wrong type.
 Result<HostConfig> host_config_parse(const JsonValue& json);
 

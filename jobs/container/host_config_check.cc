@@ -220,28 +220,26 @@ Result<void> check_network(const HostConfig& config, std::vector<std::string>& w
     return check_names(config);
 }
 
-Result<void> check_mode(std::string_view option,
-                        std::string_view shown,
-                        const std::string& value,
-                        Words known) {
+Result<void> check_mode(std::string_view shown, const std::string& value, Words known) {
     if (value.empty() || is_one_of(value, known)) {
         return ok;
-    }
-    if (value.starts_with("container:")) {
-        return not_yet(option, value, "give the container a namespace of its own, or the host's");
     }
     return bad("invalid " + std::string(shown) + " mode: " + value);
 }
 
 Result<void> check_namespaces(const HostConfig& config) {
     static constexpr std::array<std::string_view, 2> modes{"host", "private"};
-    static constexpr std::array<std::string_view, 1> users{"host"};
+    static constexpr std::array<std::string_view, 1> host{"host"};
     static constexpr std::array<std::string_view, 4> ipc{"host", "private", "shareable", "none"};
-    TRY_VOID(check_mode("PidMode", "PID", config.pid_mode, modes));
-    TRY_VOID(check_mode("IpcMode", "IPC", config.ipc_mode, ipc));
-    TRY_VOID(check_mode("UTSMode", "UTS", config.uts_mode, modes));
-    TRY_VOID(check_mode("UsernsMode", "user namespace", config.userns_mode, users));
-    return check_mode("CgroupnsMode", "cgroup namespace", config.cgroupns_mode, modes);
+    if (container_of_mode(config.pid_mode).empty()) {
+        TRY_VOID(check_mode("PID", config.pid_mode, host));
+    }
+    if (container_of_mode(config.ipc_mode).empty()) {
+        TRY_VOID(check_mode("IPC", config.ipc_mode, ipc));
+    }
+    TRY_VOID(check_mode("UTS", config.uts_mode, host));
+    TRY_VOID(check_mode("user namespace", config.userns_mode, host));
+    return check_mode("cgroup namespace", config.cgroupns_mode, modes);
 }
 
 Result<void> check_ulimits(const HostConfig& config) {

@@ -19,10 +19,10 @@ Namespaces namespaces_of(const ContainerRecord& record, const SpecInputs& inputs
     const HostConfig& host = record.host_config;
     const auto mode = [](bool shared) { return shared ? NamespaceMode::host : NamespaceMode::own; };
     Namespaces namespaces;
-    namespaces.pid = mode(host.pid_mode == "host");
+    namespaces.pid = inputs.joins_pid ? NamespaceMode::join : mode(host.pid_mode == "host");
     namespaces.network =
         inputs.joins_network ? NamespaceMode::join : mode(host.network_mode == "host");
-    namespaces.ipc = mode(host.ipc_mode == "host");
+    namespaces.ipc = inputs.joins_ipc ? NamespaceMode::join : mode(host.ipc_mode == "host");
     namespaces.uts = mode(host.uts_mode == "host");
     namespaces.cgroup = mode(host.cgroupns_mode == "host");
     return namespaces;
@@ -32,6 +32,13 @@ Mount bind_mount(std::string source, std::string target) {
     Mount mount;
     mount.kind = MountKind::bind;
     mount.source = std::move(source);
+    mount.target = std::move(target);
+    return mount;
+}
+
+Mount prepared_mount(std::string target) {
+    Mount mount;
+    mount.kind = MountKind::prepared;
     mount.target = std::move(target);
     return mount;
 }
@@ -118,6 +125,14 @@ Result<void> mounts_add(ContainerSpec& spec,
     if (spec.namespaces.ipc == NamespaceMode::host) {
         spec.mounts.push_back(bind_mount("/dev/shm", "/dev/shm"));
     }
+    if (spec.namespaces.pid == NamespaceMode::join) {
+        Mount& proc = *std::ranges::find(spec.mounts, "/proc", &Mount::target);
+        proc = prepared_mount("/proc");
+        proc.no_symlink = true;
+    }
+    if (spec.namespaces.ipc == NamespaceMode::join) {
+        spec.mounts.push_back(prepared_mount("/dev/shm"));
+    }
     if (record.host_config.ipc_mode == "none") {
         std::erase_if(spec.mounts, [](const Mount& mount) { return mount.target == "/dev/shm"; });
     }
@@ -149,6 +164,11 @@ bool container_has_init(const HostConfig& host, bool init_default) {
 Result<CapabilitySet> container_capabilities(const HostConfig& host) {
     const CapabilitySet base = host.privileged ? capabilities_available() : capabilities_default();
     return capabilities_merge(base, host.cap_add, host.cap_drop);
+}
+
+bool record_mounts_at(const ContainerRecord& record, std::string_view target) {
+    return std::ranges::any_of(
+        record.mounts, [&](const MountPoint& point) { return point.destination == target; });
 }
 
 Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs) {

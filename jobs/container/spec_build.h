@@ -22,6 +22,10 @@ struct SpecInputs {
     /// A network namespace is given at launch; made for this container alone, or another's.
     bool joins_network = false;
     bool own_network = false;
+    /// The ipc and pid namespaces of other containers are given at launch; then also their /dev/shm
+    /// and /proc as prepared mounts, unless the container has mounts of its own there.
+    bool joins_ipc = false;
+    bool joins_pid = false;
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
     std::vector<Device> devices = {};
@@ -39,6 +43,10 @@ bool container_has_init(const HostConfig& host, bool init_default);
 /// What the container may have. Errors: invalid_argument (an unknown name).
 Result<CapabilitySet> container_capabilities(const HostConfig& host);
 
+/// Whether the user has a mount at this path.
+bool record_mounts_at(const ContainerRecord& record, std::string_view target);
+
+/// The prepared mounts of the spec are /proc, /dev/shm and the volumes, in this order.
 /// Errors: invalid_argument (a sysctl that is not namespaced, a bad tmpfs option); unsupported.
 Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs& inputs);
 

@@ -502,7 +502,9 @@ long terminal(State& state, const plan::Operation& operation) {
     if (done < 0) {
         return done;
     }
-    done = raw::call(__NR_ioctl, slave, TIOCSCTTY, 0);
+    if ((operation.header->flags & plan::flag_no_control) == 0) {
+        done = raw::call(__NR_ioctl, slave, TIOCSCTTY, 0);
+    }
     if (done < 0) {
         return fail(state, "ioctl(TIOCSCTTY)", "/dev/console", done);
     }

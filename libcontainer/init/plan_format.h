@@ -55,8 +55,9 @@ enum class Kind : uint16_t {
     hostname,          // [name]
     domainname,        // [name]
     loopback_up,       //
-    session,           // flag_keyring: also join a session keyring of its own; [keyring name]
-    terminal,          // flag_no_console; a: width; b: height; c: uid owning the terminal
+    session,           // flag_keyring: also join a session keyring of its own; flag_terminal;
+                       // [keyring name]
+    terminal,          // flag_no_console, flag_no_control; a: width; b: height; c: uid owning it
     resource_limit,    // a: RLIMIT_*; b: soft; c: hard; [name]
     credentials,       // flag_resolved; a: uid; b: gid; c: bounding set; d: groups; data: uint32_t
                        // groups
@@ -82,6 +83,10 @@ inline constexpr uint16_t flag_no_console = 8;
 inline constexpr uint16_t flag_existing = 16;
 /// credentials, capabilities, execute: for the user that resolve_user found.
 inline constexpr uint16_t flag_resolved = 32;
+/// terminal: it is for a session that is still to be made, and controls nothing yet.
+inline constexpr uint16_t flag_no_control = 64;
+/// session: standard input, which is a terminal, controls it.
+inline constexpr uint16_t flag_terminal = 128;
 
 struct OperationHeader {
     Kind kind;

@@ -10,6 +10,7 @@
 
 #include <asm/errno.h>
 #include <asm/fcntl.h>
+#include <asm/ioctls.h>
 #include <asm/statfs.h>
 
 #include "libcontainer/init/init.h"
@@ -147,6 +148,12 @@ long session(State& state, const plan::Operation& operation) {
     const long done = raw::call(__NR_setsid);
     if (done < 0) {
         return fail(state, "setsid", "", done);
+    }
+    if ((operation.header->flags & plan::flag_terminal) != 0) {
+        const long controlled = raw::call(__NR_ioctl, 0, TIOCSCTTY, 0);
+        if (controlled < 0) {
+            return fail(state, "ioctl(TIOCSCTTY)", "/dev/console", controlled);
+        }
     }
     if ((operation.header->flags & plan::flag_keyring) == 0) {
         return 0;

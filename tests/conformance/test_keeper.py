@@ -130,6 +130,30 @@ def a_detached_container_goes_on(directory):
 
 
 @case("davit")
+def containers_in_one_pid_namespace_go_on(directory):
+    with engine_in(directory, "joined") as engine:
+        engine.docker(*RUN, "-d", "--name", "donor", "--ipc", "shareable", "bb", "sleep", "1000")
+        for name in ("first", "second"):
+            engine.docker(*RUN, "-d", "--name", name, "--pid", "container:donor", "--ipc",
+                          "container:donor", "bb", "sh", "-c",
+                          "trap 'echo end; exit 7' TERM; setsid sleep 3000 & while :; do sleep 0.05; done")
+        engine.crash()
+        for name in ("first", "second"):
+            equal(running(engine, name), True, name)
+            contains(engine.out("exec", name, "ps"), "sleep 1000")
+        engine.docker("stop", "first")
+        equal((exit_code(engine, "first"), engine.out("logs", "first")), (7, "end"), "its own end")
+        equal(running(engine, "donor"), True, "the donor goes on")
+        equal(len(re.findall(r"(?m) sleep 3000$", engine.out("exec", "donor", "ps"))), 1, "the other's is left")
+        donor = engine.inspect("donor")["State"]["Pid"]
+        with engine.no_daemon():
+            os.kill(donor, signal.SIGKILL)
+        equal((exit_code(engine, "donor"), exit_code(engine, "second")), (137, 137), "both ended with it")
+        engine.docker("start", "donor", "second")
+        equal(running(engine, "second"), True, "again")
+
+
+@case("davit")
 def what_it_writes_as_fast_as_it_can(directory):
     """Standard output and error, longer than any pipe; the daemon is killed wherever it happens to be."""
     with engine_in(directory, "fast") as engine:

@@ -19,64 +19,6 @@ namespace {
 
 using Catch::Matchers::Contains;
 
-const Fd& init_binary() {
-    static const Fd init = [] {
-        auto opened = init_binary_open();
-        REQUIRE(opened);
-        return *std::move(opened);
-    }();
-    return init;
-}
-
-/// A container that runs until it is destroyed.
-class Running {
-  public:
-    explicit Running(const Rootfs& rootfs, ContainerSpec spec = spec_for_shell("sleep 1000")) {
-        const auto plan = plan_compile(spec);
-        REQUIRE(plan);
-        const auto plan_fd = plan_memory_file(*plan);
-        REQUIRE(plan_fd);
-        const Fd root = rootfs.mount();
-        const std::array<int, 1> registers = {root.get()};
-        auto out = pipe_make();
-        REQUIRE(out);
-        LaunchRequest request;
-        request.init_fd = init_binary().get();
-        request.plan_fd = plan_fd->get();
-        request.clone_flags = plan->clone_flags;
-        request.registers = registers;
-        request.stdio = {-1, out->write_end.get(), -1};
-        auto launched = launch(request);
-        REQUIRE(launched);
-        REQUIRE(next_event(launched->channel.get()).kind == InitEvent::Kind::closed);
-        init_ = std::move(launched->init);
-        output_ = std::move(out->read_end);
-    }
-
-    ~Running() {
-        if (init_) {
-            end();
-        }
-    }
-
-    Running(const Running&) = delete;
-    Running& operator=(const Running&) = delete;
-
-    void end() {
-        static_cast<void>(init_.signal(SIGKILL));
-        reap(init_);
-        init_ = PidRef{};
-    }
-
-    const PidRef& init() const { return init_; }
-
-    int output() const { return output_.get(); }
-
-  private:
-    PidRef init_;
-    Fd output_;
-};
-
 struct Started {
     PidRef process;
     Fd output;

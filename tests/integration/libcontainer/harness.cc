@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -136,16 +137,54 @@ InitEvent next_event(int channel) {
     }
 }
 
-Outcome run_with(const ContainerSpec& spec,
-                 const Fd& root,
-                 std::vector<int> further_registers,
-                 int cgroup_fd) {
-    Outcome outcome;
+const Fd& init_binary() {
     static const Fd init = [] {
         auto opened = init_binary_open();
         REQUIRE(opened);
         return *std::move(opened);
     }();
+    return init;
+}
+
+Running::Running(const Rootfs& rootfs, ContainerSpec spec) {
+    const auto plan = plan_compile(spec);
+    REQUIRE(plan);
+    const auto plan_fd = plan_memory_file(*plan);
+    REQUIRE(plan_fd);
+    const Fd root = rootfs.mount();
+    const std::array<int, 1> registers = {root.get()};
+    auto out = pipe_make();
+    REQUIRE(out);
+    LaunchRequest request;
+    request.init_fd = init_binary().get();
+    request.plan_fd = plan_fd->get();
+    request.clone_flags = plan->clone_flags;
+    request.registers = registers;
+    request.stdio = {-1, out->write_end.get(), -1};
+    auto launched = launch(request);
+    REQUIRE(launched);
+    REQUIRE(next_event(launched->channel.get()).kind == InitEvent::Kind::closed);
+    init_ = std::move(launched->init);
+    output_ = std::move(out->read_end);
+}
+
+Running::~Running() {
+    if (init_) {
+        end();
+    }
+}
+
+void Running::end() {
+    static_cast<void>(init_.signal(SIGKILL));
+    reap(init_);
+    init_ = PidRef{};
+}
+
+Outcome run_with(const ContainerSpec& spec,
+                 const Fd& root,
+                 std::vector<int> further_registers,
+                 int cgroup_fd) {
+    Outcome outcome;
     const auto plan = plan_compile(spec);
     if (!plan) {
         outcome.error = plan.error();
@@ -158,7 +197,7 @@ Outcome run_with(const ContainerSpec& spec,
     std::vector<int> registers = {root.get()};
     registers.insert(registers.end(), further_registers.begin(), further_registers.end());
     LaunchRequest request;
-    request.init_fd = init.get();
+    request.init_fd = init_binary().get();
     request.plan_fd = plan_fd->get();
     request.clone_flags = plan->clone_flags;
     request.registers = registers;

@@ -59,6 +59,28 @@ Outcome run_with(const ContainerSpec& spec,
                  std::vector<int> further_registers,
                  int cgroup_fd = -1);
 
+const Fd& init_binary();
+
+/// A container that runs until it is destroyed; nobody reads its output before that.
+class Running {
+  public:
+    explicit Running(const Rootfs& rootfs, ContainerSpec spec = spec_for_shell("sleep 1000"));
+    ~Running();
+
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+    void end();
+
+    const PidRef& init() const { return init_; }
+
+    int output() const { return output_.get(); }
+
+  private:
+    PidRef init_;
+    Fd output_;
+};
+
 /// Exit with 77 unless the tests can run here.
 void require_root();
 

@@ -146,7 +146,7 @@ TEST_CASE("specs that cannot be") {
     refused([](ContainerSpec& spec) { spec.process.arguments.push_back(std::string("a\0b", 3)); },
             ErrorKind::invalid_argument);
     refused([](ContainerSpec& spec) { spec.namespaces.pid = NamespaceMode::join; },
-            ErrorKind::unsupported);
+            ErrorKind::invalid_argument);  // Its procfs would be that of another namespace.
     refused([](ContainerSpec& spec) { spec.namespaces.uts = NamespaceMode::host; },
             ErrorKind::invalid_argument);
     refused(
@@ -160,6 +160,29 @@ TEST_CASE("a truncated plan is refused at every length") {
         REQUIRE_FALSE(plan_decode(std::string_view(bytes).substr(0, size)));
     }
     CHECK_FALSE(plan_decode(bytes + std::string(8, '\0')));
+}
+
+TEST_CASE("a joined pid namespace is entered last, without any power left") {
+    ContainerSpec spec = sample();
+    spec.namespaces.pid = NamespaceMode::join;
+    spec.process.terminal = true;
+    spec.process.seccomp_filter = std::string(16, '\0');
+    std::ranges::find(spec.mounts, "/proc", &Mount::target)->fstype.clear();
+    std::ranges::find(spec.mounts, "/proc", &Mount::target)->kind = MountKind::prepared;
+    const auto compiled = plan_compile(spec);
+    REQUIRE(compiled);
+    CHECK(compiled->forks);
+    CHECK((compiled->clone_flags & CLONE_NEWPID) == 0);
+    CHECK(compiled->registers == std::vector<RegisterKind>{RegisterKind::rootfs,
+                                                           RegisterKind::namespace_pid,
+                                                           RegisterKind::mount});
+    const auto steps = steps_of(spec);
+    CHECK(position(steps, Kind::terminal) < position(steps, Kind::credentials));
+    CHECK(position(steps, Kind::capabilities) + 1 == position(steps, Kind::fork));
+    REQUIRE(position(steps, Kind::fork) + 3 == steps.size());
+    CHECK(steps[steps.size() - 2].kind == static_cast<std::uint16_t>(Kind::session));
+    CHECK(steps.back().kind == static_cast<std::uint16_t>(Kind::execute));
+    CHECK_FALSE(plan_compile(sample())->forks);
 }
 
 TEST_CASE("a plan for a running container joins, becomes what the spec says, and only then forks") {

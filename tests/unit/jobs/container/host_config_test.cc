@@ -241,9 +241,6 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
          R"(KernelMemory "5" is not supported by davit yet: leave the option out)"},
         {R"("Links":["db:db"])",
          R"(Links "db:db" is not supported by davit yet: use a network of your own and names)"},
-        {R"("IpcMode":"container:db")",
-         R"(IpcMode "container:db" is not supported by davit yet: give the container a )"
-         "namespace of its own, or the host's"},
         {R"("LogConfig":{"Type":"gelf"})",
          R"(LogConfig.Type "gelf" is not supported by davit yet: use json-file, local, journald, )"
          "syslog or none"},
@@ -261,6 +258,38 @@ TEST_CASE("values that say nothing are not asked for", "[container][host_config]
     CHECK(check(R"("Devices":[],"DeviceRequests":null,"KernelMemory":0,"CpuPercent":0,)"
                 R"("BlkioDeviceReadBps":[],"IOMaximumIOps":0,"SomethingNew":{"a":1})")
               .empty());
+}
+
+TEST_CASE("namespaces are the host's, another container's, or none that there is",
+          "[container][host_config]") {
+    const auto [key, name, good, bad] = GENERATE(
+        table<std::string, std::string, std::vector<std::string>, std::vector<std::string>>({
+            {"PidMode", "PID", {"", "host", "container:db"}, {"container:", "private", "db"}},
+            {"IpcMode",
+             "IPC",
+             {"", "host", "none", "private", "shareable", "container:db"},
+             {"container:", "container"}},
+            {"UTSMode", "UTS", {"", "host"}, {"private", "container:db"}},
+        }));
+    const auto member = [&](const std::string& mode) { return "\"" + key + "\":\"" + mode + "\""; };
+    for (const std::string& mode : good) {
+        CHECK(check(member(mode)).empty());
+    }
+    for (const std::string& mode : bad) {
+        CHECK(check(member(mode)) == "invalid_argument: invalid " + name + " mode: " + mode);
+    }
+}
+
+TEST_CASE("a container ends with its first process only in a pid namespace of its own",
+          "[container][host_config]") {
+    HostConfig config;
+    CHECK(has_own_pid_namespace(config));
+    config.pid_mode = "host";
+    CHECK_FALSE(has_own_pid_namespace(config));
+    config.pid_mode = "container:db";
+    CHECK_FALSE(has_own_pid_namespace(config));
+    CHECK(container_of_mode("container:db") == "db");
+    CHECK(container_of_mode("host").empty());
 }
 
 TEST_CASE("ports beside the host's network are told to be useless", "[container][host_config]") {

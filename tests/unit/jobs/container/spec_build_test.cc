@@ -270,3 +270,34 @@ TEST_CASE("limits become the kernel's", "[container][spec]") {
     CHECK(resources_of(R"("NanoCpus":1)").cpu_quota_us == 1000);  // The kernel's least.
     CHECK_FALSE(resources_of(R"("PidsLimit":-1)").pids_max.has_value());
 }
+
+TEST_CASE("namespaces of others come with their /proc and /dev/shm, before the volumes",
+          "[container][spec]") {
+    SpecInputs inputs;
+    inputs.joins_ipc = true;
+    inputs.joins_pid = true;
+    const std::string modes = R"("PidMode":"container:db","IpcMode":"container:db")";
+    const ContainerSpec spec = spec_of(modes, inputs);
+    CHECK(spec.namespaces.pid == NamespaceMode::join);
+    CHECK(spec.namespaces.ipc == NamespaceMode::join);
+    CHECK(spec.namespaces.uts == NamespaceMode::own);
+    std::vector<std::string> prepared;
+    for (const Mount& mount : spec.mounts) {
+        if (mount.kind == MountKind::prepared) {
+            prepared.push_back(mount.target);
+        }
+    }
+    CHECK(prepared == std::vector<std::string>{"/proc", "/dev/shm"});
+    REQUIRE(mount_at(spec, "/dev/mqueue") != nullptr);
+    CHECK(mount_at(spec, "/dev/mqueue")->fstype == "mqueue");
+
+    const ContainerSpec own = spec_of(modes + R"(,"Tmpfs":{"/dev/shm":""})", inputs);
+    REQUIRE(mount_at(own, "/dev/shm") != nullptr);
+    CHECK(mount_at(own, "/dev/shm")->kind == MountKind::filesystem);
+    CHECK(std::ranges::count(own.mounts, "/dev/shm", &Mount::target) == 1);
+
+    // An exec, or a copy of files, has no namespace to give: the container's is asked for there.
+    const ContainerSpec stopped = spec_of(modes);
+    CHECK(stopped.namespaces.pid == NamespaceMode::own);
+    CHECK(mount_at(stopped, "/proc")->fstype == "proc");
+}
