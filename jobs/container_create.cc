@@ -10,6 +10,7 @@
 #include "jobs/container/merge.h"
 #include "jobs/container/name_generator.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_links.h"
 #include "jobs/container_namespaces.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
@@ -104,6 +105,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
                          daemon.cgroups.mode == CgroupMode::v2};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
     TRY_VOID(namespaces_resolve(daemon, record.host_config));
+    TRY_VOID(links_resolve(daemon, record));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));

@@ -14,6 +14,7 @@
 #include "jobs/container/spec_build.h"
 #include "jobs/container/state.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_links.h"
 #include "jobs/container_namespaces.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
@@ -94,6 +95,9 @@ class Starter {
             co_return ok;
         });
         CO_TRY(Sandbox sandbox, co_await daemon_.networks->attach(container_));
+        links_readdress(daemon_, container_);
+        CO_TRY(LinksGiven links, links_given(daemon_, container_.record));
+        std::ranges::move(links.hosts, std::back_inserter(sandbox.hosts));
 
         phases_.begin("files");
         const std::string& files = container_.record.files_directory;
@@ -127,6 +131,7 @@ class Starter {
         inputs.joins_network = static_cast<bool>(sandbox.netns);
         inputs.own_network = sandbox.own;
         joined_.tell(inputs);
+        inputs.link_environment = std::move(links.environment);
         inputs.files_directory = sandbox.files_directory;
         inputs.init_default = daemon_.config.init;
 

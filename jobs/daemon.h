@@ -70,6 +70,9 @@ class Daemon {
     /// Store a container's record under the name that it has now. Errors: conflict (it is taken).
     Task<void> container_rename(const Container& container);
 
+    /// Whether a container that does not run is to be started with the daemon.
+    bool start_is_due(const Container& container) const;
+
     /// Remove a container's record, and its layers if only it needed them. Missing is fine.
     Task<void> container_erase(const Container& container);
 
@@ -130,7 +133,6 @@ class Daemon {
 
     Task<void> open_all();
     Task<KeptAll> keeper_open();
-    bool start_is_due(const Container& container) const;
     Task<void> containers_recover(std::vector<Kept> kept);
     Task<void> container_recover(std::shared_ptr<Container> container, std::optional<Kept> kept);
     Task<void> chain_release(Digest chain);

@@ -11,6 +11,7 @@
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/restart_policy.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_links.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/image/remove.h"
@@ -133,6 +134,45 @@ bool Daemon::start_is_due(const Container& container) const {
            restart_policy_applies(container.record.host_config.restart_policy, outcome);
 }
 
+namespace {
+
+/// Those that have to run before a container can start: whose namespaces it shares, and those that
+/// it is linked to.
+std::vector<std::shared_ptr<Container>> needed_by(const Daemon& daemon,
+                                                  const ContainerRecord& record) {
+    std::vector<std::shared_ptr<Container>> needed = linked_containers(daemon, record);
+    const HostConfig& config = record.host_config;
+    for (const std::string* mode : {&config.network_mode, &config.ipc_mode, &config.pid_mode}) {
+        const std::string name = container_of_mode(*mode);
+        auto found = daemon.containers.find(name);  // The empty name is nobody's.
+        if (found) {
+            needed.push_back(*std::move(found));
+        }
+    }
+    return needed;
+}
+
+/// Takes: depth: of the chain that is followed; names can make it a circle.
+Task<void> start_with_needed(Daemon& daemon, std::shared_ptr<Container> container, int depth) {
+    constexpr int depth_max = 16;
+    if (depth > depth_max || !daemon.start_is_due(*container)) {
+        co_return ok;
+    }
+    for (const auto& needed : needed_by(daemon, container->record)) {
+        CO_CHECK(co_await start_with_needed(daemon, needed, depth + 1));
+    }
+    const std::string name = container->id().short_id();
+    std::vector<std::string> shown{name};
+    const Result<void> started = co_await daemon.engine.run(
+        "container_start", std::move(shown), container_start, daemon, container);
+    if (!started && started.error().kind() != ErrorKind::not_modified) {
+        LOG_ERROR("container={}: start it again: {}", name, started.error().message());
+    }
+    co_return ok;
+}
+
+}  // namespace
+
 void Daemon::containers_resume() {
     // Slots that are known first: the others get what is left.
     std::stable_partition(
@@ -148,19 +188,9 @@ void Daemon::containers_resume() {
             supervisors.spawn(mark_ended(*this, container));
         }
     }
-    auto start = [](Daemon& daemon, std::shared_ptr<Container> container) -> Task<void> {
-        const std::string name = container->id().short_id();
-        std::vector<std::string> shown{name};
-        const Result<void> started = co_await daemon.engine.run(
-            "container_start", std::move(shown), container_start, daemon, container);
-        if (!started) {
-            LOG_ERROR("container={}: start it again: {}", name, started.error().message());
-        }
-        co_return ok;
-    };
     for (const auto& container : containers.list()) {
         if (start_is_due(*container)) {
-            supervisors.spawn(start(*this, container));
+            supervisors.spawn(start_with_needed(*this, container, 0));
         }
     }
 }

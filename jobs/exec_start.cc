@@ -5,6 +5,7 @@
 #include "jobs/container/merge.h"
 #include "jobs/container/spec_build.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_links.h"
 #include "jobs/daemon.h"
 #include "jobs/exec.h"
 #include "libcontainer/exec_plan.h"
@@ -13,13 +14,15 @@ namespace davit {
 
 namespace {
 
-std::vector<std::string> environment_of(const ContainerRecord& record, const ExecConfig& config) {
+std::vector<std::string> environment_of(const Daemon& daemon,
+                                        const ContainerRecord& record,
+                                        const ExecConfig& config) {
     ContainerConfig merged;
     merged.hostname = record.config.hostname;
     merged.tty = config.tty;
     merged.env = record.config.env;
     merged.env.insert(merged.env.end(), config.env.begin(), config.env.end());
-    return container_environment(merged);
+    return container_environment(merged, links_environment(daemon, record));
 }
 
 bool has_home(const std::vector<std::string>& environment) {
@@ -46,7 +49,7 @@ Result<ExecSpec> exec_spec_build(const Daemon& daemon,
     spec.process = std::move(container.process);
     ProcessSpec& process = spec.process;
     process.arguments = config.cmd;
-    process.environment = environment_of(record, config);
+    process.environment = environment_of(daemon, record, config);
     if (config.user.empty()) {
         if (!has_home(process.environment)) {
             process.environment.push_back("HOME=" + record.user.home);

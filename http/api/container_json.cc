@@ -282,7 +282,9 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
         json.strings(view.exec_ids);
     }
     json.key("HostConfig");
-    host_config_write(json, record.host_config);
+    HostConfig shown = record.host_config;
+    shown.links = view.links;
+    host_config_write(json, shown);
     write_graph_driver(json, view);
     write_size(json, view);
     write_mounts(json, record, false);
@@ -296,7 +298,11 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
 void container_summary_write(JsonWriter& json, const ContainerView& view, ApiVersion version) {
     const ContainerRecord& record = view.record;
     json.begin_object().key("Id").string(record.id.str());
-    json.key("Names").begin_array().string(record.name).end_array();
+    json.key("Names").begin_array().string(record.name);
+    for (const std::string& name : view.link_names) {
+        json.string(name);
+    }
+    json.end_array();
     json.key("Image").string(view.image_name).key("ImageID").string(record.image_id.str());
     json.key("Command").string(command_text(record));
     json.key("Created").number(unix_nanoseconds(record.created) / 1'000'000'000);

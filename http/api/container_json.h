@@ -25,6 +25,10 @@ struct ContainerView {
     std::optional<ContainerSize> size = {};
     /// Of its execs that have not ended.
     std::vector<std::string> exec_ids = {};
+    /// HostConfig.Links of inspect: "/name:/container/alias".
+    std::vector<std::string> links = {};
+    /// What containers that are linked to it call it: "/container/alias".
+    std::vector<std::string> link_names = {};
 };
 
 /// GET /containers/{id}/json. Beyond Docker's keys: "Davit", with the phases of the last start.

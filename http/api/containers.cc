@@ -11,6 +11,7 @@
 #include "http/api/usage.h"
 #include "http/json_writer.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_links.h"
 #include "jobs/daemon.h"
 #include "jobs/signal_name.h"
 
@@ -161,6 +162,7 @@ std::string list_json(const ApiContext& context, const std::vector<Listed>& list
     for (const auto& [container, size] : listed) {
         ContainerView view{container->record, images.of(container->record), now};
         view.size = size;
+        view.link_names = link_names(context.daemon, container->id());
         container_summary_write(json, view, context.version);
     }
     json.end_array();
@@ -209,6 +211,7 @@ Task<void> container_inspect(ApiContext& context) {
     for (const ExecId& exec : container->exec_ids) {
         view.exec_ids.push_back(exec.str());
     }
+    view.links = links_shown(context.daemon, container->record);
     container_inspect_write(json, view, context.version);
     co_return co_await context.send_json(200, std::move(body));
 }
@@ -277,10 +280,12 @@ Task<void> container_unpause(ApiContext& context) {
 }
 
 Task<void> container_remove(ApiContext& context) {
-    CO_TRY(const auto container, container_of(context));
     if (context.query.boolean("link")) {
-        co_return Error(ErrorKind::unsupported, "remove: links are not supported");
+        std::string link(context.params.get("id"));
+        CO_CHECK(co_await container_link_remove(context.job, context.daemon, std::move(link)));
+        co_return co_await context.send_empty(204);
     }
+    CO_TRY(const auto container, container_of(context));
     const ContainerRemoveRequest request{.force = context.query.boolean("force"),
                                          .volumes = context.query.boolean("v")};
     CO_CHECK(co_await davit::container_remove(context.job, context.daemon, container, request));

@@ -29,7 +29,7 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/containers/{id}/pause", "container_pause", container_pause},
         {"POST", "/containers/{id}/unpause", "container_unpause", container_unpause},
         {"POST", "/containers/{id}/wait", "container_wait", container_wait},
-        {"DELETE", "/containers/{id}", "container_remove", container_remove},
+        {"DELETE", "/containers/{id...}", "container_remove", container_remove},
         {"POST", "/containers/{id}/attach", "container_attach", container_attach},
         {"GET", "/containers/{id}/logs", "container_logs", container_logs},
         {"GET", "/containers/{id}/top", "container_top", container_top},

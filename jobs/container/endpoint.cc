@@ -1,6 +1,7 @@
 #include "jobs/container/endpoint.h"
 
 #include "jobs/container/json_fields.h"
+#include "jobs/container/links.h"
 
 namespace davit {
 
@@ -65,10 +66,8 @@ Result<EndpointSettings> endpoint_settings_parse(const JsonValue& json) {
         return Error(ErrorKind::unsupported,
                      "LinkLocalIPs is not supported by davit yet: leave --link-local-ip out");
     }
-    if (!endpoint.links.empty()) {
-        return Error(ErrorKind::unsupported,
-                     "Links \"" + endpoint.links.front() +
-                         "\" is not supported by davit yet: use names and aliases");
+    for (const std::string& link : endpoint.links) {
+        TRY([[maybe_unused]] const ContainerLink parsed, link_parse(link));
     }
     if (!endpoint.driver_opts.empty()) {
         return Error(ErrorKind::unsupported,

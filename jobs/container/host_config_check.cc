@@ -7,6 +7,7 @@
 
 #include "jobs/container/cpu_list.h"
 #include "jobs/container/host_config.h"
+#include "jobs/container/links.h"
 #include "jobs/container/log_config.h"
 #include "jobs/container/ports.h"
 #include "libcontainer/capabilities.h"
@@ -213,8 +214,8 @@ Result<void> check_network(const HostConfig& config, std::vector<std::string>& w
     if (mode == "host" && publishes) {
         warnings.emplace_back("Published ports are discarded when using host network mode");
     }
-    if (!config.links.empty()) {
-        return not_yet("Links", config.links.front(), "use a network of your own and names");
+    for (const std::string& link : config.links) {
+        TRY([[maybe_unused]] const ContainerLink parsed, link_parse(link));
     }
     TRY([[maybe_unused]] const auto ports, ports_wanted(config, {}));
     return check_names(config);

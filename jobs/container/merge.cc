@@ -140,7 +140,8 @@ Result<void> container_merge(ContainerRecord& record,
     return ok;
 }
 
-std::vector<std::string> container_environment(const ContainerConfig& config) {
+std::vector<std::string> container_environment(const ContainerConfig& config,
+                                               const std::vector<std::string>& of_links) {
     std::vector<std::string> env{std::string(path_default)};
     if (!config.hostname.empty()) {
         env.push_back("HOSTNAME=" + config.hostname);
@@ -148,6 +149,7 @@ std::vector<std::string> container_environment(const ContainerConfig& config) {
     if (config.tty) {
         env.emplace_back("TERM=xterm");
     }
+    env.insert(env.end(), of_links.begin(), of_links.end());
     for (const std::string& entry : config.env) {
         const auto found = env_find(env, env_key(entry));
         const bool removes = entry.find('=') == std::string::npos;

@@ -29,9 +29,10 @@ Result<void> container_merge(ContainerRecord& record,
                              std::vector<std::string>& warnings,
                              const HostFacts& host = {});
 
-/// What the program gets to see: PATH, HOSTNAME and TERM, then the configured variables in place of
-/// or after them; an entry without "=" takes its variable away. Follows: Docker's
-/// container.CreateDaemonEnvironment().
-std::vector<std::string> container_environment(const ContainerConfig& config);
+/// What the program gets to see: PATH, HOSTNAME, TERM and those of its links, then the configured
+/// variables in place of or after them; an entry without "=" takes its variable away. Follows:
+/// Docker's container.CreateDaemonEnvironment().
+std::vector<std::string> container_environment(const ContainerConfig& config,
+                                               const std::vector<std::string>& of_links = {});
 
 }  // namespace davit

@@ -11,6 +11,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/host_config_check.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_config_update.cc
     ${CMAKE_CURRENT_LIST_DIR}/host_limits.cc
+    ${CMAKE_CURRENT_LIST_DIR}/links.cc
     ${CMAKE_CURRENT_LIST_DIR}/log_config.cc
     ${CMAKE_CURRENT_LIST_DIR}/merge.cc
     ${CMAKE_CURRENT_LIST_DIR}/mount_parse.cc

@@ -137,19 +137,39 @@ Result<void> hosts_add(const std::string& directory,
     return write_all(file.get(), address + "\t" + names + "\n");
 }
 
-Result<void> hosts_remove(const std::string& directory, const std::string& address) {
+namespace {
+
+/// Put every line through a function that gives what stands there from now on.
+template <typename Change>
+Result<void> hosts_change(const std::string& directory, Change change) {
     TRY(const std::string text, file_read(directory + "/hosts"));
-    std::string kept;
+    std::string changed;
     std::string_view rest = text;
     while (!rest.empty()) {
         const std::size_t end = std::min(rest.find('\n'), rest.size() - 1) + 1;
-        const std::string_view line = rest.substr(0, end);
+        changed += change(rest.substr(0, end));
         rest.remove_prefix(end);
-        if (!line.starts_with(address + "\t")) {
-            kept += line;
-        }
     }
-    return replace_in_place(directory + "/hosts", kept);
+    return replace_in_place(directory + "/hosts", changed);
+}
+
+}  // namespace
+
+Result<void> hosts_remove(const std::string& directory, const std::string& address) {
+    return hosts_change(directory, [&](std::string_view line) {
+        return line.starts_with(address + "\t") ? std::string() : std::string(line);
+    });
+}
+
+Result<void> hosts_readdress(const std::string& directory,
+                             const std::string& name,
+                             const std::string& address) {
+    return hosts_change(directory, [&](std::string_view line) {
+        const std::size_t tab = std::min(line.find('\t'), line.size() - 1);
+        const std::string_view names = line.substr(tab + 1);
+        const bool is_it = names.substr(0, names.find_first_of(" \t\n")) == name;
+        return is_it ? address + std::string(line.substr(tab)) : std::string(line);
+    });
 }
 
 Result<void> sandbox_files_write(const std::string& directory, const SandboxFilesRequest& request) {

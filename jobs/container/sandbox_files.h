@@ -48,6 +48,11 @@ Result<void> hosts_add(const std::string& directory,
                        const std::string& names);
 Result<void> hosts_remove(const std::string& directory, const std::string& address);
 
+/// A name's address is another one now: change the lines whose first name it is.
+Result<void> hosts_readdress(const std::string& directory,
+                             const std::string& name,
+                             const std::string& address);
+
 /// Write all three into an existing directory, named hostname, hosts, resolv.conf.
 Result<void> sandbox_files_write(const std::string& directory, const SandboxFilesRequest& request);
 

@@ -84,7 +84,7 @@ void process_fill(ContainerSpec& spec, const ContainerRecord& record, const Spec
     }
     process.arguments.push_back(record.path);
     process.arguments.insert(process.arguments.end(), record.args.begin(), record.args.end());
-    process.environment = container_environment(record.config);
+    process.environment = container_environment(record.config, inputs.link_environment);
     const auto home = [](const std::string& entry) { return entry.starts_with("HOME="); };
     if (std::ranges::none_of(process.environment, home)) {
         process.environment.push_back("HOME=" + inputs.user.home);

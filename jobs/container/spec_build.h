@@ -26,6 +26,8 @@ struct SpecInputs {
     /// and /proc as prepared mounts, unless the container has mounts of its own there.
     bool joins_ipc = false;
     bool joins_pid = false;
+    /// Variables that tell of linked containers.
+    std::vector<std::string> link_environment = {};
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
     std::vector<Device> devices = {};

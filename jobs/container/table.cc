@@ -20,6 +20,9 @@ Result<void> ContainerTable::name_check(const std::string& name) const {
 Result<void> ContainerTable::insert(std::shared_ptr<Container> container) {
     TRY_VOID(name_check(container->record.name));
     by_name_.emplace(container->record.name, container->id());
+    if (!container->record.host_config.links.empty()) {
+        linking_.insert(container->id());
+    }
     by_id_.emplace(container->id().str(), std::move(container));
     return ok;
 }
@@ -36,6 +39,7 @@ void ContainerTable::erase(const ContainerId& id) {
         return;
     }
     by_name_.erase(found->second->record.name);
+    linking_.erase(id);
     by_id_.erase(found);
 }
 
@@ -66,6 +70,14 @@ std::vector<std::shared_ptr<Container>> ContainerTable::list() const {
     }
     std::ranges::stable_sort(
         all, [](const auto& a, const auto& b) { return a->record.created > b->record.created; });
+    return all;
+}
+
+std::vector<std::shared_ptr<Container>> ContainerTable::linking() const {
+    std::vector<std::shared_ptr<Container>> all;
+    for (const ContainerId& id : linking_) {
+        all.push_back(by_id_.find(id.str())->second);
+    }
     return all;
 }
 

@@ -2,6 +2,7 @@
 /// ContainerTable: every container that the daemon knows, by id, by name, by unique prefix.
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,9 @@ class ContainerTable {
     /// Newest first.
     std::vector<std::shared_ptr<Container>> list() const;
 
+    /// Those that were made with links to others.
+    std::vector<std::shared_ptr<Container>> linking() const;
+
     ContainerCounts counts() const;
 
     /// Whether a writable directory of the graph driver belongs to a container.
@@ -49,6 +53,7 @@ class ContainerTable {
   private:
     std::map<std::string, std::shared_ptr<Container>, std::less<>> by_id_;
     std::map<std::string, ContainerId, std::less<>> by_name_;
+    std::set<ContainerId> linking_;
 };
 
 }  // namespace davit

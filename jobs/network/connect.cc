@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "jobs/container/sandbox_files.h"
+#include "jobs/container_links.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks_plan.h"
 #include "reactor/base/log.h"
@@ -127,6 +128,7 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
         co_return co_await shielded(daemon_.container_save(*container));
     }
     files_change(record, kept.ip_address, network->record.is_user_defined());
+    links_readdress(daemon_, *container);
     event(*network, "connect", container.get());
     co_return co_await shielded(daemon_.container_save(*container));
 }

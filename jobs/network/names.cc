@@ -1,6 +1,7 @@
 // What names mean to a container: those of the user networks that it is in.
 #include <algorithm>
 
+#include "jobs/container/links.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
@@ -12,6 +13,17 @@ namespace {
 bool equals(std::string_view a, std::string_view b) {
     return std::ranges::equal(
         a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+/// What a name stands for by a link of the one who asks; else itself.
+std::string linked_name(const EndpointSettings& settings, std::string_view name) {
+    for (const std::string& text : settings.links) {
+        const auto link = link_parse(text);
+        if (link && equals(link->alias, name)) {
+            return link->container;
+        }
+    }
+    return std::string(name);
 }
 
 }  // namespace
@@ -44,11 +56,13 @@ NameSource::Found Networks::find(const IpAddress& asker, const std::string& name
             equals(short_name.substr(short_name.size() - suffix.size()), suffix)) {
             short_name.remove_suffix(suffix.size());
         }
+        const std::string called = linked_name(settings, short_name);
         for (const auto& [other, member] : network->second->members) {
             const bool is_it = std::ranges::any_of(member.names, [&](const std::string& one) {
-                return equals(one, name) || equals(one, short_name);
+                return equals(one, name) || equals(one, called);
             });
-            if (is_it) {
+            const bool by_id = called != short_name && equals(other.str(), called);
+            if (is_it || by_id) {
                 found.known = true;
                 found.addresses.push_back(member.address);
             }

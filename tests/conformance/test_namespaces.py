@@ -309,5 +309,17 @@ def the_daemon_is_replaced_under_both(engine):
     eventually(lambda: state(engine, "late") == ("exited", 137), "it ends with the donor")
 
 
+@case("davit")
+def a_daemon_starts_the_donor_first(engine):
+    donor(engine, "donor", "--restart", "always", "--stop-timeout", "0", "--ipc", "shareable")
+    joined(engine, "side", "--restart", "always", "--stop-timeout", "0")
+    donor(engine, "third", "--restart", "always", "--stop-timeout", "0", "--ipc", "container:donor", "--pid", "container:side")
+    engine.stop()
+    engine.start()
+    for name in ("donor", "side", "third"):
+        eventually(lambda n=name: state(engine, n)[0] == "running", f"{name} runs again")
+    equal(namespace(engine, "third", "pid"), namespace(engine, "donor", "pid"))
+
+
 if __name__ == "__main__":
     main()

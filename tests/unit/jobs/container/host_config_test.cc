@@ -239,8 +239,6 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
          R"(DeviceRequests "[{"Count":-1}]" is not supported by davit yet: leave the option out)"},
         {R"("KernelMemory":5)",
          R"(KernelMemory "5" is not supported by davit yet: leave the option out)"},
-        {R"("Links":["db:db"])",
-         R"(Links "db:db" is not supported by davit yet: use a network of your own and names)"},
         {R"("LogConfig":{"Type":"gelf"})",
          R"(LogConfig.Type "gelf" is not supported by davit yet: use json-file, local, journald, )"
          "syslog or none"},

@@ -84,6 +84,14 @@ TEST_CASE("the environment's defaults", "[container][merge]") {
           Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                 "HOSTNAME=box",
                 "TERM=xterm"});
+    // Those of links stand before the user's own, which may replace them.
+    config.env = {"DB_PORT=own"};
+    CHECK(container_environment(config, {"DB_NAME=/web/db", "DB_PORT=x"}) ==
+          Words{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOSTNAME=box",
+                "TERM=xterm",
+                "DB_NAME=/web/db",
+                "DB_PORT=own"});
     config.env = {"TERM=vt100", "HOSTNAME", "X=1", "X=2", "PATH"};
     CHECK(container_environment(config) == Words{"TERM=vt100", "X=2"});
 }

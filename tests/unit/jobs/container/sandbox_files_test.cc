@@ -86,6 +86,10 @@ TEST_CASE("the three files are written, over what was there") {
     CHECK(*file_read(directory + "/hosts") == before + "10.0.0.2\tb\n10.0.0.20\tb\n");
     REQUIRE(hosts_remove(directory, "10.0.0.2"));
     CHECK(*file_read(directory + "/hosts") == before + "10.0.0.20\tb\n");
+    REQUIRE(hosts_add(directory, "10.0.0.3", "db box"));
+    REQUIRE(hosts_readdress(directory, "db", "10.0.0.33"));
+    REQUIRE(hosts_readdress(directory, "box", "10.0.0.44"));  // Nobody's first name.
+    CHECK(*file_read(directory + "/hosts") == before + "10.0.0.20\tb\n10.0.0.33\tdb box\n");
     request.resolver = true;
     REQUIRE(resolv_conf_replace(directory, request));
     CHECK(file_read(directory + "/resolv.conf")->starts_with("nameserver 127.0.0.11\n"));
