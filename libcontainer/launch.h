@@ -7,9 +7,9 @@
 /// init waits for launch_release(); closing the channel instead makes it exit. The process is a
 /// child of the caller: reap it with PidRef::try_reap(), also after a failure.
 ///
-/// With a plan that forks (LaunchPlan::forks) it ends by itself, and a second child of the caller that
-/// the `process` event gives becomes the program: read to `closed` also after `failed`, then reap
-/// both.
+/// With a plan that forks (LaunchPlan::forks) it ends by itself, and a second child of the caller
+/// that the `process` event gives becomes the program: read to `closed` also after `failed`, then
+/// reap both.
 ///
 /// Follows: clone(2) "clone3", execveat(2), unix(7).
 #include <array>
