@@ -1,12 +1,13 @@
 #include "reactor/bulk_pool.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <cassert>
 
 #include "reactor/base/limits.h"
-#include "reactor/base/priority.h"
 #include "reactor/loop.h"
 
 namespace davit {
@@ -58,7 +59,11 @@ void BulkPool::take_back(BulkWork& work) {
 }
 
 void BulkPool::thread_run() {
-    thread_goes_last();
+    // Linux has a nice value per thread: setpriority(2), "C library/kernel differences". Being
+    // nicer needs no privilege; refused all the same, the work is done as before.
+    const auto own = static_cast<id_t>(gettid());
+    static_cast<void>(
+        setpriority(PRIO_PROCESS, own, getpriority(PRIO_PROCESS, own) + limits::bulk_thread_nice));
     std::unique_lock lock(mutex_);
     for (;;) {
         changed_.wait(lock, [this] { return ending_ || !queue_.empty(); });

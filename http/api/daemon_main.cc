@@ -20,7 +20,6 @@
 #include "jobs/version.h"
 #include "libcontainer/keeper_binary.h"
 #include "reactor/base/log.h"
-#include "reactor/base/priority.h"
 #include "reactor/listener.h"
 #include "reactor/loop.h"
 #include "reactor/signal.h"
@@ -475,7 +474,6 @@ int daemon_main(int argc, char** argv) {
         ::fcntl(arguments->config.keeper_socket, F_SETFD, FD_CLOEXEC);
     }
     arguments->config.descriptors_at_start = descriptors_raise();
-    thread_goes_first();
     Loop loop;
     const Result<void> ended = loop.run(daemon_run(std::move(arguments->config)));
     if (!ended) {

@@ -110,10 +110,8 @@ inline constexpr std::size_t graph_batch_updates_max = 256;
 // --- Reactor ------------------------------------------------------------------------------------
 /// Threads behind offload_bulk(): as many as libuv has; eight brought a pull nothing more.
 inline constexpr std::size_t bulk_threads = 4;
-/// How much nicer they are: of two that want one processor the other gets three quarters of it.
+/// How much nicer they are: of two that want one processor the loop gets three quarters of it.
 inline constexpr int bulk_thread_nice = 5;
-/// The nice value of the daemon's loop, where it may have it: nine times the share of a usual thread.
-inline constexpr int loop_thread_nice = -10;
 /// Entries of the io_uring submission queue; enough for one batch of files in flight.
 inline constexpr unsigned ring_entries = 512;
 /// How long one step on the loop may take; whoever has more to do yields (reactor/timer.h).
