@@ -7,7 +7,6 @@
 
 #include "http/json_reader.h"
 #include "http/json_writer.h"
-#include "reactor/base/limits.h"
 
 namespace davit {
 
@@ -87,7 +86,7 @@ Result<void> EventJournal::rotate() {
 }
 
 Result<void> EventJournal::append(const Event& event) {
-    if (bytes_ >= limits::event_journal_bytes_max) {
+    if (bytes_ >= file_bytes_max) {
         TRY_VOID(rotate());
     }
     const std::string line = line_of(event);

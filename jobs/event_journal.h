@@ -14,6 +14,9 @@ namespace davit {
 
 class EventJournal {
   public:
+    /// A file is full with so many bytes: thousands of events, read in some ten milliseconds.
+    static constexpr std::size_t file_bytes_max = std::size_t{2} * 1024 * 1024;
+
     /// Takes:  directory: exists. Gives: what is in the files, oldest first, in `events`; a line
     ///         that a daemon's death cut off is not.
     /// Errors: the file system's.

@@ -126,9 +126,6 @@ inline constexpr std::size_t jobs_finished_kept_max = 100;
 inline constexpr std::size_t events_kept_max = 65536;
 /// And their size, attributes included: labels may be long, and an idle daemon is small.
 inline constexpr std::size_t events_kept_bytes_max = 4 * 1024 * 1024;
-/// Each of the two files of events that outlive the daemon: thousands of events, read in some ten
-/// milliseconds.
-inline constexpr std::size_t event_journal_bytes_max = 2 * 1024 * 1024;
 /// A regular expression in a list's filter; it is compiled on the loop.
 inline constexpr std::size_t filter_expression_bytes_max = 256;
 /// One json-file log record's payload; longer lines are split and rejoined by readers (as Docker).

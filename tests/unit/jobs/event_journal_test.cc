@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "reactor/base/limits.h"
 #include "tests/support/catch.h"
 #include "tests/unit/graph/db/temp_dir.h"
 
@@ -82,7 +81,7 @@ TEST_CASE("a line that was cut off is left out, and the next one is whole", "[ev
 TEST_CASE("the files of events stay small, and the last ones are in them", "[events]") {
     const TempDir temp;
     const std::string label(32 * 1024, 'x');
-    const std::size_t count = 5 * limits::event_journal_bytes_max / label.size();
+    const std::size_t count = 5 * EventJournal::file_bytes_max / label.size();
     EventBus bus;
     REQUIRE(bus.keep_in(temp.path()));
     for (std::size_t i = 0; i < count; ++i) {
@@ -93,7 +92,7 @@ TEST_CASE("the files of events stay small, and the last ones are in them", "[eve
     const Ids kept = ids(next);
     REQUIRE_FALSE(kept.empty());
     CHECK(kept.back() == std::to_string(count - 1));
-    CHECK(kept.size() * label.size() >= limits::event_journal_bytes_max);
-    CHECK(kept.size() * label.size() < 3 * limits::event_journal_bytes_max);
+    CHECK(kept.size() * label.size() >= EventJournal::file_bytes_max);
+    CHECK(kept.size() * label.size() < 3 * EventJournal::file_bytes_max);
     CHECK(kept.front() == std::to_string(count - kept.size()));
 }
