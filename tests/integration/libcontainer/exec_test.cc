@@ -182,7 +182,8 @@ TEST_CASE("the user is looked up inside the container") {
     CHECK(as("web:77") == "1000:77:77 /home/web\n");
     CHECK(as("4711") == "4711:0:0 /\n");
     CHECK(as("4711:4712", {"staff", "99"}) == "4711:4712:4712 50 99 /\n");
-    CHECK(as("1001") == "1002:1002:1002 /home/number\n");
+    CHECK(as("1001") == "1001:0:0 /\n");  // A number is an id, whatever has it as its name.
+    CHECK(as("1002") == "1002:1002:1002 /home/number\n");
     CHECK(as("nohome") == "1003:50:50 /\n");
     CHECK(as("") == "0:0:0 /root\n");
     CHECK(as("nobody") == "unable to find user nobody: no matching entries in passwd file");
