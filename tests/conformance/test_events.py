@@ -203,8 +203,8 @@ def a_slow_reader_gets_everything(engine):
 def out_of_memory(engine):
     """A process of a container that goes on is killed: that is told at once, and in its state."""
     since = time.time()
-    name = engine.out("run", "-d", "--name", "short", "--network", "none", "--memory", "16m", "--memory-swap", "16m",
-                      "bb", "sh", "-c", "read x < /dev/null; head -c 200m /dev/zero | tail; echo went on; sleep 1000")
+    name = engine.out("run", "-d", "--name", "short", "--network", "none", "--memory", "32m", "--memory-swap", "32m",
+                      "bb", "sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1; echo went on; sleep 1000")
     eventually(lambda: "went on" in engine.out("logs", "short"), "it goes on")
     found = eventually(lambda: events(engine, since, event=["oom"]), "the event")
     equal((found[0]["Actor"]["ID"], found[0]["Actor"]["Attributes"]["name"]), (name, "short"), "whose")
