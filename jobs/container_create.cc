@@ -105,8 +105,8 @@ Result<ContainerRecord> record_make(Daemon& daemon,
                          daemon.cgroups.mode == CgroupMode::v2};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
     TRY_VOID(namespaces_resolve(daemon, record.host_config));
-    TRY_VOID(links_resolve(daemon, record));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
+    TRY_VOID(links_resolve(daemon, record));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));
     record.rw_name = record.id.short_id();

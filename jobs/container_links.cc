@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "jobs/container/links.h"
 #include "jobs/container/sandbox_files.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -98,7 +100,15 @@ Result<void> links_resolve(const Daemon& daemon, ContainerRecord& record) {
     std::vector<std::string>& links = record.host_config.links;
     const std::string& mode = record.host_config.network_mode;
     if (mode != default_network && mode != "none") {
-        links.clear();
+        const auto network = daemon.networks->find(mode);
+        std::vector<std::string>& names =
+            record.networks[network ? (*network)->record.name : mode].links;
+        for (std::string& text : std::exchange(links, {})) {
+            if (std::ranges::find(names, text) ==
+                names.end()) {  // docker sends them in both places.
+                names.push_back(std::move(text));
+            }
+        }
         return ok;
     }
     for (std::string& text : links) {

@@ -18,8 +18,9 @@ namespace davit {
 
 class Daemon;
 
-/// Of a container that is being made: put ids in the place of names. On a user's network links of
-/// the HostConfig mean nothing and are dropped, as Docker does.
+/// Of a container that is being made and has its networks: put ids in the place of names. On a
+/// user's network links of the HostConfig become links of the endpoint: Docker drops them, and its
+/// command line therefore sends both.
 /// Errors: invalid_argument "could not get container for X: No such container: X" (with not_found a
 ///         client would look for the image).
 Result<void> links_resolve(const Daemon& daemon, ContainerRecord& record);

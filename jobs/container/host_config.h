@@ -228,7 +228,7 @@ void host_config_write(JsonWriter& json, const HostConfig& config);
 Result<std::vector<std::string>> host_config_check(const HostConfig& config, int cpu_count = 0);
 
 /// The same for what POST /containers/{id}/update may change: limits and restart policy. Errors: as
-/// host_config_check().
+/// host_config_check(); invalid_argument for what it cannot change.
 Result<void> host_config_update_check(const HostConfig& update, int cpu_count);
 
 /// Change the limits and the restart policy that an update gives. Follows: moby container/

@@ -388,10 +388,37 @@ Result<void> check_policies(const HostConfig& config) {
     return ok;
 }
 
+/// What an update may be sent and has never changed. Docker answers that it did; a client is told
+/// here.
+Result<void> check_unchangeable(const HostConfig& update) {
+    const auto given = std::to_array<std::pair<std::string_view, bool>>({
+        {"BlkioWeightDevice", !update.blkio_weight_device.empty()},
+        {"BlkioDeviceReadBps", !update.blkio_device_read_bps.empty()},
+        {"BlkioDeviceWriteBps", !update.blkio_device_write_bps.empty()},
+        {"BlkioDeviceReadIOps", !update.blkio_device_read_iops.empty()},
+        {"BlkioDeviceWriteIOps", !update.blkio_device_write_iops.empty()},
+        {"CgroupParent", !update.cgroup_parent.empty()},
+        {"DeviceCgroupRules", !update.device_cgroup_rules.empty()},
+        {"Devices", !update.devices.empty()},
+        {"Init", update.init.has_value()},
+        {"MemorySwappiness", update.memory_swappiness.value_or(-1) != -1},
+        {"OomKillDisable", update.oom_kill_disable.value_or(false)},
+        {"Ulimits", !update.ulimits.empty()},
+    });
+    for (const auto& [key, is_given] : given) {
+        if (is_given) {
+            return bad(std::string(key) +
+                       " cannot be updated: it is given when the container is created");
+        }
+    }
+    return ok;
+}
+
 }  // namespace
 
 Result<void> host_config_update_check(const HostConfig& update, int cpu_count) {
     TRY_VOID(check_known(update));
+    TRY_VOID(check_unchangeable(update));
     TRY_VOID(check_memory(update, true));
     TRY_VOID(check_cpu(update, cpu_count));
     return check_restart(update);

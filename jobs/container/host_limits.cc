@@ -35,6 +35,11 @@ class Finder {
 
     bool has(std::string_view controller) const { return layout_.find(controller) != nullptr; }
 
+    bool has_v1(std::string_view controller) const {
+        const CgroupLayout::Hierarchy* hierarchy = layout_.find(controller);
+        return hierarchy != nullptr && !hierarchy->unified;
+    }
+
     bool has_file(std::string_view controller, std::initializer_list<const char*> files) const {
         const CgroupLayout::Hierarchy* hierarchy = layout_.find(controller);
         if (hierarchy == nullptr) {
@@ -92,8 +97,10 @@ HostLimits HostLimits::read(const CgroupLayout& layout) {
     limits.cpuset = find.has("cpuset");
     limits.blkio_weight = find.has_file("blkio", {"blkio.weight", "blkio.bfq.weight"}) ||
                           find.has_file("io", {"io.weight", "io.bfq.weight"});
-    limits.memory_swappiness = find.has_file("memory", {"memory.swappiness"});
-    limits.oom_kill_disable = find.has_file("memory", {"memory.oom_control"});
+    // v2 has neither, and in its root cgroup nothing can be looked for.
+    const bool v1_memory = find.has_v1("memory");
+    limits.memory_swappiness = v1_memory && find.has_file("memory", {"memory.swappiness"});
+    limits.oom_kill_disable = v1_memory && find.has_file("memory", {"memory.oom_control"});
     limits.blkio_weight_device =
         find.has_file("blkio", {"blkio.weight_device", "blkio.bfq.weight_device"}) ||
         find.has_file("io", {"io.weight"});
@@ -105,101 +112,113 @@ HostLimits HostLimits::read(const CgroupLayout& layout) {
 
 namespace {
 
-/// Docker's texts, some of which are alike but not the same.
-void block_warnings_add(std::vector<std::string>& warnings,
-                        const HostConfig& config,
-                        const HostLimits& limits) {
-    const auto warn_if = [&](bool asked, bool there, const char* text) {
+/// What is asked for and not there.
+class Warnings {
+  public:
+    void add_if(bool asked, bool there, std::string text) {
         if (asked && !there) {
-            warnings.emplace_back(text);
+            list.push_back(std::move(text));
         }
-    };
-    warn_if(!config.blkio_weight_device.empty(),
-            limits.blkio_weight_device,
-            "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. "
-            "Weight-device discarded.");
-    warn_if(!config.blkio_device_read_bps.empty(),
-            limits.blkio_rates,
-            "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted. "
-            "Block I/O BPS read limit discarded.");
-    warn_if(!config.blkio_device_write_bps.empty(),
-            limits.blkio_rates,
-            "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted. "
-            "Block I/O BPS write limit discarded.");
-    warn_if(!config.blkio_device_read_iops.empty(),
-            limits.blkio_rates,
-            "Your kernel does not support IOPS Block read limit or the cgroup is not mounted. "
-            "Block I/O IOPS read limit discarded.");
-    warn_if(!config.blkio_device_write_iops.empty(),
-            limits.blkio_rates,
-            "Your kernel does not support IOPS Block write limit or the cgroup is not mounted. "
-            "Block I/O IOPS write limit discarded.");
+    }
+
+    std::vector<std::string> list;
+};
+
+/// Docker's texts, some of which are alike but not the same.
+void block_warnings_add(Warnings& warnings, const HostConfig& config, const HostLimits& limits) {
+    warnings.add_if(
+        !config.blkio_weight_device.empty(),
+        limits.blkio_weight_device,
+        "Your kernel does not support Block I/O weight_device or the cgroup is not mounted. "
+        "Weight-device discarded.");
+    warnings.add_if(
+        !config.blkio_device_read_bps.empty(),
+        limits.blkio_rates,
+        "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted. "
+        "Block I/O BPS read limit discarded.");
+    warnings.add_if(
+        !config.blkio_device_write_bps.empty(),
+        limits.blkio_rates,
+        "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted. "
+        "Block I/O BPS write limit discarded.");
+    warnings.add_if(
+        !config.blkio_device_read_iops.empty(),
+        limits.blkio_rates,
+        "Your kernel does not support IOPS Block read limit or the cgroup is not mounted. "
+        "Block I/O IOPS read limit discarded.");
+    warnings.add_if(
+        !config.blkio_device_write_iops.empty(),
+        limits.blkio_rates,
+        "Your kernel does not support IOPS Block write limit or the cgroup is not mounted. "
+        "Block I/O IOPS write limit discarded.");
 }
 
 }  // namespace
 
 std::vector<std::string> host_limit_warnings(const HostConfig& config, const HostLimits& limits) {
-    std::vector<std::string> warnings;
-    const auto warn_if = [&](bool asked, bool there, const char* text) {
-        if (asked && !there) {
-            warnings.emplace_back(text);
-        }
-    };
-    warn_if(config.memory > 0,
-            limits.memory,
-            "Your kernel does not support memory limit capabilities or the cgroup is not mounted. "
-            "Limitation discarded.");
-    warn_if(config.memory > 0 && config.memory_swap != -1 && limits.memory,
-            limits.swap,
-            "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
-            "Memory limited without swap.");
-    warn_if(config.memory_reservation > 0,
-            limits.memory_reservation,
-            "Your kernel does not support memory soft limit capabilities or the cgroup is not "
-            "mounted. Limitation discarded.");
-    warn_if(config.pids_limit.value_or(0) > 0,
-            limits.pids,
-            "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. "
-            "PIDs limit discarded.");
-    warn_if(config.cpu_shares > 0,
-            limits.cpu_shares,
-            "Your kernel does not support CPU shares or the cgroup is not mounted. Shares "
-            "discarded.");
-    warn_if(config.cpu_period != 0 || config.cpu_quota > 0 || config.nano_cpus > 0,
-            limits.cpu_quota,
-            "Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.");
-    warn_if(!config.cpuset_cpus.empty() || !config.cpuset_mems.empty(),
-            limits.cpuset,
-            "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.");
-    warn_if(config.blkio_weight > 0,
-            limits.blkio_weight,
-            "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight "
-            "discarded.");
+    Warnings warnings;
+    warnings.add_if(
+        config.memory > 0,
+        limits.memory,
+        "Your kernel does not support memory limit capabilities or the cgroup is not mounted. "
+        "Limitation discarded.");
+    warnings.add_if(
+        config.memory > 0 && config.memory_swap != -1 && limits.memory,
+        limits.swap,
+        "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
+        "Memory limited without swap.");
+    warnings.add_if(
+        config.memory_reservation > 0,
+        limits.memory_reservation,
+        "Your kernel does not support memory soft limit capabilities or the cgroup is not "
+        "mounted. Limitation discarded.");
+    warnings.add_if(
+        config.pids_limit.value_or(0) > 0,
+        limits.pids,
+        "Your kernel does not support PIDs limit capabilities or the cgroup is not mounted. "
+        "PIDs limit discarded.");
+    warnings.add_if(config.cpu_shares > 0,
+                    limits.cpu_shares,
+                    "Your kernel does not support CPU shares or the cgroup is not mounted. Shares "
+                    "discarded.");
+    warnings.add_if(config.cpu_period != 0 || config.cpu_quota > 0 || config.nano_cpus > 0,
+                    limits.cpu_quota,
+                    "Your kernel does not support CPU CFS scheduler. CPU period/quota discarded.");
+    warnings.add_if(
+        !config.cpuset_cpus.empty() || !config.cpuset_mems.empty(),
+        limits.cpuset,
+        "Your kernel does not support cpuset or the cgroup is not mounted. Cpuset discarded.");
+    warnings.add_if(
+        config.blkio_weight > 0,
+        limits.blkio_weight,
+        "Your kernel does not support Block I/O weight or the cgroup is not mounted. Weight "
+        "discarded.");
     block_warnings_add(warnings, config, limits);
-    warn_if(config.memory_swappiness.has_value(),
-            limits.memory_swappiness,
-            "Your kernel does not support memory swappiness capabilities or the cgroup is not "
-            "mounted. Memory swappiness discarded.");
+    warnings.add_if(
+        config.memory_swappiness.has_value(),
+        limits.memory_swappiness,
+        "Your kernel does not support memory swappiness capabilities or the cgroup is not "
+        "mounted. Memory swappiness discarded.");
     const bool no_oom_kill = config.oom_kill_disable.value_or(false);
-    warn_if(no_oom_kill,
-            limits.oom_kill_disable,
-            "Your kernel does not support OomKillDisable. OomKillDisable discarded.");
-    if (no_oom_kill && limits.oom_kill_disable && config.memory == 0) {
-        warnings.emplace_back(
-            "OOM killer is disabled for the container, but no memory limit is set, this can "
-            "result in the system running out of resources.");
-    }
+    warnings.add_if(no_oom_kill,
+                    limits.oom_kill_disable,
+                    "Your kernel does not support OomKillDisable. OomKillDisable discarded.");
+    warnings.add_if(
+        no_oom_kill && limits.oom_kill_disable,
+        config.memory != 0,
+        "OOM killer is disabled for the container, but no memory limit is set, this can "
+        "result in the system running out of resources.");
     for (const Ulimit& limit : config.ulimits) {
         const auto number = resource_limit_number(limit.name);
         const rlim_t most =
             number ? limits.hard_max.at(static_cast<std::size_t>(*number)) : RLIM_INFINITY;
-        if (rlim_of(limit.hard) > most) {
-            warnings.push_back("ulimit " + limit.name + ": the hard limit cannot be raised to " +
-                               (limit.hard < 0 ? "unlimited" : std::to_string(limit.hard)) +
-                               " here. It stays at " + std::to_string(most) + ".");
-        }
+        warnings.add_if(rlim_of(limit.hard) > most,
+                        false,
+                        "ulimit " + limit.name + ": the hard limit cannot be raised to " +
+                            (limit.hard < 0 ? "unlimited" : std::to_string(limit.hard)) +
+                            " here. It stays at " + std::to_string(most) + ".");
     }
-    return warnings;
+    return warnings.list;
 }
 
 }  // namespace davit

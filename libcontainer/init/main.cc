@@ -9,6 +9,7 @@
 #include <asm/signal.h>
 
 #include "libcontainer/init/init.h"
+#include "libcontainer/init/program.h"
 #include "libcontainer/init/socket_message.h"
 
 namespace davit::init {
@@ -19,12 +20,6 @@ constexpr int exit_code_failed = 127;
 
 // Far too large for the stack of a fresh process to be touched cheaply; zero pages until used.
 State the_state;
-
-[[noreturn]] void quit(int code) {
-    for (;;) {
-        raw::call(__NR_exit_group, code);
-    }
-}
 
 long message_send(const plan::Message& message, void* control, size_t control_size) {
     raw::IoVector vector = {&message, sizeof(message)};
@@ -56,7 +51,7 @@ void message_fill(plan::Message& message,
     copy_text(message.call, sizeof(message.call), state.failure.call);
     copy_text(message.subject, sizeof(message.subject), state.failure.subject);
     message_send(message, nullptr, 0);
-    quit(exit_code_failed);
+    raw::quit(exit_code_failed);
 }
 
 /// Tell the daemon that everything is set up, and wait until it has written down who we are.
@@ -73,7 +68,7 @@ long wait_for_release(State& state, const plan::Operation& operation) {
         got = raw::call(__NR_read, plan::channel_fd, &byte, 1);
     }
     if (got != 1 || byte != plan::release_byte) {
-        quit(exit_code_failed);  // The daemon is gone or has given up: nobody is left to tell.
+        raw::quit(exit_code_failed);  // The daemon is gone or has given up: nobody is left to tell.
     }
     return 0;
 }
@@ -113,7 +108,7 @@ long fork_inside(State& state, const plan::Operation& operation) {
         done = raw::call(__NR_read, turn[0], &byte, 1);
         descriptor_close(turn[0]);
         if (done != 1) {
-            quit(exit_code_failed);
+            raw::quit(exit_code_failed);
         }
         return 0;
     }
@@ -122,9 +117,9 @@ long fork_inside(State& state, const plan::Operation& operation) {
     message.value = static_cast<int32_t>(pid);
     if (descriptor_send(state, message, pidfd, "process") == 0) {
         raw::call(__NR_write, turn[1], &byte, 1);
-        quit(0);
+        raw::quit(0);
     }
-    quit(exit_code_failed);  // The daemon is gone.
+    raw::quit(exit_code_failed);  // The daemon is gone.
 }
 
 long text_call(State& state, long number, const char* name, const plan::Operation& operation) {
@@ -309,13 +304,6 @@ long console_send(State& state, const plan::Operation& operation, int master) {
 
 }  // namespace davit::init
 
-#if defined(__x86_64__)
-// The kernel enters with an aligned stack and no return address, where the compiler expects one.
-#define DAVIT_ENTRY __attribute__((force_align_arg_pointer, noreturn))
-#else
-#define DAVIT_ENTRY __attribute__((noreturn))
-#endif
-
-extern "C" DAVIT_ENTRY void _start() {
+extern "C" void davit_main(long* /*stack*/) {
     davit::init::run();
 }

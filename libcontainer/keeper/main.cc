@@ -17,6 +17,7 @@
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 
+#include "libcontainer/init/program.h"
 #include "libcontainer/init/syscall.h"
 #include "libcontainer/keeper/keeper.h"
 #include "libcontainer/keeper/state.h"
@@ -45,12 +46,6 @@ constexpr int64_t delay_first_ns = second_ns / 10;
 constexpr int64_t delay_max_ns = 10 * second_ns;
 /// A daemon that served for so long did not crash because of how it started.
 constexpr int64_t healthy_ns = 10 * second_ns;
-
-[[noreturn]] void quit(int code) {
-    for (;;) {
-        raw::call(__NR_exit_group, code);
-    }
-}
 
 void say(const char* text, long number = -1) {
     char line[160] = "davit keeper: ";
@@ -88,7 +83,7 @@ void say(const char* text, long number = -1) {
     raw::call(__NR_execve, k.path, k.arguments, k.environment);
     raw::call(__NR_execveat, k.executable, "", k.arguments, k.environment, AT_EMPTY_PATH);
     say("cannot execute the daemon");
-    quit(127);
+    raw::quit(127);
 }
 
 void daemon_start() {
@@ -127,7 +122,7 @@ void daemon_ended(bool by_signal, int value) {
     // One that crashes instead of stopping is started once more, to end the containers.
     const bool stopped = k.stopping && (orderly || (by_signal && value == SIGTERM) || k.stop_again);
     if (stopped || (orderly && !k.upgrading) || !k.ever_ready) {
-        quit(by_signal ? 128 + value : value);
+        raw::quit(by_signal ? 128 + value : value);
     }
     k.stop_again = k.stopping;
     const int64_t now = now_ns(clock_monotonic);
@@ -222,7 +217,7 @@ void signals_take() {
 void prepare(const char** arguments, int count) {
     if (count < arguments_before_daemons) {
         say("it is davit daemon that becomes the keeper");
-        quit(2);
+        raw::quit(2);
     }
     k.socket = -1;
     k.path = arguments[2];
@@ -252,7 +247,7 @@ void prepare(const char** arguments, int count) {
         raw::call(__NR_signalfd4, -1, &mask, sizeof(mask), O_CLOEXEC | O_NONBLOCK));
     if (k.signals < 0) {
         say("signalfd: errno", -k.signals);
-        quit(1);
+        raw::quit(1);
     }
 }
 
@@ -284,30 +279,8 @@ void prepare(const char** arguments, int count) {
 
 }  // namespace davit::keeper
 
-extern "C" [[noreturn, gnu::used]] void davit_keeper_start(long* stack) {
+extern "C" void davit_main(long* stack) {
     const auto count = static_cast<int>(stack[0]);
     davit::keeper::prepare(reinterpret_cast<const char**>(stack + 1), count);
     davit::keeper::run();
 }
-
-// The kernel leaves the arguments on the stack and no return address.
-#if defined(__x86_64__)
-asm(R"(
-    .globl _start
-_start:
-    xor %ebp, %ebp
-    mov %rsp, %rdi
-    and $-16, %rsp
-    call davit_keeper_start
-    hlt
-)");
-#elif defined(__aarch64__)
-asm(R"(
-    .globl _start
-_start:
-    mov x29, #0
-    mov x0, sp
-    bl davit_keeper_start
-    brk #1
-)");
-#endif

@@ -13,6 +13,7 @@
 #include <asm/ioctls.h>
 #include <asm/signal.h>
 
+#include "libcontainer/init/program.h"
 #include "libcontainer/init/syscall.h"
 
 namespace davit::reaper {
@@ -24,12 +25,6 @@ constexpr int exit_failure = 1;
 constexpr int exit_not_executable = 126;
 constexpr int exit_not_found = 127;
 constexpr int exit_signal_base = 128;
-
-[[noreturn]] void quit(int code) {
-    for (;;) {
-        raw::call(__NR_exit_group, code);
-    }
-}
 
 // --- Words --------------------------------------------------------------------------------------
 
@@ -197,7 +192,9 @@ long execute_in_path(char** arguments, char** environment) {
         error = execute_in_path(arguments, environment);
     }
     say_failed("exec ", arguments[0], -error);
-    quit(error == -ENOENT ? exit_not_found : error == -EACCES ? exit_not_executable : exit_failure);
+    raw::quit(error == -ENOENT   ? exit_not_found
+              : error == -EACCES ? exit_not_executable
+                                 : exit_failure);
 }
 
 // --- Pid 1 --------------------------------------------------------------------------------------
@@ -224,7 +221,7 @@ void reap(long program) {
         }
         if (pid == program) {
             const int signal = status & 0x7f;
-            quit(signal == 0 ? (status >> 8) & 0xff : exit_signal_base + signal);
+            raw::quit(signal == 0 ? (status >> 8) & 0xff : exit_signal_base + signal);
         }
     }
 }
@@ -238,7 +235,7 @@ void reap(long program) {
     }
     if (program < 0) {
         say_failed("fork", "", -program);
-        quit(exit_failure);
+        raw::quit(exit_failure);
     }
     const bool whole_group = variable(environment, "TINI_KILL_PROCESS_GROUP") != nullptr;
     for (;;) {
@@ -254,7 +251,7 @@ void reap(long program) {
 
 }  // namespace davit::reaper
 
-extern "C" [[noreturn, gnu::used]] void davit_reaper_start(long* stack) {
+extern "C" void davit_main(long* stack) {
     const long count = stack[0];
     char** const arguments = reinterpret_cast<char**>(stack + 1);
     char** const environment = arguments + count + 1;
@@ -262,29 +259,7 @@ extern "C" [[noreturn, gnu::used]] void davit_reaper_start(long* stack) {
         count > 2 && arguments[1][0] == '-' && arguments[1][1] == '-' && arguments[1][2] == '\0';
     if (!is_marked) {
         davit::reaper::Line().text("usage: docker-init -- PROGRAM [ARGUMENT...]").say();
-        davit::reaper::quit(davit::reaper::exit_failure);
+        davit::raw::quit(davit::reaper::exit_failure);
     }
     davit::reaper::run(arguments + 2, environment);
 }
-
-// The kernel leaves the arguments on the stack and no return address.
-#if defined(__x86_64__)
-asm(R"(
-    .globl _start
-_start:
-    xor %ebp, %ebp
-    mov %rsp, %rdi
-    and $-16, %rsp
-    call davit_reaper_start
-    hlt
-)");
-#elif defined(__aarch64__)
-asm(R"(
-    .globl _start
-_start:
-    mov x29, #0
-    mov x0, sp
-    bl davit_reaper_start
-    brk #1
-)");
-#endif

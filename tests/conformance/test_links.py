@@ -140,6 +140,12 @@ def links_are_names_on_a_users_network(engine):
         run(engine, "squatter", "--network", "front")
         engine.docker("start", "db")
         equal(lookup("web", "store"), [address_of(engine, "db", "front")], "where it is now")
+        body = {"Image": "bb", "Cmd": list(SLEEP), "HostConfig": {"NetworkMode": "front", "Links": ["db:kept"]}}
+        linked = engine.api("POST", "/containers/create?name=by-api", body)
+        equal(linked.status, 201, linked.body)
+        engine.docker("start", "by-api")
+        equal(lookup("by-api", "kept"), [address_of(engine, "db", "front")], "of the HostConfig")
+        equal(engine.inspect("by-api")["NetworkSettings"]["Networks"]["front"]["Links"], ["db:kept"])
         run(engine, "late", "--network", "none")
         engine.docker("network", "disconnect", "none", "late")
         engine.docker("network", "connect", "--link", "db:base", "front", "late")

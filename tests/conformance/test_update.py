@@ -104,6 +104,9 @@ def what_is_refused(engine):
                 ({"CpusetCpus": "999"}, 400, "Requested CPUs are not available"),
                 ({"RestartPolicy": {"Name": "sometimes"}}, 400, "restart policy")):
             refused(update(engine, identity, **body), status, text)
+        if ENGINE == "davit":  # Docker says that it is done.
+            refused(update(engine, identity, Ulimits=[{"Name": "nofile", "Soft": 9, "Hard": 9}], Memory=32 * MIB), 400,
+                    "Ulimits cannot be updated")
         equal(engine.inspect(identity)["HostConfig"], before, "nothing was changed")
         equal(update(engine, "nosuch", Memory=0).status, 404)
         done = engine.docker("update", identity, status=1)

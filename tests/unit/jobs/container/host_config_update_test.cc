@@ -58,6 +58,24 @@ TEST_CASE("what is refused, in Docker's words", "[container][update]") {
                Catch::Matchers::Contains("unknown policy 'sometimes'"));
 }
 
+TEST_CASE("what cannot be updated is named", "[container][update]") {
+    const std::string words = " cannot be updated: it is given when the container is created";
+    CHECK(refused("{}", R"({"Ulimits":[{"Name":"nofile","Soft":1,"Hard":1}]})") ==
+          "Ulimits" + words);
+    CHECK(refused("{}", R"({"Devices":[{"PathOnHost":"/dev/null"}]})") == "Devices" + words);
+    CHECK(refused("{}", R"({"MemorySwappiness":0})") == "MemorySwappiness" + words);
+    CHECK(refused("{}", R"({"OomKillDisable":true})") == "OomKillDisable" + words);
+    CHECK(refused("{}", R"({"BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":9}]})") ==
+          "BlkioDeviceReadBps" + words);
+    // What docker's command line always sends.
+    CHECK(
+        refused("{}",
+                R"({"BlkioWeightDevice":[],"Devices":null,"MemorySwappiness":null,"Ulimits":null,)"
+                R"("OomKillDisable":null,"CgroupParent":"","MemorySwap":0})")
+            .empty());
+    CHECK(refused("{}", R"({"MemorySwappiness":-1,"OomKillDisable":false})").empty());
+}
+
 TEST_CASE("a conflict has its kind", "[container][update]") {
     HostConfig config = host_config_of(R"({"NanoCpus":1000000000})");
     const auto updated = host_config_update(config, host_config_of(R"({"CpuQuota":50000})"));

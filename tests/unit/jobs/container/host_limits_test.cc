@@ -98,3 +98,13 @@ TEST_CASE("this host's limits can be read", "[container][host_limits]") {
     CHECK_FALSE(bare.swap);
     CHECK_FALSE(bare.cpu_shares);
 }
+
+TEST_CASE("cgroup v2 has no swappiness and keeps its OOM killer", "[container][host_limits]") {
+    CgroupLayout layout;
+    layout.mode = CgroupMode::v2;
+    layout.hierarchies.push_back({"/nowhere", {"memory", "cpu", "io"}, true});
+    const HostLimits limits = HostLimits::read(layout);
+    CHECK(limits.memory);
+    CHECK_FALSE(limits.memory_swappiness);
+    CHECK_FALSE(limits.oom_kill_disable);
+}
