@@ -6,8 +6,8 @@
 #include <cassert>
 
 #include "reactor/base/limits.h"
-#include "reactor/bulk_pool.h"
 #include "reactor/ring.h"
+#include "reactor/work_pool.h"
 
 namespace davit {
 
@@ -74,6 +74,7 @@ Loop::Loop() : uv_(new uv_loop_t) {
 Loop::~Loop() {
     assert(ready_.empty() && next_turn_.empty() && timers_.empty() && "tasks outlive the loop");
     ring_.reset();
+    brief_.reset();
     bulk_.reset();
     handle_close(prepare_);
     handle_close(check_);
@@ -99,9 +100,16 @@ Result<Ring*> Loop::ring() {
     return ring_.get();
 }
 
-BulkPool& Loop::bulk() {
+WorkPool& Loop::brief() {
+    if (!brief_) {
+        brief_ = std::make_unique<WorkPool>(*this, limits::brief_threads, 0);
+    }
+    return *brief_;
+}
+
+WorkPool& Loop::bulk() {
     if (!bulk_) {
-        bulk_ = std::make_unique<BulkPool>(*this);
+        bulk_ = std::make_unique<WorkPool>(*this, limits::bulk_threads, limits::bulk_thread_nice);
     }
     return *bulk_;
 }

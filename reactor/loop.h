@@ -24,9 +24,9 @@ struct uv_timer_s;
 
 namespace davit {
 
-class BulkPool;
 class Loop;
 class Ring;
+class WorkPool;
 
 /// A callback at a point in monotonic time. Disarms itself when destroyed. Fires at most once per
 /// arm.
@@ -81,8 +81,9 @@ class Loop {
     /// The io_uring, made on first use. Errors: unsupported where the kernel refuses one.
     Result<Ring*> ring();
 
-    /// The threads behind offload_bulk(), made on first use.
-    BulkPool& bulk();
+    /// The threads behind offload() and offload_bulk(), made on first use.
+    WorkPool& brief();
+    WorkPool& bulk();
 
     StallDetector& stalls() { return stalls_; }
 
@@ -116,7 +117,8 @@ class Loop {
     std::vector<std::coroutine_handle<>> next_turn_;
     std::multimap<MonotonicTime, TimerNode*> timers_;
     std::unique_ptr<Ring> ring_;
-    std::unique_ptr<BulkPool> bulk_;
+    std::unique_ptr<WorkPool> brief_;
+    std::unique_ptr<WorkPool> bulk_;
     StallDetector stalls_;
     MonotonicTime turn_begun_{};
     Nanoseconds idle_before_{};

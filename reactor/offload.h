@@ -1,23 +1,18 @@
 #pragma once
 /// offload(), offload_bulk(): the only doors to a worker thread. Value in, value out: the function
 /// must not touch a davit object that the loop can reach meanwhile. For CPU work and for calls that
-/// block: offload() (libuv's pool) for what a client waits for in milliseconds, offload_bulk()
-/// (reactor/bulk_pool.h) for the steps of work that moves much data or waits for the disk.
-#include <memory>
-
-#include "reactor/bulk_pool.h"
+/// block: offload() for what a client waits for in milliseconds, offload_bulk() for the steps of
+/// work that moves much data or waits for the disk (reactor/work_pool.h).
 #include "reactor/waiter.h"
-
-struct uv_work_s;
+#include "reactor/work_pool.h"
 
 namespace davit {
 
-enum class OffloadLane : std::uint8_t { brief, bulk };
-
 class OffloadAwaiterBase : protected Waiter {
   protected:
-    explicit OffloadAwaiterBase(OffloadLane lane);
-    ~OffloadAwaiterBase();
+    explicit OffloadAwaiterBase(WorkPool& pool) : pool_(pool) {}
+
+    ~OffloadAwaiterBase() = default;
 
     /// Queue work(); resumes after it has returned, or after it was taken off the queue unstarted.
     void start();
@@ -28,10 +23,8 @@ class OffloadAwaiterBase : protected Waiter {
     /// A function that runs is waited for: its memory is ours. One that still queues is taken back.
     void on_cancel() noexcept override;
 
-    std::unique_ptr<uv_work_s> request_;  // Null: bulk.
-    BulkWork bulk_;
-
-    struct Glue;
+    WorkPool& pool_;
+    PoolWork work_;
 };
 
 template <typename Function>
@@ -39,8 +32,8 @@ class OffloadAwaiter final : OffloadAwaiterBase {
   public:
     using Value = decltype(std::declval<Function&>()());
 
-    OffloadAwaiter(Function function, OffloadLane lane)
-        : OffloadAwaiterBase(lane), function_(std::move(function)) {}
+    OffloadAwaiter(Function function, WorkPool& pool)
+        : OffloadAwaiterBase(pool), function_(std::move(function)) {}
 
     bool await_ready() const noexcept { return false; }
 
@@ -72,14 +65,14 @@ class OffloadAwaiter final : OffloadAwaiterBase {
 /// g++ 12: name the function object above the co_await and move it in if it captures non-trivially.
 template <typename Function>
 OffloadAwaiter<Function> offload(Function function) {
-    return OffloadAwaiter<Function>(std::move(function), OffloadLane::brief);
+    return OffloadAwaiter<Function>(std::move(function), Loop::current().brief());
 }
 
 /// The same on the threads for bulk work. Steps should be short enough that others get their turn:
 /// there are limits::bulk_threads of these threads.
 template <typename Function>
 OffloadAwaiter<Function> offload_bulk(Function function) {
-    return OffloadAwaiter<Function>(std::move(function), OffloadLane::bulk);
+    return OffloadAwaiter<Function>(std::move(function), Loop::current().bulk());
 }
 
 }  // namespace davit

@@ -108,7 +108,9 @@ inline constexpr std::size_t graph_depth_max = 1024;
 inline constexpr std::size_t graph_batch_updates_max = 256;
 
 // --- Reactor ------------------------------------------------------------------------------------
-/// Threads behind offload_bulk(): as many as libuv has; eight brought a pull nothing more.
+/// Threads behind offload(): as many as libuv has.
+inline constexpr std::size_t brief_threads = 4;
+/// Threads behind offload_bulk(): eight brought a pull nothing more.
 inline constexpr std::size_t bulk_threads = 4;
 /// How much nicer they are: of two that want one processor the loop gets three quarters of it.
 inline constexpr int bulk_thread_nice = 5;

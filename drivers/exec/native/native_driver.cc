@@ -10,6 +10,7 @@
 #include "libcontainer/init_binary.h"
 #include "libcontainer/launch.h"
 #include "reactor/child.h"
+#include "reactor/offload.h"
 #include "reactor/poller.h"
 
 namespace davit {
@@ -204,7 +205,7 @@ class NativeDriver final : public ExecDriver {
 
     Task<ExecProcess> start(ExecRequest request) override {
         CO_TRY(Stdio stdio, stdio_make(request));
-        CO_TRY(Launched launched, init_launch(request, stdio));
+        CO_TRY(Launched launched, co_await init_launch(request, stdio));
         stdio.theirs = {};
         request.registers.clear();
 
@@ -229,7 +230,7 @@ class NativeDriver final : public ExecDriver {
 
     Task<MountedTree> mount_tree(ExecRequest request) override {
         const Stdio nothing;
-        CO_TRY(Launched launched, init_launch(request, nothing));
+        CO_TRY(Launched launched, co_await init_launch(request, nothing));
         request.registers.clear();
         Result<void> ready = co_await gate_wait(launched.channel.get());
         Result<MountedTree> tree = MountedTree{};
@@ -243,8 +244,11 @@ class NativeDriver final : public ExecDriver {
     }
 
   private:
-    Result<Launched> init_launch(const ExecRequest& request, const Stdio& stdio) const {
-        TRY(const Fd plan, plan_memory_file(request.plan));
+    /// On a worker: clone(2) makes the namespaces and returns when the child has run, which takes
+    /// as long as it takes on a busy host. Both arguments must live until then. Cancellation waits
+    /// for it: a process that nobody knows of would be left.
+    Task<Launched> init_launch(const ExecRequest& request, const Stdio& stdio) const {
+        CO_TRY(const Fd plan, plan_memory_file(request.plan));
         std::vector<int> registers;
         for (const Fd& fd : request.registers) {
             registers.push_back(fd.get());
@@ -257,7 +261,8 @@ class NativeDriver final : public ExecDriver {
         launch_request.stdio = {
             stdio.theirs[0].get(), stdio.theirs[1].get(), stdio.theirs[2].get()};
         launch_request.cgroup_fd = request.cgroup_fd;
-        return launch(launch_request);
+        auto work = [launch_request] { return launch(launch_request); };
+        co_return co_await offload(work);
     }
 
     Fd init_;

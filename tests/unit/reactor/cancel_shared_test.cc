@@ -242,12 +242,14 @@ struct Gate {
     }
 };
 
-Task<Token> token_from_worker(Gate& gate, Token token, OffloadLane lane) {
+using Pool = WorkPool& (Loop::*)();
+
+Task<Token> token_from_worker(Gate& gate, Token token, Pool pool) {
     auto work = [&gate, token = std::move(token)]() mutable -> Result<Token> {
         gate.wait();
         return std::move(token);
     };
-    OffloadAwaiter offloaded(std::move(work), lane);
+    OffloadAwaiter offloaded(std::move(work), (Loop::current().*pool)());
     co_return co_await offloaded;
 }
 
@@ -264,36 +266,36 @@ Task<void> until_entered(const Gate& gate, int count) {
     co_return ok;
 }
 
-constexpr auto lanes = {OffloadLane::brief, OffloadLane::bulk};
+constexpr auto pools = {&Loop::brief, &Loop::bulk};
 
 }  // namespace
 
 TEST_CASE("cancel: work that was never queued is not done", "[cancel][offload]") {
-    auto body = [](OffloadLane lane) -> Task<void> {
+    auto body = [](Pool pool) -> Task<void> {
         Gate gate;
         const Token token = std::make_shared<int>(1);
         Cancellable<Token> tested;
         tested.cancel();
-        tested.start(token_from_worker(gate, token, lane));
+        tested.start(token_from_worker(gate, token, pool));
         const auto result = co_await tested.join();
         CHECK(was_cancelled(result));
         CHECK(gate.entered == 0);
         CHECK(token.use_count() == 1);
         co_return ok;
     };
-    for (const OffloadLane lane : lanes) {
+    for (const Pool pool : pools) {
         Loop loop;
-        CHECK(loop.run(body(lane)));
+        CHECK(loop.run(body(pool)));
     }
 }
 
 TEST_CASE("cancel: work that runs is waited for, and its value given", "[cancel][offload]") {
-    auto body = [](OffloadLane lane, int turn) -> Task<void> {
+    auto body = [](Pool pool, int turn) -> Task<void> {
         Gate gate;
         const Token token = std::make_shared<int>(1);
         {
             Cancellable<Token> tested;
-            tested.start(token_from_worker(gate, token, lane));
+            tested.start(token_from_worker(gate, token, pool));
             CO_CHECK(co_await until_entered(gate, 1));
             // While it runs; and in the turn in which the worker's end arrives.
             std::optional<TurnHook> hook;
@@ -313,32 +315,32 @@ TEST_CASE("cancel: work that runs is waited for, and its value given", "[cancel]
         CHECK(token.use_count() == 1);
         co_return ok;
     };
-    for (const OffloadLane lane : lanes) {
+    for (const Pool pool : pools) {
         for (const int turn : {0, 1}) {
             Loop loop;
-            CHECK(loop.run(body(lane, turn)));
+            CHECK(loop.run(body(pool, turn)));
         }
     }
 }
 
 TEST_CASE("cancel: work that still queues is taken back", "[cancel][offload]") {
-    auto body = [](OffloadLane lane) -> Task<void> {
+    auto body = [](Pool pool) -> Task<void> {
         constexpr int workers = 64;  // More than the pool may have; those that fit are enough.
         Gate gate;
         Gate queued_gate;
         const Token token = std::make_shared<int>(1);
         TaskGroup busy;
-        auto occupy = [](Gate& at, OffloadLane on) -> Task<void> {
+        auto occupy = [](Gate& at, Pool on) -> Task<void> {
             CO_TRY(const Token none, co_await token_from_worker(at, nullptr, on));
             co_return ok;
         };
         for (int i = 0; i < workers; ++i) {
-            busy.spawn(occupy(gate, lane));
+            busy.spawn(occupy(gate, pool));
         }
         CO_CHECK(co_await until_entered(gate, 1));
         {
             Cancellable<Token> tested;
-            tested.start(token_from_worker(queued_gate, token, lane));
+            tested.start(token_from_worker(queued_gate, token, pool));
             tested.cancel();
             const auto result = co_await tested.join();
             CHECK(was_cancelled(result));
@@ -351,8 +353,8 @@ TEST_CASE("cancel: work that still queues is taken back", "[cancel][offload]") {
         }
         co_return co_await busy.join();
     };
-    for (const OffloadLane lane : lanes) {
+    for (const Pool pool : pools) {
         Loop loop;
-        CHECK(loop.run(body(lane)));
+        CHECK(loop.run(body(pool)));
     }
 }

@@ -1,9 +1,9 @@
 // Goal: tasks, groups, cancellation and every awaitable keep their promises. Method: real loop,
 // real descriptors, real children; events instead of times.
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <type_traits>
 
@@ -362,40 +362,6 @@ TEST_CASE("offload runs elsewhere and comes back", "[offload]") {
         auto failing_work = []() -> Result<int> { return Error(ErrorKind::corrupt, "bad"); };
         const auto failed = co_await offload(failing_work);
         CHECK(failed.error().kind() == ErrorKind::corrupt);
-        co_return ok;
-    };
-    Loop loop;
-    CHECK(loop.run(body()));
-}
-
-TEST_CASE("brief work does not queue behind bulk work, which yields to it", "[offload]") {
-    auto body = []() -> Task<void> {
-        constexpr std::size_t more_than_threads = 2 * limits::bulk_threads;
-        CO_TRY(Pipe gate, pipe_make());
-        TaskGroup bulk;
-        std::vector<int> nice;
-        auto wait_for_gate = [](int fd, std::vector<int>& all) -> Task<void> {
-            auto work = [fd]() -> Result<int> {
-                char byte = 0;
-                const bool woken = ::read(fd, &byte, 1) == 1;
-                return woken ? ::getpriority(PRIO_PROCESS, static_cast<id_t>(::gettid())) : -1;
-            };
-            CO_TRY(const int own, co_await offload_bulk(work));
-            all.push_back(own);
-            co_return ok;
-        };
-        for (std::size_t i = 0; i < more_than_threads; ++i) {
-            bulk.spawn(wait_for_gate(gate.read_end.get(), nice));
-        }
-        auto brief = []() -> Result<void> { return ok; };
-        CO_CHECK(co_await offload(brief));  // Else it would never come back.
-        CHECK(nice.empty());
-        const std::string bytes(more_than_threads, 'x');
-        CHECK(::write(gate.write_end.get(), bytes.data(), bytes.size()) ==
-              static_cast<ssize_t>(bytes.size()));
-        CO_CHECK(co_await bulk.join());
-        const int own = ::getpriority(PRIO_PROCESS, 0);
-        CHECK(nice == std::vector<int>(more_than_threads, own + limits::bulk_thread_nice));
         co_return ok;
     };
     Loop loop;
