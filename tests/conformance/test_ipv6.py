@@ -9,6 +9,7 @@ import contextlib
 import errno
 import ipaddress
 import json
+import socket
 
 from harness import case, check, contains, equal, eventually, import_busybox, main
 from network_support import HOST, Remote, ask, bind_error, child_cgroup, host_server, http, run
@@ -303,6 +304,11 @@ def published_udp_and_any_port(engine, remote):
         with host_server(81, enter=inside, family="6"):
             for address in ("::1", HOST6):
                 equal(ask("udp", address, 8181, size=5), f"{gateway} 5 {address}:8181", "host")
+                with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+                    client.settimeout(5)
+                    client.sendto(b"x" * 5, (address, 8181))
+                    answer, peer = client.recvfrom(100)
+                equal((answer.decode(), *peer[:2]), (f"{gateway} 5", address, 8181), "unconnected")
             equal(ask("udp", "::1", 8181, size=5, source="::1"), f"{gateway} 5 ::1:8181",
                   "bound to loopback")
             equal(remote.ask("udp", HOST6, 8181, size=1900), f"{REMOTE6} 1900 {HOST6}:8181",
