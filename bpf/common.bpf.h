@@ -13,6 +13,8 @@
 
 #define INLINE static __always_inline
 #define NOINLINE static __attribute__((noinline))
+/* Verified once by itself, not once for every way to a call: pointers may be null there. */
+#define GLOBAL __attribute__((noinline))
 
 #define DAVIT_MAP(name, kind, key_type, value_type, entries, flag_bits) \
     struct {                                                            \

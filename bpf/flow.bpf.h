@@ -59,8 +59,8 @@ INLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback,
 }
 
 /* As flow_follow(), of an IPv6 packet. */
-NOINLINE int flow6_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
-    struct flow_value* found = flow_find(p);
+GLOBAL int flow6_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
+    struct flow_value* found = p ? flow_find(p) : 0;
     if (!found) {
         return NO_FLOW;
     }

@@ -72,9 +72,9 @@ INLINE int packet6_ports(struct __sk_buff* skb, struct packet* p) {
 
 /* As packet_parse(); TOO_DEEP if there are more extension headers than are looked behind; MAPPED,
  * and no addresses, if they are some of IPv4's. */
-INLINE int packet6_parse(struct __sk_buff* skb, struct packet* p) {
+GLOBAL int packet6_parse(struct __sk_buff* skb, struct packet* p) {
     struct ipv6hdr ip;
-    if (bpf_skb_load_bytes(skb, IP_OFFSET, &ip, sizeof(ip)) || ip.version != 6) {
+    if (!p || bpf_skb_load_bytes(skb, IP_OFFSET, &ip, sizeof(ip)) || ip.version != 6) {
         return -1;
     }
     struct davit_address src, dst;
@@ -197,7 +197,7 @@ INLINE int packet6_rewrite(struct __sk_buff* skb, struct packet* p, struct flow_
 }
 
 /* As icmp_error_translate(). What is quoted with extension headers is not looked into. */
-NOINLINE int icmp6_error_translate(struct __sk_buff* skb, __u32 l4) {
+GLOBAL int icmp6_error_translate(struct __sk_buff* skb, __u32 l4) {
     struct ipv6hdr quoted;
     __be16 ports[2];
     __u32 quoted_l4 = l4 + 8 + IP6_LENGTH;
