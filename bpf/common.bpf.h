@@ -13,6 +13,8 @@
 
 #define INLINE static __always_inline
 #define NOINLINE static __attribute__((noinline))
+/* Verified once by itself, not once for every way to a call: pointers may be null there. */
+#define GLOBAL __attribute__((noinline))
 
 #define DAVIT_MAP(name, kind, key_type, value_type, entries, flag_bits) \
     struct {                                                            \
@@ -36,6 +38,8 @@ DAVIT_MAP(endpoint,
           DAVIT_ENDPOINTS_MAX,
           BPF_F_NO_PREALLOC);
 DAVIT_MAP(net, BPF_MAP_TYPE_ARRAY, __u32, struct net_value, DAVIT_NETWORKS_MAX, 0);
+/* By the number of its network: its IPv6 gateway, all zero without one. */
+DAVIT_MAP(gateway6, BPF_MAP_TYPE_ARRAY, __u32, struct davit_address, DAVIT_NETWORKS_MAX, 0);
 DAVIT_MAP(host_addr,
           BPF_MAP_TYPE_HASH,
           struct davit_address,
@@ -43,6 +47,8 @@ DAVIT_MAP(host_addr,
           16384,
           BPF_F_NO_PREALLOC);
 DAVIT_MAP(uplink, BPF_MAP_TYPE_HASH, __u32, struct uplink_value, 4096, BPF_F_NO_PREALLOC);
+/* The same of IPv6. */
+DAVIT_MAP(uplink6, BPF_MAP_TYPE_HASH, __u32, struct uplink_value, 4096, BPF_F_NO_PREALLOC);
 DAVIT_MAP(flow, BPF_MAP_TYPE_LRU_HASH, struct flow_key, struct flow_value, 131072, 0);
 DAVIT_MAP(sock_rev, BPF_MAP_TYPE_LRU_HASH, struct sock_rev_key, struct sock_rev_value, 32768, 0);
 DAVIT_MAP(fragment, BPF_MAP_TYPE_LRU_HASH, struct fragment_key, struct fragment_value, 4096, 0);
@@ -82,14 +88,31 @@ INLINE int is_loopback_v4(__be32 v4) {
     return (v4 & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000);
 }
 
-/* A published port: of this very address, else of all. */
-INLINE struct port_map_value* port_find(__be32 v4, __be16 port_be, __u8 protocol) {
+/* ::ffff:a.b.c.d: what the maps have for IPv4; on a link it is nobody's. */
+INLINE int is_mapped(const struct davit_address* address) {
+    const __u32* words = (const __u32*)address;
+    return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+/* A published port: of this very address, else of all of its family. */
+INLINE struct port_map_value* port_find(const struct davit_address* address,
+                                        __be16 port_be,
+                                        __u8 protocol) {
     struct port_map_key key = {.port_be = port_be, .protocol = protocol};
-    address_v4(&key.addr, v4);
+    key.addr = *address;
     struct port_map_value* value = bpf_map_lookup_elem(&port_map, &key);
     if (value) {
         return value;
     }
     __builtin_memset(&key.addr, 0, sizeof(key.addr));
+    if (is_mapped(address)) {
+        address_v4(&key.addr, 0);
+    }
     return bpf_map_lookup_elem(&port_map, &key);
+}
+
+INLINE struct port_map_value* port_find_v4(__be32 v4, __be16 port_be, __u8 protocol) {
+    struct davit_address address;
+    address_v4(&address, v4);
+    return port_find(&address, port_be, protocol);
 }

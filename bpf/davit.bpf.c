@@ -2,319 +2,12 @@
  * veth, from_uplink on the host's links, from_lo on the loopback. Together with the socket hooks
  * (socket.bpf.h) they are davit's network: published ports, masquerade, isolation.
  *
- * Passing is TC_ACT_UNSPEC, so that filters of others behind ours still run. IPv4; keys have room
- * for IPv6. */
-#include "bpf/packet.bpf.h"
+ * Passing is TC_ACT_UNSPEC, so that filters of others behind ours still run. */
+#include "bpf/flow.bpf.h"
 #include "bpf/socket.bpf.h"
 
-#define PROBES 8
-#define NO_FLOW (-100)
-#define SECOND_NS 1000000000ull
-#define TOUCH_NS (SECOND_NS / 2)
-#define CLOSED_NS (10 * SECOND_NS)
-#define TCP_IDLE_NS (7200 * SECOND_NS)
-#define OTHER_IDLE_NS (180 * SECOND_NS)
-#define TCP_GONE (TCP_FIN | TCP_RST)
-
-/* A flow of an endpoint that is gone, or that another has the address of by now. */
-INLINE int flow_is_stale(const struct flow_key* key, const struct flow_value* value) {
-    struct endpoint_value* owner =
-        bpf_map_lookup_elem(&endpoint, value->action == DAVIT_TO_PEER ? &value->dst : &key->src);
-    return !owner || owner->generation != value->generation;
-}
-
-/* Follow a flow that is known. Gives: what becomes of the packet; NO_FLOW if there is none. */
-INLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
-    struct flow_value* found = bpf_map_lookup_elem(&flow, &p->key);
-    if (!found) {
-        return NO_FLOW;
-    }
-    if (flow_is_stale(&p->key, found)) {
-        bpf_map_delete_elem(&flow, &p->key);
-        return NO_FLOW;
-    }
-    __u64 now = bpf_ktime_get_ns();
-    if (now - found->last_ns > TOUCH_NS) {
-        found->last_ns = now;
-    }
-    if (p->tcp & TCP_GONE) {
-        found->tcp_flags |= p->tcp & TCP_GONE;
-    }
-    struct flow_value to = *found;
-    if (routed && p->ttl <= 1) {
-        return TC_ACT_UNSPEC;
-    }
-    if ((routed && ttl_decrement(skb, p)) || packet_rewrite(skb, p, &to)) {
-        count(DAVIT_STAT_DROP_MALFORMED, skb->len);
-        return TC_ACT_SHOT;
-    }
-    return deliver(skb, &to, by_loopback);
-}
-
-/* A socket of the host's own speaks (or, UDP, listens) with this tuple. */
-INLINE int host_owns(struct __sk_buff* skb, const struct flow_key* key) {
-    struct bpf_sock_tuple tuple = {};
-    tuple.ipv4.saddr = v4_of(&key->src);
-    tuple.ipv4.daddr = v4_of(&key->dst);
-    tuple.ipv4.sport = key->sport_be;
-    tuple.ipv4.dport = key->dport_be;
-    struct bpf_sock* sk = 0;
-    if (key->protocol == IPPROTO_TCP) {
-        sk = bpf_skc_lookup_tcp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-    } else if (key->protocol == IPPROTO_UDP) {
-        sk = bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-    }
-    if (!sk) {
-        return 0;
-    }
-    bpf_sk_release(sk);
-    return 1;
-}
-
-/* A UDP socket of the host that is connected to the sender: the packet is an answer to it. */
-INLINE int host_is_connected(struct __sk_buff* skb, const struct flow_key* key) {
-    struct bpf_sock_tuple tuple = {};
-    if (key->protocol != IPPROTO_UDP) {
-        return 0;
-    }
-    tuple.ipv4.saddr = v4_of(&key->src);
-    tuple.ipv4.daddr = v4_of(&key->dst);
-    tuple.ipv4.sport = key->sport_be;
-    tuple.ipv4.dport = key->dport_be;
-    struct bpf_sock* sk =
-        bpf_sk_lookup_udp(skb, &tuple, sizeof(tuple.ipv4), BPF_F_CURRENT_NETNS, 0);
-    if (!sk) {
-        return 0;
-    }
-    int connected = sk->dst_port != 0;
-    bpf_sk_release(sk);
-    return connected;
-}
-
-/* Whether a reverse key that is taken may be taken over; its pair goes then. */
-NOINLINE int flow_reclaim(struct flow_key* reverse) {
-    if (!reverse) {
-        return 0;
-    }
-    struct flow_value* old = bpf_map_lookup_elem(&flow, reverse);
-    if (!old) {
-        return 1;
-    }
-    struct flow_key pair = {
-        .sport_be = old->dport_be, .dport_be = old->sport_be, .protocol = reverse->protocol};
-    pair.src = old->dst;
-    pair.dst = old->src;
-    __u64 now = bpf_ktime_get_ns(), last = old->last_ns;
-    int gone = old->tcp_flags & TCP_RST, closed = 0;
-    if (flow_is_stale(reverse, old)) {
-        gone = 1;
-    }
-    struct flow_value* other = bpf_map_lookup_elem(&flow, &pair);
-    if (other) {
-        last = other->last_ns > last ? other->last_ns : last;
-        closed = old->tcp_flags & other->tcp_flags & TCP_FIN;
-        gone |= other->tcp_flags & TCP_RST;
-    } else {
-        gone = 1;
-    }
-    __u64 age = now > last ? now - last : 0;
-    __u64 idle = reverse->protocol == IPPROTO_TCP ? TCP_IDLE_NS : OTHER_IDLE_NS;
-    if (!gone && !(closed && age > CLOSED_NS) && age < idle) {
-        return 0;
-    }
-    bpf_map_delete_elem(&flow, &pair);
-    return 1;
-}
-
-/* Two entries for a new flow whose source port on our side is still to be chosen: wanted, if that
- * is free, else one of the masquerade's range. */
-INLINE int flow_pair_add(struct __sk_buff* skb,
-                         struct flow_key* forward,
-                         struct flow_value* forward_to,
-                         struct flow_key* reverse,
-                         struct flow_value* reverse_to,
-                         __be16 wanted) {
-    struct config_value* settings = config_get();
-    if (!settings) {
-        return -1;
-    }
-    __u32 first = settings->snat_port_first;
-    __u32 range = (__u32)settings->snat_port_last - first + 1;
-    __u32 start = bpf_get_prandom_u32();
-    if (!range) {
-        return -1;
-    }
-    _Pragma("clang loop unroll(full)") for (int i = 0; i < PROBES; i++) {
-        __be16 port = i == 0 && wanted ? wanted : bpf_htons(first + (start + i * 7) % range);
-        reverse->dport_be = port;
-        if (i == 0 && wanted && host_owns(skb, reverse)) {
-            continue;
-        }
-        long failed = bpf_map_update_elem(&flow, reverse, reverse_to, BPF_NOEXIST);
-        if (failed && flow_reclaim(reverse)) {
-            failed = bpf_map_update_elem(&flow, reverse, reverse_to, BPF_ANY);
-        }
-        if (!failed) {
-            forward_to->sport_be = port;
-            if (bpf_map_update_elem(&flow, forward, forward_to, BPF_ANY)) {
-                bpf_map_delete_elem(&flow, reverse);
-                return -1;
-            }
-            return 0;
-        }
-    }
-    count(DAVIT_STAT_DROP_NO_PORT, skb->len);
-    return -1;
-}
-
-/* The link a packet of a container's leaves by; 0: none. */
-INLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key) {
-    struct bpf_fib_lookup route = {};
-    route.family = 2; /* AF_INET */
-    route.l4_protocol = key->protocol;
-    route.ipv4_src = v4_of(&key->src);
-    route.ipv4_dst = v4_of(&key->dst);
-    route.ifindex = skb->ifindex;
-    long found = bpf_fib_lookup(skb, &route, sizeof(route), 0);
-    return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH ? route.ifindex
-                                                                                   : 0;
-}
-
-NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key) {
-    if (!key) {
-        return -1;
-    }
-    struct endpoint_value* source = bpf_map_lookup_elem(&endpoint, &key->src);
-    __u32 out = route_find(skb, key);
-    struct uplink_value* link = bpf_map_lookup_elem(&uplink, &out);
-    if (!source || !link) {
-        count(DAVIT_STAT_DROP_NO_ROUTE, skb->len);
-        return -1;
-    }
-    __u64 now = bpf_ktime_get_ns();
-    struct flow_value to = {.dport_be = key->dport_be,
-                            .ifindex = out,
-                            .generation = source->generation,
-                            .action = DAVIT_TO_NEIGHBOUR,
-                            .last_ns = now};
-    to.src = link->addr;
-    to.dst = key->dst;
-    struct flow_key reverse = {.sport_be = key->dport_be, .protocol = key->protocol};
-    reverse.src = key->dst;
-    reverse.dst = link->addr;
-    struct flow_value back = {.sport_be = key->dport_be,
-                              .dport_be = key->sport_be,
-                              .ifindex = source->ifindex,
-                              .generation = source->generation,
-                              .action = DAVIT_TO_PEER,
-                              .last_ns = now};
-    back.src = key->dst;
-    back.dst = key->src;
-    return flow_pair_add(
-        skb,
-        key,
-        &to,
-        &reverse,
-        &back,
-        bpf_ntohs(key->sport_be) >= 1024 || key->protocol == IPPROTO_ICMP ? key->sport_be : 0);
-}
-
-/* A local client to a published port: the container sees its gateway. back_*: where answers go. */
-NOINLINE int hairpin_begin(struct __sk_buff* skb,
-                           struct flow_key* key,
-                           struct port_map_value* published,
-                           __u32 back_action) {
-    if (!key || !published) {
-        return -1;
-    }
-    struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &published->addr);
-    if (!target) {
-        return -1;
-    }
-    __u32 number = target->net, generation = target->generation;
-    struct net_value* network = bpf_map_lookup_elem(&net, &number);
-    if (!network) {
-        return -1;
-    }
-    __u64 now = bpf_ktime_get_ns();
-    struct flow_value to = {.dport_be = published->port_be,
-                            .ifindex = target->ifindex,
-                            .generation = generation,
-                            .action = DAVIT_TO_PEER,
-                            .last_ns = now};
-    to.src = network->gateway4;
-    to.dst = published->addr;
-    struct flow_key reverse = {.sport_be = published->port_be, .protocol = key->protocol};
-    reverse.src = published->addr;
-    reverse.dst = network->gateway4;
-    struct flow_value back = {.sport_be = key->dport_be,
-                              .dport_be = key->sport_be,
-                              .ifindex = skb->ifindex,
-                              .generation = generation,
-                              .action = back_action,
-                              .last_ns = now};
-    back.src = key->dst;
-    back.dst = key->src;
-    if (back_action == DAVIT_TO_PEER) {
-        struct endpoint_value* client = bpf_map_lookup_elem(&endpoint, &key->src);
-        if (!client) {
-            return -1;
-        }
-        back.generation = client->generation;
-    }
-    return flow_pair_add(skb, key, &to, &reverse, &back, 0);
-}
-
-INLINE int begins_flow(const struct packet* p) {
-    return p->key.protocol == IPPROTO_UDP ||
-           (p->key.protocol == IPPROTO_TCP && (p->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN);
-}
-
-NOINLINE int published_begin(struct __sk_buff* skb,
-                             struct flow_key* key,
-                             struct port_map_value* published) {
-    if (!key || !published) {
-        return -1;
-    }
-    struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &published->addr);
-    if (!target) {
-        return -1;
-    }
-    __u64 now = bpf_ktime_get_ns();
-    struct flow_value to = {.sport_be = key->sport_be,
-                            .dport_be = published->port_be,
-                            .ifindex = target->ifindex,
-                            .generation = target->generation,
-                            .action = DAVIT_TO_PEER,
-                            .last_ns = now};
-    to.src = key->src;
-    to.dst = published->addr;
-    struct flow_key reverse = {
-        .sport_be = published->port_be, .dport_be = key->sport_be, .protocol = key->protocol};
-    reverse.src = published->addr;
-    reverse.dst = key->src;
-    struct flow_value back = {.sport_be = key->dport_be,
-                              .dport_be = key->sport_be,
-                              .ifindex = skb->ifindex,
-                              .generation = target->generation,
-                              .action = DAVIT_TO_NEIGHBOUR,
-                              .last_ns = now};
-    back.src = key->dst;
-    back.dst = key->src;
-    return bpf_map_update_elem(&flow, &reverse, &back, BPF_ANY) ||
-                   bpf_map_update_elem(&flow, key, &to, BPF_ANY)
-               ? -1
-               : 0;
-}
-
-/* Before: as it arrived on a link of the host. After: into a container, or the stack's. */
-SEC("tc")
-
-int from_uplink(struct __sk_buff* skb) {
+NOINLINE int from_uplink4(struct __sk_buff* skb) {
     struct packet p = {};
-    if (skb->protocol != bpf_htons(ETH_P_IP)) {
-        return TC_ACT_UNSPEC;
-    }
     int parsed = packet_parse(skb, &p);
     if (!parsed && p.icmp_error) {
         return icmp_error_translate(skb, p.l4);
@@ -332,7 +25,7 @@ int from_uplink(struct __sk_buff* skb) {
     if (parsed || !begins_flow(&p) || !bpf_map_lookup_elem(&host_addr, &p.key.dst)) {
         return TC_ACT_UNSPEC;
     }
-    struct port_map_value* published = port_find(v4_of(&p.key.dst), p.key.dport_be, p.key.protocol);
+    struct port_map_value* published = port_find(&p.key.dst, p.key.dport_be, p.key.protocol);
     if (!published || host_is_connected(skb, &p.key)) {
         return TC_ACT_UNSPEC;
     }
@@ -347,6 +40,46 @@ int from_uplink(struct __sk_buff* skb) {
 INLINE int drop(struct __sk_buff* skb, __u32 reason) {
     count(reason, skb->len);
     return TC_ACT_SHOT;
+}
+
+NOINLINE int from_uplink6(struct __sk_buff* skb) {
+    struct packet p = {};
+    int parsed = packet6_parse(skb, &p);
+    if (!parsed && p.icmp_error) {
+        return icmp6_error_translate(skb, p.l4);
+    }
+    if (!parsed) {
+        int followed = flow6_follow(skb, &p, 0, 1);
+        if (followed != NO_FLOW) {
+            return followed;
+        }
+    }
+    if (bpf_map_lookup_elem(&endpoint, &p.key.dst)) {
+        return drop(skb, DAVIT_STAT_DROP_UNPUBLISHED);
+    }
+    if (parsed || !begins_flow(&p) || !bpf_map_lookup_elem(&host_addr, &p.key.dst)) {
+        return TC_ACT_UNSPEC;
+    }
+    struct port_map_value* published = port_find(&p.key.dst, p.key.dport_be, p.key.protocol);
+    if (!published || host_is_connected(skb, &p.key)) {
+        return TC_ACT_UNSPEC;
+    }
+    if (published_begin(skb, &p.key, published)) {
+        return TC_ACT_SHOT;
+    }
+    count(DAVIT_STAT_PUBLISHED, skb->len);
+    int followed = flow6_follow(skb, &p, 0, 1);
+    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+}
+
+/* Before: as it arrived on a link of the host. After: into a container, or the stack's. */
+SEC("tc")
+
+int from_uplink(struct __sk_buff* skb) {
+    if (skb->protocol == bpf_htons(ETH_P_IP)) {
+        return from_uplink4(skb);
+    }
+    return skb->protocol == bpf_htons(ETH_P_IPV6) ? from_uplink6(skb) : TC_ACT_UNSPEC;
 }
 
 /* From container to container: same network only, past the bridge. */
@@ -386,7 +119,7 @@ INLINE int to_host(struct __sk_buff* skb,
     if (!parsed || !begins_flow(p) || (network->flags & DAVIT_NET_INTERNAL)) {
         return TC_ACT_UNSPEC;
     }
-    struct port_map_value* published = port_find(dst, p->key.dport_be, p->key.protocol);
+    struct port_map_value* published = port_find(&p->key.dst, p->key.dport_be, p->key.protocol);
     if (!published) {
         return TC_ACT_UNSPEC;
     }
@@ -402,15 +135,8 @@ INLINE int is_multicast_or_broadcast(__be32 v4) {
     return v4 == 0xffffffff || (v4 & bpf_htonl(0xf0000000)) == bpf_htonl(0xe0000000);
 }
 
-/* Before: as the container sent it, to its gateway's or a neighbour's MAC. After: rewritten and out
- * of an uplink, into another container, or to the bridge as it is. */
-SEC("tc")
-
-int from_container(struct __sk_buff* skb) {
+NOINLINE int from_container4(struct __sk_buff* skb) {
     struct packet p = {};
-    if (skb->protocol != bpf_htons(ETH_P_IP)) {
-        return TC_ACT_UNSPEC;
-    }
     int parsed = packet_parse(skb, &p) == 0;
     struct endpoint_value* source = bpf_map_lookup_elem(&endpoint, &p.key.src);
     if (!source || source->ifindex != skb->ifindex) {
@@ -447,7 +173,7 @@ int from_container(struct __sk_buff* skb) {
     if (!parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment) {
         return TC_ACT_UNSPEC;
     }
-    if (masquerade_begin(skb, &p.key)) {
+    if (masquerade_begin(skb, &p.key, network->bridge_ifindex)) {
         return TC_ACT_UNSPEC; /* The stack answers: no route to host. */
     }
     count(DAVIT_STAT_MASQUERADED, skb->len);
@@ -455,17 +181,104 @@ int from_container(struct __sk_buff* skb) {
     return followed == NO_FLOW ? TC_ACT_SHOT : followed;
 }
 
-/* Local clients that the socket hooks did not translate: those bound to 127.0.0.1, raw sockets.
- * Before: on lo, from and to addresses of the host's. After: out of a veth, as if forwarded. */
-SEC("tc")
+/* Without an address yet: asks whether one is taken, joins groups. */
+INLINE int is_joining(const struct packet* p) {
+    return p->icmp6 && is_unspecified6(&p->key.src) && is_multicast6(&p->key.dst);
+}
 
-int from_lo(struct __sk_buff* skb) {
-    struct packet p = {};
-    if (skb->protocol != bpf_htons(ETH_P_IP) || packet_parse(skb, &p) || p.icmp_error ||
-        p.key.protocol == IPPROTO_ICMP) {
+INLINE int to_host6(struct __sk_buff* skb,
+                    struct packet* p,
+                    const struct net_value* network,
+                    __u32 number,
+                    int parsed) {
+    if (network->flags & DAVIT_NET_INTERNAL) {
+        struct davit_address* gateway = bpf_map_lookup_elem(&gateway6, &number);
+        return gateway && is_same_address(gateway, &p->key.dst)
+                   ? TC_ACT_UNSPEC
+                   : drop(skb, DAVIT_STAT_DROP_INTERNAL);
+    }
+    if (!parsed || !begins_flow(p)) {
         return TC_ACT_UNSPEC;
     }
-    struct port_map_value* published = port_find(v4_of(&p.key.dst), p.key.dport_be, p.key.protocol);
+    struct port_map_value* published = port_find(&p->key.dst, p->key.dport_be, p->key.protocol);
+    if (!published) {
+        return TC_ACT_UNSPEC;
+    }
+    if (hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER)) {
+        return TC_ACT_SHOT;
+    }
+    count(DAVIT_STAT_HAIRPIN, skb->len);
+    int followed = flow6_follow(skb, p, 0, 1);
+    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+}
+
+NOINLINE int from_container6(struct __sk_buff* skb) {
+    struct packet p = {};
+    int parsed = packet6_parse(skb, &p);
+    if (parsed == TOO_DEEP || parsed == MAPPED) {
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
+    }
+    if (is_forged_neighbour(skb, &p)) {
+        return drop(skb, DAVIT_STAT_DROP_SPOOFED);
+    }
+    if (is_joining(&p)) {
+        return TC_ACT_UNSPEC;
+    }
+    struct endpoint_value* source = bpf_map_lookup_elem(&endpoint, &p.key.src);
+    if (!source || source->ifindex != skb->ifindex) {
+        return drop(skb, DAVIT_STAT_DROP_SPOOFED);
+    }
+    if (!parsed && p.icmp_error) {
+        return icmp6_error_translate(skb, p.l4);
+    }
+    int followed = parsed ? NO_FLOW : flow6_follow(skb, &p, 0, 1);
+    if (followed != NO_FLOW) {
+        return followed;
+    }
+    __u32 number = source->net;
+    struct net_value* network = bpf_map_lookup_elem(&net, &number);
+    if (!network) {
+        return drop(skb, DAVIT_STAT_DROP_SPOOFED);
+    }
+    struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &p.key.dst);
+    if (target) {
+        return to_container(skb, source, target, network);
+    }
+    if (bpf_map_lookup_elem(&host_addr, &p.key.dst)) {
+        return to_host6(skb, &p, network, number, !parsed);
+    }
+    if (is_multicast6(&p.key.dst)) {
+        return TC_ACT_UNSPEC;
+    }
+    if (network->flags & DAVIT_NET_INTERNAL) {
+        return drop(skb, DAVIT_STAT_DROP_INTERNAL);
+    }
+    if (parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment ||
+        masquerade_begin(skb, &p.key, network->bridge_ifindex)) {
+        return TC_ACT_UNSPEC; /* The host routes if it does (forwarding), or answers. */
+    }
+    count(DAVIT_STAT_MASQUERADED, skb->len);
+    followed = flow6_follow(skb, &p, 0, 1);
+    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+}
+
+/* Before: as the container sent it, to its gateway's or a neighbour's MAC. After: rewritten and out
+ * of an uplink, into another container, or to the bridge as it is. */
+SEC("tc")
+
+int from_container(struct __sk_buff* skb) {
+    if (skb->protocol == bpf_htons(ETH_P_IP)) {
+        return from_container4(skb);
+    }
+    return skb->protocol == bpf_htons(ETH_P_IPV6) ? from_container6(skb) : TC_ACT_UNSPEC;
+}
+
+NOINLINE int from_lo4(struct __sk_buff* skb) {
+    struct packet p = {};
+    if (packet_parse(skb, &p) || p.icmp_error || p.key.protocol == IPPROTO_ICMP) {
+        return TC_ACT_UNSPEC;
+    }
+    struct port_map_value* published = port_find(&p.key.dst, p.key.dport_be, p.key.protocol);
     if (!published) {
         return TC_ACT_UNSPEC;
     }
@@ -482,6 +295,41 @@ int from_lo(struct __sk_buff* skb) {
     count(DAVIT_STAT_LOOPBACK, skb->len);
     followed = flow_follow(skb, &p, 1, 0);
     return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+}
+
+NOINLINE int from_lo6(struct __sk_buff* skb) {
+    struct packet p = {};
+    if (packet6_parse(skb, &p) || p.icmp_error || p.key.protocol == IPPROTO_ICMPV6) {
+        return TC_ACT_UNSPEC;
+    }
+    struct port_map_value* published = port_find(&p.key.dst, p.key.dport_be, p.key.protocol);
+    if (!published) {
+        return TC_ACT_UNSPEC;
+    }
+    int followed = flow6_follow(skb, &p, 1, 0);
+    if (followed != NO_FLOW) {
+        return followed;
+    }
+    if (!begins_flow(&p)) {
+        return TC_ACT_UNSPEC;
+    }
+    if (hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK)) {
+        return TC_ACT_SHOT;
+    }
+    count(DAVIT_STAT_LOOPBACK, skb->len);
+    followed = flow6_follow(skb, &p, 1, 0);
+    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+}
+
+/* Local clients that the socket hooks did not translate: those bound to 127.0.0.1, raw sockets.
+ * Before: on lo, from and to addresses of the host's. After: out of a veth, as if forwarded. */
+SEC("tc")
+
+int from_lo(struct __sk_buff* skb) {
+    if (skb->protocol == bpf_htons(ETH_P_IP)) {
+        return from_lo4(skb);
+    }
+    return skb->protocol == bpf_htons(ETH_P_IPV6) ? from_lo6(skb) : TC_ACT_UNSPEC;
 }
 
 char license_text[] SEC("license") = "GPL";

@@ -35,6 +35,7 @@ struct packet {
     __u8 fragment;
     __u8 tcp;
     __u8 icmp_error;
+    __u8 icmp6; /* A message of ICMPv6 that is neither an echo nor an error: its type. */
     __u8 ttl;
 };
 

@@ -233,7 +233,10 @@ std::vector<davit_address> NetworkPrograms::endpoints() const {
     return keys_of<davit_address>(fd_of(object_->skeleton->maps.endpoint));
 }
 
-Result<void> NetworkPrograms::net_set(std::uint32_t number, const net_value& value) {
+Result<void> NetworkPrograms::net_set(std::uint32_t number,
+                                      const net_value& value,
+                                      const davit_address& gateway6) {
+    TRY_VOID(set(fd_of(object_->skeleton->maps.gateway6), number, gateway6, "gateway6"));
     return set(fd_of(object_->skeleton->maps.net), number, value, "net");
 }
 
@@ -261,6 +264,18 @@ void NetworkPrograms::uplink_delete(std::uint32_t ifindex) {
 
 std::vector<std::uint32_t> NetworkPrograms::uplinks() const {
     return keys_of<std::uint32_t>(fd_of(object_->skeleton->maps.uplink));
+}
+
+Result<void> NetworkPrograms::uplink6_set(std::uint32_t ifindex, const uplink_value& value) {
+    return set(fd_of(object_->skeleton->maps.uplink6), ifindex, value, "uplink6");
+}
+
+void NetworkPrograms::uplink6_delete(std::uint32_t ifindex) {
+    erase(fd_of(object_->skeleton->maps.uplink6), ifindex);
+}
+
+std::vector<std::uint32_t> NetworkPrograms::uplinks6() const {
+    return keys_of<std::uint32_t>(fd_of(object_->skeleton->maps.uplink6));
 }
 
 Result<void> NetworkPrograms::netns_set(std::uint64_t cookie, const netns_value& value) {

@@ -60,15 +60,22 @@ class NetworkPrograms {
     void endpoint_delete(const davit_address& address);
     std::vector<davit_address> endpoints() const;
 
-    Result<void> net_set(std::uint32_t number, const net_value& value);
+    /// gateway6: all zero for a network without IPv6.
+    Result<void> net_set(std::uint32_t number,
+                         const net_value& value,
+                         const davit_address& gateway6);
 
     Result<void> host_address_set(const davit_address& address, std::uint32_t ifindex);
     void host_address_delete(const davit_address& address);
     std::vector<davit_address> host_addresses() const;
 
+    // With an IPv4 address, and (6) with an IPv6 one.
     Result<void> uplink_set(std::uint32_t ifindex, const uplink_value& value);
     void uplink_delete(std::uint32_t ifindex);
     std::vector<std::uint32_t> uplinks() const;
+    Result<void> uplink6_set(std::uint32_t ifindex, const uplink_value& value);
+    void uplink6_delete(std::uint32_t ifindex);
+    std::vector<std::uint32_t> uplinks6() const;
 
     Result<void> netns_set(std::uint64_t cookie, const netns_value& value);
     void netns_delete(std::uint64_t cookie);

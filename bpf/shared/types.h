@@ -25,7 +25,7 @@ struct davit_address {
 
 /* Key of port_map: a published port, as it looks on the host. */
 struct port_map_key {
-    struct davit_address addr; /* All zero matches any host address. */
+    struct davit_address addr; /* ::ffff:0.0.0.0 is any of the host's IPv4 ones, :: any IPv6 one. */
     __be16 port_be;
     __u8 protocol; /* IPPROTO_TCP or IPPROTO_UDP. */
     __u8 pad;
@@ -34,7 +34,7 @@ struct port_map_key {
 DAVIT_STATIC_ASSERT(sizeof(struct port_map_key) == 20);
 
 struct port_map_value {
-    struct davit_address addr; /* The container's. */
+    struct davit_address addr; /* The container's, of the same family. */
     __be16 port_be;
     __u16 pad;
 };

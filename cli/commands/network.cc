@@ -65,31 +65,90 @@ void write_map(JsonWriter& json, std::string_view key, const KeyValues& map) {
     }
 }
 
-/// Each gateway, range and address belongs to the only subnet; the daemon says if it is not inside.
-Result<void> ipam_write(JsonWriter& json, const CreateNetworkOptions& options) {
-    if (options.gateways.size() > 1 || options.ranges.size() > 1) {
-        return Error(ErrorKind::invalid_argument,
-                     "cannot configure multiple gateways or ranges (one subnet is supported)");
+bool is_v6(std::string_view text) {
+    return text.find(':') != std::string_view::npos;
+}
+
+/// What of the values is of the subnet's family: it belongs to that, and the daemon says if it is
+/// not inside. what: "gateway", "range".
+Result<std::string> of_family(const std::vector<std::string>& values,
+                              const std::string& subnet,
+                              std::string_view what) {
+    std::string found;
+    for (const std::string& value : values) {
+        if (is_v6(value) != is_v6(subnet)) {
+            continue;
+        }
+        if (!found.empty()) {
+            return Error(ErrorKind::invalid_argument,
+                         fmt::format("cannot configure multiple {}s ({}, {}) for the same subnet "
+                                     "({})",
+                                     what,
+                                     value,
+                                     found,
+                                     subnet));
+        }
+        found = value;
     }
-    const bool alone = options.subnets.empty();
-    if (alone && (!options.gateways.empty() || !options.ranges.empty() ||
-                  !options.auxiliary.values.empty())) {
+    return found;
+}
+
+/// That there is a subnet of a value's family.
+Result<void> matching_check(const CreateNetworkOptions& options,
+                            const std::string& value,
+                            std::string_view what) {
+    for (const std::string& subnet : options.subnets) {
+        if (is_v6(subnet) == is_v6(value)) {
+            return ok;
+        }
+    }
+    return Error(ErrorKind::invalid_argument,
+                 fmt::format("no matching subnet for {} {}", what, value));
+}
+
+Result<void> ipam_check(const CreateNetworkOptions& options) {
+    if (options.subnets.empty() && (!options.gateways.empty() || !options.ranges.empty())) {
         return Error(ErrorKind::invalid_argument,
                      "every ip-range or gateway must have a corresponding subnet");
     }
+    for (const std::string& range : options.ranges) {
+        TRY_VOID(matching_check(options, range, "range"));
+    }
+    for (const std::string& gateway : options.gateways) {
+        TRY_VOID(matching_check(options, gateway, "gateway"));
+    }
+    for (const auto& [name, address] : options.auxiliary.values) {
+        TRY_VOID(matching_check(options, address, "aux-address"));
+    }
+    return ok;
+}
+
+Result<void> subnet_write(JsonWriter& json,
+                          const CreateNetworkOptions& options,
+                          const std::string& subnet) {
+    TRY(const std::string range, of_family(options.ranges, subnet, "range"));
+    TRY(const std::string gateway, of_family(options.gateways, subnet, "gateway"));
+    KeyValues auxiliary;
+    for (const auto& [name, address] : options.auxiliary.values) {
+        if (is_v6(address) == is_v6(subnet)) {
+            auxiliary.values.emplace(name, address);
+        }
+    }
+    json.begin_object().key("Subnet").string(subnet);
+    json_string_if(json, "IPRange", range);
+    json_string_if(json, "Gateway", gateway);
+    write_map(json, "AuxiliaryAddresses", auxiliary);
+    json.end_object();
+    return ok;
+}
+
+Result<void> ipam_write(JsonWriter& json, const CreateNetworkOptions& options) {
+    TRY_VOID(ipam_check(options));
     json.key("IPAM").begin_object().key("Driver").string(options.ipam_driver);
     write_map(json, "Options", options.ipam_options);
     json.key("Config").begin_array();
     for (const std::string& subnet : options.subnets) {
-        json.begin_object().key("Subnet").string(subnet);
-        if (!options.ranges.empty()) {
-            json.key("IPRange").string(options.ranges.front());
-        }
-        if (!options.gateways.empty()) {
-            json.key("Gateway").string(options.gateways.front());
-        }
-        write_map(json, "AuxiliaryAddresses", options.auxiliary);
-        json.end_object();
+        TRY_VOID(subnet_write(json, options, subnet));
     }
     json.end_array().end_object();
     return ok;

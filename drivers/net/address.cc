@@ -14,8 +14,13 @@ namespace {
 
 constexpr std::array<std::uint8_t, 12> mapped_prefix{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-std::uint32_t mask_of(unsigned prefix) {
-    return prefix == 0 ? 0 : ~std::uint32_t{0} << (32 - prefix);
+constexpr unsigned v4_bits = 32;
+constexpr unsigned v6_bits = 128;
+
+/// The bits of the host of a subnet's addresses, set.
+IpAddress::Number host_mask(bool is_v4, unsigned prefix) {
+    const unsigned bits = (is_v4 ? v4_bits : v6_bits) - prefix;
+    return bits == v6_bits ? ~IpAddress::Number{0} : (IpAddress::Number{1} << bits) - 1;
 }
 
 }  // namespace
@@ -61,6 +66,27 @@ std::uint32_t IpAddress::v4_value() const {
     return value;
 }
 
+IpAddress::Number IpAddress::number() const {
+    Number number = 0;
+    for (const std::uint8_t byte : bytes_) {
+        number = number << 8 | byte;
+    }
+    return number;
+}
+
+IpAddress IpAddress::from_number(Number number) {
+    IpAddress address;
+    for (std::size_t i = address.bytes_.size(); i > 0; --i) {
+        address.bytes_[i - 1] = static_cast<std::uint8_t>(number & 0xff);
+        number >>= 8;
+    }
+    return address;
+}
+
+bool IpAddress::is_link_local6() const {
+    return bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
+}
+
 std::string IpAddress::str() const {
     if (unset()) {
         return "";
@@ -72,7 +98,8 @@ std::string IpAddress::str() const {
 }
 
 Subnet::Subnet(IpAddress base, unsigned prefix)
-    : base_(IpAddress::v4(base.v4_value() & mask_of(prefix))), prefix_(prefix) {}
+    : base_(IpAddress::from_number(base.number() & ~host_mask(base.is_v4(), prefix))),
+      prefix_(prefix) {}
 
 Result<Subnet> Subnet::parse(std::string_view text) {
     const auto bad = [&](std::string_view why) {
@@ -87,29 +114,24 @@ Result<Subnet> Subnet::parse(std::string_view text) {
     if (!address) {
         return bad("unable to parse IP");
     }
-    if (!address->is_v4()) {
-        return Error(ErrorKind::unsupported,
-                     "IPv6 subnet " + std::string(text) +
-                         " is not supported by davit yet: give IPv4 subnets only");
-    }
     unsigned prefix = 0;
     const std::string_view digits = text.substr(slash + 1);
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), prefix);
     if (error != std::errc{} || end != digits.data() + digits.size()) {
         return bad("bad bits after slash: \"" + std::string(digits) + "\"");
     }
-    if (prefix > 32) {
+    if (prefix > (address->is_v4() ? v4_bits : v6_bits)) {
         return bad("prefix length out of range");
     }
     return Subnet(*address, prefix);
 }
 
-std::uint32_t Subnet::last() const {
-    return first() | ~mask_of(prefix_);
+IpAddress Subnet::last() const {
+    return IpAddress::from_number(base_.number() | host_mask(is_v4(), prefix_));
 }
 
 bool Subnet::contains(const IpAddress& address) const {
-    return address.is_v4() && (address.v4_value() & mask_of(prefix_)) == first();
+    return address.is_v4() == is_v4() && base_ <= address && address <= last();
 }
 
 bool Subnet::contains(const Subnet& other) const {

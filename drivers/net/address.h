@@ -14,6 +14,8 @@ namespace davit {
 
 class IpAddress {
   public:
+    using Number = unsigned __int128;
+
     /// "::": unset.
     IpAddress() = default;
 
@@ -32,6 +34,13 @@ class IpAddress {
     /// Host order; only of an IPv4 address.
     std::uint32_t v4_value() const;
 
+    /// All 128 bits as a number, host order: where an address stands among the others.
+    Number number() const;
+    static IpAddress from_number(Number number);
+
+    /// fe80::/10: means nothing without its link.
+    bool is_link_local6() const;
+
     /// Network order.
     const std::array<std::uint8_t, 16>& bytes() const { return bytes_; }
 
@@ -44,28 +53,28 @@ class IpAddress {
     std::array<std::uint8_t, 16> bytes_{};
 };
 
-/// An IPv4 subnet (IPv6 follows): the network's address and its prefix length.
+/// A subnet of either family: the network's address and its prefix length.
 class Subnet {
   public:
     Subnet() = default;
 
-    /// prefix: 0 to 32; bits of the host in base are dropped.
+    /// prefix: 0 to 32, of an IPv6 address 0 to 128; bits of the host in base are dropped.
     Subnet(IpAddress base, unsigned prefix);
 
     /// "172.18.0.0/16"; bits of the host are kept out. Errors: invalid_argument, as Go's
-    /// netip.ParsePrefix words it; unsupported (IPv6).
+    /// netip.ParsePrefix words it.
     static Result<Subnet> parse(std::string_view text);
 
-    bool unset() const { return base_.unset(); }
+    bool unset() const { return base_.unset() && prefix_ == 0; }
+
+    bool is_v4() const { return base_.is_v4(); }
 
     IpAddress base() const { return base_; }
 
     unsigned prefix() const { return prefix_; }
 
-    std::uint32_t first() const { return base_.v4_value(); }
-
-    /// The broadcast address, host order.
-    std::uint32_t last() const;
+    /// Of IPv4 the broadcast address.
+    IpAddress last() const;
 
     bool contains(const IpAddress& address) const;
     bool contains(const Subnet& other) const;

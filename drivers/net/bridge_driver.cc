@@ -36,11 +36,24 @@ struct Held {
     std::vector<PortHold> holds;
 };
 
+std::vector<IpAddress> gateways_of(const NetworkSpec& network) {
+    return network.gateway6.unset() ? std::vector{network.gateway}
+                                    : std::vector{network.gateway, network.gateway6};
+}
+
+std::vector<IpAddress> addresses_of(const EndpointSpec& endpoint) {
+    return endpoint.address6.unset() ? std::vector{endpoint.address}
+                                     : std::vector{endpoint.address, endpoint.address6};
+}
+
+/// fc00::/7, RFC 4193.
+bool is_local6(const IpAddress& address) {
+    return (address.bytes()[0] & 0xfe) == 0xfc;
+}
+
 port_map_key port_key(const PortSpec& port) {
     port_map_key key{};
-    if (!port.host.unset()) {
-        key.addr = bpf_address(port.host);
-    }
+    key.addr = bpf_address(port.host);
     key.port_be = htons(port.host_first);
     key.protocol = port.protocol;
     return key;
@@ -100,6 +113,7 @@ class BridgeDriver final : public NetworkDriver {
     Task<void> install();
     Task<void> links_follow();
     void host_tell(const HostNetwork& host);
+    void uplinks_tell(const HostNetwork& host);
     Task<EndpointsJob> job_make(EndpointsRequest& request);
     Result<void> publish(const EndpointsRequest& request, EndpointsMade& made, bool adopted);
     Result<void> publish_one(const EndpointSpec& spec,
@@ -166,35 +180,65 @@ void BridgeDriver::host_tell(const HostNetwork& host) {
         return bytes_of(a) < bytes_of(b);
     };
     std::set<davit_address, decltype(key_less)> addresses(key_less);
-    std::map<std::uint32_t, uplink_value> uplinks;
     const Subnet loopback(IpAddress::v4(127U << 24), 8);
+    const IpAddress loopback6 = IpAddress::from_number(1);
     for (const HostAddress& address : host.addresses) {
         const LinkInfo* link = host.find(address.index);
-        if (link == nullptr || loopback.contains(address.address)) {
+        if (link == nullptr || loopback.contains(address.address) || address.address == loopback6 ||
+            address.address.is_link_local6()) {
             continue;
         }
         addresses.insert(bpf_address(address.address));
         static_cast<void>(programs_->host_address_set(bpf_address(address.address),
                                                       static_cast<std::uint32_t>(address.index)));
-        if (!address.secondary && address.global && is_uplink(*link, options_.owner)) {
-            uplinks.emplace(static_cast<std::uint32_t>(address.index),
-                            uplink_value{bpf_address(address.address), link->mtu});
-        }
     }
-    for (const auto& [index, value] : uplinks) {
-        static_cast<void>(programs_->uplink_set(index, value));
-    }
+    uplinks_tell(host);
     for (const auto& [id, bridge] : bridges_) {
-        addresses.insert(bpf_address(bridge.spec.gateway));  // May be younger than what was read.
+        for (const IpAddress& gateway : gateways_of(bridge.spec)) {
+            addresses.insert(bpf_address(gateway));  // May be younger than what was read.
+        }
     }
     for (const davit_address& known : programs_->host_addresses()) {
         if (!addresses.contains(known)) {
             programs_->host_address_delete(known);
         }
     }
+}
+
+/// The links that lead out, and the address of each that containers are seen as.
+void BridgeDriver::uplinks_tell(const HostNetwork& host) {
+    std::map<std::uint32_t, uplink_value> uplinks;
+    std::map<std::uint32_t, uplink_value> uplinks6;
+    for (const HostAddress& address : host.addresses) {
+        const LinkInfo* link = host.find(address.index);
+        if (link == nullptr || address.secondary || !address.global ||
+            !is_uplink(*link, options_.owner)) {
+            continue;
+        }
+        const auto index = static_cast<std::uint32_t>(address.index);
+        const uplink_value value{bpf_address(address.address), link->mtu};
+        if (address.address.is_v4()) {
+            uplinks.emplace(index, value);
+        } else if (!is_local6(address.address)) {
+            uplinks6.insert_or_assign(index, value);  // Can be answered from everywhere.
+        } else {
+            uplinks6.emplace(index, value);
+        }
+    }
+    for (const auto& [index, value] : uplinks) {
+        static_cast<void>(programs_->uplink_set(index, value));
+    }
+    for (const auto& [index, value] : uplinks6) {
+        static_cast<void>(programs_->uplink6_set(index, value));
+    }
     for (const std::uint32_t known : programs_->uplinks()) {
         if (!uplinks.contains(known)) {
             programs_->uplink_delete(known);
+        }
+    }
+    for (const std::uint32_t known : programs_->uplinks6()) {
+        if (!uplinks6.contains(known)) {
+            programs_->uplink6_delete(known);
         }
     }
 }
@@ -215,8 +259,10 @@ Task<void> BridgeDriver::network_make(NetworkSpec network) {
     const net_value value{.gateway4 = bpf_address(network.gateway),
                           .flags = flags,
                           .bridge_ifindex = static_cast<std::uint32_t>(made.index)};
-    CO_CHECK(programs_->net_set(network.number, value));
-    CO_CHECK(programs_->host_address_set(bpf_address(network.gateway), value.bridge_ifindex));
+    CO_CHECK(programs_->net_set(network.number, value, bpf_address(network.gateway6)));
+    for (const IpAddress& gateway : gateways_of(network)) {
+        CO_CHECK(programs_->host_address_set(bpf_address(gateway), value.bridge_ifindex));
+    }
     bridges_.insert_or_assign(network.id, Bridge{network, made.index, made.mac});
     co_return ok;
 }
@@ -229,7 +275,9 @@ Task<void> BridgeDriver::network_remove(NetworkSpec network) {
     }
     auto work = [index = bridge->second.index]() { return endpoint_delete(index); };
     CO_CHECK(co_await offload(std::move(work)));
-    programs_->host_address_delete(bpf_address(network.gateway));
+    for (const IpAddress& gateway : gateways_of(network)) {
+        programs_->host_address_delete(bpf_address(gateway));
+    }
     bridges_.erase(bridge);
     co_return ok;
 }
@@ -274,10 +322,14 @@ Result<void> BridgeDriver::publish_one(const EndpointSpec& spec,
     // Noted first: what fails after is taken back by detach().
     Held& held = endpoints_[spec.id];
     held = Held{spec, made.index, cookie, std::move(made.holds)};
-    TRY_VOID(programs_->endpoint_set(address, value));
+    for (const IpAddress& one : addresses_of(spec)) {
+        TRY_VOID(programs_->endpoint_set(bpf_address(one), value));
+    }
     for (const PortHold& hold : held.holds) {
         const port_map_value target{
-            .addr = address, .port_be = htons(hold.port.container_port), .pad = 0};
+            .addr = bpf_address(hold.port.host.is_v4() ? spec.address : spec.address6),
+            .port_be = htons(hold.port.container_port),
+            .pad = 0};
         TRY_VOID(programs_->port_set(port_key(hold.port), target));
     }
     return ok;
@@ -351,7 +403,9 @@ void BridgeDriver::detach(const EndpointId& endpoint) {
     for (const PortHold& hold : held.holds) {
         programs_->port_delete(port_key(hold.port));
     }
-    programs_->endpoint_delete(bpf_address(held.spec.address));
+    for (const IpAddress& address : addresses_of(held.spec)) {
+        programs_->endpoint_delete(bpf_address(address));
+    }
     const bool others = std::ranges::any_of(endpoints_, [&](const auto& item) {
         return item.second.netns_cookie == held.netns_cookie;
     });
@@ -386,7 +440,10 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
     CO_CHECK(co_await install());
     const auto kept_address = [this](const davit_address& address) {
         return std::ranges::any_of(endpoints_, [&](const auto& item) {
-            return bytes_of(bpf_address(item.second.spec.address)) == bytes_of(address);
+            return std::ranges::any_of(
+                addresses_of(item.second.spec), [&](const IpAddress& address_held) {
+                    return bytes_of(bpf_address(address_held)) == bytes_of(address);
+                });
         });
     };
     const auto kept_port = [this](const port_map_key& key) {
@@ -429,7 +486,7 @@ Task<void> BridgeDriver::run() {
     Fd events(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR;
+    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
     if (!events ||
         ::bind(events.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
         co_return Error::from_errno(errno, "listen to links");

@@ -25,10 +25,16 @@ Result<std::vector<int>> indices_find(const std::vector<LinkInfo>& inside,
         InterfaceRequest request;
         request.index = link->index;
         request.name = target.spec.interface;
-        request.address = target.spec.address;
-        request.prefix = target.spec.network.subnet.prefix();
-        if (target.spec.default_route) {
-            request.gateway = target.spec.network.gateway;
+        const auto& [spec, bridge_index, mtu] = target;
+        request.addresses.push_back({spec.address, spec.network.subnet.prefix()});
+        if (spec.default_route) {
+            request.gateways.push_back(spec.network.gateway);
+        }
+        if (!spec.address6.unset()) {
+            request.addresses.push_back({spec.address6, spec.network.subnet6.prefix()});
+        }
+        if (spec.default_route6) {
+            request.gateways.push_back(spec.network.gateway6);
         }
         interfaces.push_back(std::move(request));
     }
@@ -67,6 +73,13 @@ Result<void> links_configure(const EndpointsJob& job, NetlinkSocket& host, Endpo
     if (job.adopt) {
         return ok;
     }
+    std::vector<std::string> with_ipv6;
+    for (const EndpointTarget& target : job.targets) {
+        if (!target.spec.address6.unset()) {
+            with_ipv6.push_back(target.spec.interface);
+        }
+    }
+    TRY_VOID(netns_ipv6_enable(made.netns, job.host_netns, with_ipv6));
     NetlinkBatch settings;
     if (job.pidfd < 0) {
         loopback_up(settings);
@@ -77,19 +90,22 @@ Result<void> links_configure(const EndpointsJob& job, NetlinkSocket& host, Endpo
     return made.netns.socket.run(settings);
 }
 
-Result<void> ports_hold(const EndpointsJob& job, EndpointsMade& made) {
+Result<void> ports_take(const EndpointsJob& job, EndpointsMade& made) {
     for (std::size_t i = 0; i < job.targets.size(); ++i) {
-        for (const PortSpec& port : job.targets[i].spec.ports) {
+        const std::vector<PortSpec>& ports = job.targets[i].spec.ports;
+        std::vector<PortHold>& holds = made.endpoints[i].holds;
+        if (!job.adopt) {
+            TRY(holds, ports_hold(ports, job.hooks));
+            continue;
+        }
+        for (const PortSpec& port : ports) {
             Result<PortHold> hold = port_hold(port, job.hooks);
-            if (!hold && job.adopt) {
+            if (!hold) {
                 // It works without; and is held as soon as the container starts again.
                 LOG_WARN("network: {}, ignoring: it stays published", hold.error().message());
                 hold = PortHold{port, Fd()};
             }
-            if (!hold) {
-                return std::move(hold).error();
-            }
-            made.endpoints[i].holds.push_back(*std::move(hold));
+            holds.push_back(*std::move(hold));
         }
     }
     return ok;
@@ -113,7 +129,7 @@ Result<EndpointsMade> endpoints_make(const EndpointsJob& job) {
         done = links_configure(job, host, made);
     }
     if (done) {
-        done = ports_hold(job, made);
+        done = ports_take(job, made);
     }
     if (done) {
         return made;

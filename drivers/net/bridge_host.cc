@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/vfs.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -32,6 +33,24 @@ Error no_bridges(Error error) {
     return Error(ErrorKind::unsupported,
                  "bridge networks need eBPF, which this host does not let davit use: " +
                      error.message() + "; --network none and --network host work without");
+}
+
+/// The host may have IPv6 off for new links; no container is a router of the host's; and routes
+/// are looked up (bpf_fib_lookup()) for links that forward alone. The stack forwards nothing by
+/// that: it asks net.ipv6.conf.all.
+Result<void> ipv6_configure(const std::string& bridge) {
+    constexpr std::array<std::pair<const char*, const char*>, 3> settings{
+        {{"disable_ipv6", "0"}, {"accept_ra", "0"}, {"forwarding", "1"}}};
+    Result<void> done = ok;
+    for (const auto& [name, value] : settings) {
+        if (done) {
+            done = ipv6_setting(bridge, name, value);
+        }
+    }
+    if (!done && done.error().kind() == ErrorKind::not_found) {
+        return Error(ErrorKind::unsupported, "this host's kernel has no IPv6: leave --ipv6 out");
+    }
+    return done;
 }
 
 Result<void> filter_put(NetlinkSocket& socket, int index, int program, const std::string& name) {
@@ -183,8 +202,10 @@ Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& netw
     request.name = network.interface;
     request.alias = bridge_alias(owner, network.id);
     request.mac = mac_of(network.gateway);
-    request.gateway = network.gateway;
-    request.prefix = network.subnet.prefix();
+    request.addresses.push_back({network.gateway, network.subnet.prefix()});
+    if (!network.gateway6.unset()) {
+        request.addresses.push_back({network.gateway6, network.subnet6.prefix()});
+    }
     request.mtu = mtu;
     for (const LinkInfo& link : links) {
         if (link.name == network.interface && link.alias != request.alias) {
@@ -204,6 +225,9 @@ Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& netw
     const LinkInfo* link = host.find(request.name);
     if (link == nullptr) {
         return Error(ErrorKind::internal, "bridge " + request.name + " vanished");
+    }
+    if (!network.gateway6.unset()) {
+        TRY_VOID(ipv6_configure(request.name));
     }
     NetlinkBatch batch;
     bridge_configure(batch, link->index, request);

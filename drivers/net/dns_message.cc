@@ -128,8 +128,35 @@ Result<DnsQuestion> dns_question_parse(std::string_view message) {
     return question;
 }
 
+namespace {
+
+/// "1.0.f. ...": the digits of an IPv6 address, the last one first.
+std::optional<IpAddress> reverse_address6(std::string_view digits) {
+    constexpr std::size_t count = 32;
+    if (digits.size() != 2 * count - 1) {
+        return std::nullopt;
+    }
+    IpAddress::Number number = 0;
+    for (std::size_t i = count; i > 0; --i) {
+        const char* at = digits.data() + 2 * (i - 1);
+        std::uint8_t digit = 0;
+        if (std::from_chars(at, at + 1, digit, 16).ec != std::errc{} ||
+            (i < count && at[1] != '.')) {
+            return std::nullopt;
+        }
+        number = number << 4 | digit;
+    }
+    return IpAddress::from_number(number);
+}
+
+}  // namespace
+
 std::optional<IpAddress> dns_reverse_address(std::string_view name) {
     constexpr std::string_view suffix = ".in-addr.arpa";
+    constexpr std::string_view suffix6 = ".ip6.arpa";
+    if (name.ends_with(suffix6)) {
+        return reverse_address6(name.substr(0, name.size() - suffix6.size()));
+    }
     if (!name.ends_with(suffix)) {
         return std::nullopt;
     }
@@ -152,11 +179,12 @@ std::optional<IpAddress> dns_reverse_address(std::string_view name) {
 std::string dns_answer(std::string_view query,
                        const DnsQuestion& question,
                        std::span<const IpAddress> addresses) {
-    constexpr std::size_t address_bytes = 4;
     std::string out = answer_begin(query, question, DnsCode::success, addresses.size());
     for (const IpAddress& address : addresses) {
-        record_begin(out, DnsType::a, address_bytes);
-        u32_put(out, address.v4_value());
+        const std::span<const std::uint8_t> bytes =
+            std::span(address.bytes()).subspan(address.is_v4() ? 12 : 0);
+        record_begin(out, address.is_v4() ? DnsType::a : DnsType::aaaa, bytes.size());
+        out.append(bytes.begin(), bytes.end());
     }
     return out;
 }

@@ -30,10 +30,12 @@ struct DnsQuestion {
 /// compressed or overlong name, another opcode).
 Result<DnsQuestion> dns_question_parse(std::string_view message);
 
-/// "4.3.2.1.in-addr.arpa": 1.2.3.4. Nothing for other names.
+/// "4.3.2.1.in-addr.arpa": 1.2.3.4; thirty-two digits and ".ip6.arpa" (RFC 3596 section 2.5): an
+/// IPv6 address. Nothing for other names.
 std::optional<IpAddress> dns_reverse_address(std::string_view name);
 
-/// An answer to a query with addresses; without any: that the name has none of that type.
+/// An answer to a query with addresses of the family that was asked for; without any: that the name
+/// has none of that type.
 std::string dns_answer(std::string_view query,
                        const DnsQuestion& question,
                        std::span<const IpAddress> addresses);

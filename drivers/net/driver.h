@@ -26,6 +26,9 @@ struct NetworkSpec {
     std::string interface;
     Subnet subnet;
     IpAddress gateway;
+    /// Unset: without IPv6.
+    Subnet subnet6;
+    IpAddress gateway6;
     bool internal = false;
     /// Its containers may reach one another.
     bool icc = true;
@@ -36,7 +39,7 @@ struct NetworkSpec {
 
 /// A port to publish, or one that is.
 struct PortSpec {
-    /// Unset: every address of the host.
+    /// 0.0.0.0: every IPv4 address of the host; unset (::): every IPv6 one.
     IpAddress host;
     /// The host's port is one of these; 0 and 0: any free one.
     std::uint16_t host_first = 0;
@@ -52,10 +55,13 @@ struct EndpointSpec {
     NetworkSpec network;
     EndpointId id;
     IpAddress address;
+    /// Set if the network has IPv6.
+    IpAddress address6;
     MacAddress mac{};
     /// Its name in the container: "eth0".
     std::string interface;
     bool default_route = false;
+    bool default_route6 = false;
     std::vector<PortSpec> ports;
 };
 

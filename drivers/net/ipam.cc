@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "reactor/base/digest.h"
+
 namespace davit {
 
 namespace {
@@ -26,20 +28,32 @@ std::span<const SubnetPool> subnet_pools_default() {
     return pools;
 }
 
+SubnetPool subnet_pool6(std::string_view host_id) {
+    constexpr std::size_t global_id_digits = 10;
+    constexpr std::size_t global_id_at = 6;
+    const Digest digest = sha256_of(host_id);
+    const std::string global_id(digest.hex().substr(global_id_at, global_id_digits));
+    const IpAddress::Number number = IpAddress::Number{0xfd} << 120 |
+                                     IpAddress::Number{std::stoull(global_id, nullptr, 16)} << 80;
+    return {Subnet(IpAddress::from_number(number), 48), 64};
+}
+
 Result<Subnet> subnet_choose(std::span<const SubnetPool> pools, std::span<const Subnet> taken) {
     // As intervals in order, so that 4096 networks cost 4096 steps and not their square.
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> busy;
+    using Number = IpAddress::Number;
+    std::vector<std::pair<Number, Number>> busy;
     for (const Subnet& subnet : taken) {
         if (subnet.prefix() > 0) {  // A default route overlaps everything, and means nothing.
-            busy.emplace_back(subnet.first(), subnet.last());
+            busy.emplace_back(subnet.base().number(), subnet.last().number());
         }
     }
     std::ranges::sort(busy);
     for (const SubnetPool& pool : pools) {
-        const std::uint64_t size = std::uint64_t{1} << (32 - pool.prefix);
-        std::uint64_t at = pool.range.first();
+        const Number size = Number{1} << ((pool.range.is_v4() ? 32 : 128) - pool.prefix);
+        const Number end = pool.range.last().number();
+        Number at = pool.range.base().number();
         for (const auto& [first, last] : busy) {
-            if (last < at || first > pool.range.last()) {
+            if (last < at || first > end) {
                 continue;
             }
             if (first >= at + size) {
@@ -47,8 +61,8 @@ Result<Subnet> subnet_choose(std::span<const SubnetPool> pools, std::span<const 
             }
             at = (last / size + 1) * size;
         }
-        if (at + size - 1 <= pool.range.last()) {
-            return Subnet(IpAddress::v4(static_cast<std::uint32_t>(at)), pool.prefix);
+        if (at + size - 1 <= end) {
+            return Subnet(IpAddress::from_number(at), pool.prefix);
         }
     }
     return Error(ErrorKind::invalid_argument,
@@ -56,23 +70,24 @@ Result<Subnet> subnet_choose(std::span<const SubnetPool> pools, std::span<const 
 }
 
 AddressPool::AddressPool(Subnet subnet, Subnet range)
-    : subnet_(subnet), range_(range.unset() ? subnet : range), lowest_(range_.first()) {}
+    : subnet_(subnet), range_(range.unset() ? subnet : range), lowest_(range_.base()) {}
 
 Result<IpAddress> AddressPool::allocate() {
-    const bool whole = subnet_.prefix() >= 31;  // RFC 3021: both addresses are hosts'.
-    const std::uint64_t first =
-        std::max<std::uint64_t>(lowest_, std::uint64_t{subnet_.first()} + (whole ? 0 : 1));
-    const std::uint64_t last =
-        std::min<std::uint64_t>(range_.last(), std::uint64_t{subnet_.last()} - (whole ? 0 : 1));
-    for (std::uint64_t at = first; at <= last; ++at) {
-        const auto value = static_cast<std::uint32_t>(at);
-        if (taken_.insert(value).second) {
-            lowest_ = value + 1;
-            return IpAddress::v4(value);
+    // RFC 3021, RFC 6164: both addresses are hosts'.
+    const bool whole = subnet_.prefix() >= (subnet_.is_v4() ? 31 : 127);
+    const auto at_least = subnet_.base().number() + (whole ? 0 : 1);
+    const auto at_most = subnet_.last().number() - (whole || !subnet_.is_v4() ? 0 : 1);
+    const auto last = std::min(range_.last().number(), at_most);
+    for (auto at = std::max(lowest_.number(), at_least); at <= last; ++at) {
+        const IpAddress address = IpAddress::from_number(at);
+        if (taken_.insert(address).second) {
+            lowest_ = IpAddress::from_number(at + 1);
+            return address;
         }
     }
     return Error(ErrorKind::resource_exhausted,
-                 "no available IPv4 addresses on this network's address pools: " + subnet_.str());
+                 std::string("no available ") + (subnet_.is_v4() ? "IPv4" : "IPv6") +
+                     " addresses on this network's address pools: " + subnet_.str());
 }
 
 Result<void> AddressPool::take(const IpAddress& address) {
@@ -80,15 +95,15 @@ Result<void> AddressPool::take(const IpAddress& address) {
         return Error(ErrorKind::invalid_argument,
                      "no configured subnet contains IP address " + address.str());
     }
-    if (!taken_.insert(address.v4_value()).second) {
+    if (!taken_.insert(address).second) {
         return Error(ErrorKind::permission_denied, "Address already in use");
     }
     return ok;
 }
 
 void AddressPool::release(const IpAddress& address) {
-    if (address.is_v4() && taken_.erase(address.v4_value()) > 0 && range_.contains(address)) {
-        lowest_ = std::min(lowest_, address.v4_value());
+    if (taken_.erase(address) > 0 && range_.contains(address)) {
+        lowest_ = std::min(lowest_, address);
     }
 }
 

@@ -21,12 +21,16 @@ struct SubnetPool {
 /// 172.17.0.0/16 to 172.31.0.0/16, then 192.168.0.0/16, cut into /24: 4096 networks.
 std::span<const SubnetPool> subnet_pools_default();
 
+/// Where IPv6 networks get theirs: a /48 of unique local addresses, cut into /64, that is the same
+/// for one host always. Follows: moby's DeriveULABaseNetwork; RFC 4193 section 3.2.2.
+SubnetPool subnet_pool6(std::string_view host_id);
+
 /// The first subnet of the pools that overlaps none of the taken ones.
 /// Errors: invalid_argument "all predefined address pools have been fully subnetted".
 Result<Subnet> subnet_choose(std::span<const SubnetPool> pools, std::span<const Subnet> taken);
 
-/// The addresses of one subnet. The first (the network's) and the last (broadcast) are never given
-/// out.
+/// The addresses of one subnet. The first (the network's; of IPv6 that of all routers) and, of
+/// IPv4, the last (broadcast) are never given out.
 class AddressPool {
   public:
     AddressPool() = default;
@@ -37,7 +41,7 @@ class AddressPool {
     const Subnet& subnet() const { return subnet_; }
 
     /// The lowest free one. Errors: resource_exhausted "no available IPv4 addresses on this
-    /// network's address pools: ...".
+    /// network's address pools: ...", or IPv6.
     Result<IpAddress> allocate();
 
     /// This one. Errors: permission_denied "Address already in use"; invalid_argument (outside).
@@ -50,9 +54,9 @@ class AddressPool {
   private:
     Subnet subnet_;
     Subnet range_;
-    std::set<std::uint32_t> taken_;
+    std::set<IpAddress> taken_;
     /// No free one is below: allocate() looks from here.
-    std::uint32_t lowest_ = 0;
+    IpAddress lowest_;
 };
 
 }  // namespace davit

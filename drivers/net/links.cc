@@ -39,12 +39,25 @@ bool read_head(std::string_view& body, T& head) {
     return true;
 }
 
-IpAddress v4_of(std::string_view bytes) {
+IpAddress address_of(int family, std::string_view bytes) {
+    if (family == AF_INET6) {
+        std::array<std::uint8_t, 16> six{};
+        std::memcpy(six.data(), bytes.data(), std::min(six.size(), bytes.size()));
+        return IpAddress::from_bytes(six);
+    }
     std::uint32_t value = 0;
     if (bytes.size() == sizeof(value)) {
         std::memcpy(&value, bytes.data(), sizeof(value));
     }
     return IpAddress::v4(ntohl(value));
+}
+
+bool is_internet(int family) {
+    return family == AF_INET || family == AF_INET6;
+}
+
+int family_of(const IpAddress& address) {
+    return address.is_v4() ? AF_INET : AF_INET6;
 }
 
 void link_read(std::vector<LinkInfo>& links, std::string_view body) {
@@ -70,15 +83,18 @@ void link_read(std::vector<LinkInfo>& links, std::string_view body) {
 
 void address_read(HostNetwork& host, std::string_view body) {
     ifaddrmsg head{};
-    if (!read_head(body, head) || head.ifa_family != AF_INET) {
+    if (!read_head(body, head) || !is_internet(head.ifa_family)) {
         return;
     }
     const NetlinkAttributes attributes(body);
     HostAddress address;
     address.index = static_cast<int>(head.ifa_index);
     const std::string_view local = attributes.find(IFA_LOCAL);
-    address.address = v4_of(local.empty() ? attributes.find(IFA_ADDRESS) : local);
-    address.secondary = (head.ifa_flags & IFA_F_SECONDARY) != 0;
+    address.address =
+        address_of(head.ifa_family, local.empty() ? attributes.find(IFA_ADDRESS) : local);
+    constexpr unsigned unusable = IFA_F_SECONDARY | IFA_F_TENTATIVE | IFA_F_DADFAILED |
+                                  IFA_F_DEPRECATED;  // IFA_F_SECONDARY is IPv6's IFA_F_TEMPORARY.
+    address.secondary = (head.ifa_flags & unusable) != 0;
     address.global = head.ifa_scope == RT_SCOPE_UNIVERSE;
     host.routes.emplace_back(address.address, head.ifa_prefixlen);
     host.addresses.push_back(address);
@@ -86,13 +102,14 @@ void address_read(HostNetwork& host, std::string_view body) {
 
 void route_read(HostNetwork& host, std::string_view body) {
     rtmsg head{};
-    if (!read_head(body, head) || head.rtm_family != AF_INET || head.rtm_type != RTN_UNICAST) {
+    if (!read_head(body, head) || !is_internet(head.rtm_family) || head.rtm_type != RTN_UNICAST) {
         return;
     }
     const NetlinkAttributes attributes(body);
     if (head.rtm_dst_len > 0) {
-        host.routes.emplace_back(v4_of(attributes.find(RTA_DST)), head.rtm_dst_len);
-    } else if (host.default_link == 0) {
+        host.routes.emplace_back(address_of(head.rtm_family, attributes.find(RTA_DST)),
+                                 head.rtm_dst_len);
+    } else if (host.default_link == 0 && head.rtm_family == AF_INET) {
         host.default_link = static_cast<int>(attributes.number(RTA_OIF));
     }
 }
@@ -106,18 +123,34 @@ ifinfomsg link_head(int index, unsigned flags = 0, unsigned change = 0) {
     return head;
 }
 
-void address_add(NetlinkBatch& batch, int index, const IpAddress& address, unsigned prefix) {
+void address_add(NetlinkBatch& batch, int index, const LinkAddress& added) {
+    const auto& [address, prefix] = added;
     ifaddrmsg head{};
-    head.ifa_family = AF_INET;
+    head.ifa_family = static_cast<std::uint8_t>(family_of(address));
     head.ifa_prefixlen = static_cast<std::uint8_t>(prefix);
+    head.ifa_flags = address.is_v4() ? 0 : IFA_F_NODAD;
     head.ifa_scope = RT_SCOPE_UNIVERSE;
     head.ifa_index = static_cast<std::uint32_t>(index);
     batch.begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, "add address " + address.str());
     batch.header(head);
     batch.attribute(IFA_LOCAL, address);
     batch.attribute(IFA_ADDRESS, address);
-    const IpAddress broadcast = IpAddress::v4(Subnet(address, prefix).last());
-    batch.attribute(IFA_BROADCAST, broadcast);
+    if (address.is_v4()) {
+        batch.attribute(IFA_BROADCAST, Subnet(address, prefix).last());
+    }
+}
+
+void default_route_add(NetlinkBatch& batch, int index, const IpAddress& gateway) {
+    rtmsg head{};
+    head.rtm_family = static_cast<std::uint8_t>(family_of(gateway));
+    head.rtm_table = RT_TABLE_MAIN;
+    head.rtm_protocol = RTPROT_BOOT;
+    head.rtm_scope = RT_SCOPE_UNIVERSE;
+    head.rtm_type = RTN_UNICAST;
+    batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, "add default route");
+    batch.header(head);
+    batch.attribute(RTA_GATEWAY, gateway);
+    batch.attribute(RTA_OIF, static_cast<std::uint32_t>(index));
 }
 
 void link_up(NetlinkBatch& batch, int index, const std::string& name) {
@@ -125,7 +158,25 @@ void link_up(NetlinkBatch& batch, int index, const std::string& name) {
     batch.header(link_head(index, IFF_UP, IFF_UP));
 }
 
-/// IPv6 follows: until then no link gets an address that nobody asked for. index 0: by the name.
+/// And set it up: before the IPv6 ones, whose routes want a link that is.
+void addresses_add(NetlinkBatch& batch,
+                   int index,
+                   const std::string& name,
+                   const std::vector<LinkAddress>& addresses) {
+    for (const LinkAddress& one : addresses) {
+        if (one.address.is_v4()) {
+            address_add(batch, index, one);
+        }
+    }
+    link_up(batch, index, name);
+    for (const LinkAddress& one : addresses) {
+        if (!one.address.is_v4()) {
+            address_add(batch, index, one);
+        }
+    }
+}
+
+/// No link gets an IPv6 address that nobody asked for. index 0: by the name.
 void no_link_local(NetlinkBatch& batch, int index, const std::string& name) {
     batch.begin(RTM_NEWLINK, 0, "set IPv6 of " + name);
     batch.forgive(EAFNOSUPPORT);  // A kernel without IPv6.
@@ -197,13 +248,11 @@ Result<std::vector<LinkInfo>> links_read(NetlinkSocket& socket) {
 Result<HostNetwork> host_network_read(NetlinkSocket& socket) {
     HostNetwork host;
     TRY(host.links, links_read(socket));
-    ifaddrmsg addresses{};
-    addresses.ifa_family = AF_INET;
+    const ifaddrmsg addresses{};  // AF_UNSPEC: of every family there is.
     TRY_VOID(socket.dump(RTM_GETADDR,
                          as_bytes(addresses),
                          [&](std::uint16_t, std::string_view body) { address_read(host, body); }));
-    rtmsg routes{};
-    routes.rtm_family = AF_INET;
+    const rtmsg routes{};
     TRY_VOID(socket.dump(RTM_GETROUTE, as_bytes(routes), [&](std::uint16_t, std::string_view body) {
         route_read(host, body);
     }));
@@ -226,8 +275,7 @@ void bridge_configure(NetlinkBatch& batch, int index, const BridgeRequest& reque
     batch.header(link_head(index));
     batch.attribute(IFLA_IFALIAS, request.alias);
     no_link_local(batch, index, request.name);
-    address_add(batch, index, request.gateway, request.prefix);
-    link_up(batch, index, request.name);
+    addresses_add(batch, index, request.name, request.addresses);
 }
 
 void veth_add(NetlinkBatch& batch, const VethRequest& request) {
@@ -273,21 +321,10 @@ void loopback_open(NetlinkBatch& batch) {
 
 void interface_configure(NetlinkBatch& batch, const InterfaceRequest& request) {
     no_link_local(batch, request.index, request.name);
-    address_add(batch, request.index, request.address, request.prefix);
-    link_up(batch, request.index, request.name);
-    if (request.gateway.unset()) {
-        return;
+    addresses_add(batch, request.index, request.name, request.addresses);
+    for (const IpAddress& gateway : request.gateways) {
+        default_route_add(batch, request.index, gateway);
     }
-    rtmsg head{};
-    head.rtm_family = AF_INET;
-    head.rtm_table = RT_TABLE_MAIN;
-    head.rtm_protocol = RTPROT_BOOT;
-    head.rtm_scope = RT_SCOPE_UNIVERSE;
-    head.rtm_type = RTN_UNICAST;
-    batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, "add default route");
-    batch.header(head);
-    batch.attribute(RTA_GATEWAY, request.gateway);
-    batch.attribute(RTA_OIF, static_cast<std::uint32_t>(request.index));
 }
 
 void link_delete(NetlinkBatch& batch, int index, const std::string& name) {

@@ -26,6 +26,7 @@ struct LinkInfo {
 struct HostAddress {
     int index = 0;
     IpAddress address;
+    /// IPv4: not the first of its subnet. IPv6: one that changes, or is not to be used (any more).
     bool secondary = false;
     /// RT_SCOPE_UNIVERSE.
     bool global = false;
@@ -51,12 +52,18 @@ Result<std::vector<LinkInfo>> links_read(NetlinkSocket& socket);
 
 Result<HostNetwork> host_network_read(NetlinkSocket& socket);
 
+/// An address of a link's, and how much of it is the network's.
+struct LinkAddress {
+    IpAddress address;
+    unsigned prefix = 0;
+};
+
 struct BridgeRequest {
     std::string name;
     std::string alias;
     MacAddress mac{};
-    IpAddress gateway;
-    unsigned prefix = 0;
+    /// The gateway's, one of each family.
+    std::vector<LinkAddress> addresses;
     unsigned mtu = 0;
 };
 
@@ -90,12 +97,13 @@ void loopback_open(NetlinkBatch& batch);
 struct InterfaceRequest {
     int index = 0;
     std::string name;
-    IpAddress address;
-    unsigned prefix = 0;
-    /// Unset: no default route through it.
-    IpAddress gateway;
+    std::vector<LinkAddress> addresses;
+    /// A default route through each.
+    std::vector<IpAddress> gateways;
 };
 
+/// An IPv6 address is used at once: nobody else in a network can have it, so none asks for
+/// duplicates.
 void interface_configure(NetlinkBatch& batch, const InterfaceRequest& request);
 
 /// Delete a link; index 0: by its name. Never a container's veth that dies with its namespace: a

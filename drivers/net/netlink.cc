@@ -82,8 +82,8 @@ void NetlinkBatch::attribute_u8(std::uint16_t type, std::uint8_t value) {
 }
 
 void NetlinkBatch::attribute(std::uint16_t type, const IpAddress& address) {
-    assert(address.is_v4());
-    attribute(type, std::span<const std::uint8_t>(address.bytes()).subspan(12));
+    attribute(type,
+              std::span<const std::uint8_t>(address.bytes()).subspan(address.is_v4() ? 12 : 0));
 }
 
 std::size_t NetlinkBatch::nest(std::uint16_t type) {

@@ -45,7 +45,7 @@ class NetlinkBatch {
     void attribute(std::uint16_t type, std::string_view text);
     void attribute(std::uint16_t type, std::uint32_t value);
     void attribute_u8(std::uint16_t type, std::uint8_t value);
-    /// The four bytes of an IPv4 address.
+    /// The four bytes of an IPv4 address, the sixteen of an IPv6 one.
     void attribute(std::uint16_t type, const IpAddress& address);
 
     /// Attributes until close() are inside this one. Gives: where it begins.

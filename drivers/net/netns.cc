@@ -31,6 +31,11 @@ class Visit {
     int host_;
 };
 
+/// Of the namespace that the thread is in: /proc/sys/net goes by that.
+Result<void> ipv6_disable(const std::string& interface, bool disabled) {
+    return ipv6_setting(interface, "disable_ipv6", disabled ? "1" : "0");
+}
+
 Result<NetworkNamespace> here() {
     TRY(Fd fd, netns_current());
     TRY(NetlinkSocket socket, NetlinkSocket::open());
@@ -39,6 +44,14 @@ Result<NetworkNamespace> here() {
 }
 
 }  // namespace
+
+Result<void> ipv6_setting(const std::string& interface,
+                          const std::string& name,
+                          std::string_view value) {
+    const std::string path = "/proc/sys/net/ipv6/conf/" + interface + "/" + name;
+    TRY(const Fd file, Fd::open(path, O_WRONLY));
+    return write_all(file.get(), value);
+}
 
 Result<Fd> netns_current() {
     return Fd::open("/proc/thread-self/ns/net", O_RDONLY);
@@ -62,7 +75,25 @@ Result<NetworkNamespace> netns_make(int host) {
         return Error::from_errno(errno, "unshare", "a network namespace");
     }
     const Visit visit(host);
+    // A kernel without IPv6 has no such file; elsewhere the links are without addresses anyway.
+    static_cast<void>(ipv6_disable("default", true));
     return here();
+}
+
+Result<void> netns_ipv6_enable(const NetworkNamespace& netns,
+                               int host,
+                               const std::vector<std::string>& interfaces) {
+    if (interfaces.empty()) {
+        return ok;
+    }
+    if (::setns(netns.fd.get(), CLONE_NEWNET) != 0) {
+        return Error::from_errno(errno, "setns", "the container's network namespace");
+    }
+    const Visit visit(host);
+    for (const std::string& interface : interfaces) {
+        TRY_VOID(ipv6_disable(interface, false));
+    }
+    return ok;
 }
 
 Result<NetworkNamespace> netns_of(int pidfd, int host) {

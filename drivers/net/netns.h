@@ -5,6 +5,8 @@
 /// A namespace lives as long as a descriptor, a process or a socket is in it. Follows:
 /// network_namespaces(7), setns(2).
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "drivers/net/netlink.h"
 
@@ -22,8 +24,20 @@ struct NetworkNamespace {
 Result<Fd> netns_current();
 Result<std::uint64_t> netns_cookie();
 
-/// Make one. host: where the thread is, and returns to.
+/// One of net.ipv6.conf.INTERFACE's settings, in the calling thread's namespace.
+/// Errors: not_found (no such interface, or a kernel without IPv6).
+Result<void> ipv6_setting(const std::string& interface,
+                          const std::string& name,
+                          std::string_view value);
+
+/// Make one. host: where the thread is, and returns to. IPv6 is off on the links that come into it,
+/// as Docker has it: on a network without, nobody announces a router to them.
 Result<NetworkNamespace> netns_make(int host);
+
+/// Switch it on for some of its links.
+Result<void> netns_ipv6_enable(const NetworkNamespace& netns,
+                               int host,
+                               const std::vector<std::string>& interfaces);
 
 /// The one of a process. Errors: not_found (it has ended).
 Result<NetworkNamespace> netns_of(int pidfd, int host);

@@ -26,4 +26,9 @@ struct PortHoldHooks {
 /// Blocks: some microseconds for each port that is tried.
 Result<PortHold> port_hold(const PortSpec& port, const PortHoldHooks& hooks = {});
 
+/// port_hold() of each; those that follow one another and differ in nothing but the host's address
+/// (every IPv4 one, every IPv6 one) get one number.
+Result<std::vector<PortHold>> ports_hold(const std::vector<PortSpec>& ports,
+                                         const PortHoldHooks& hooks = {});
+
 }  // namespace davit

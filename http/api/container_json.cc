@@ -117,10 +117,12 @@ void write_network_settings(JsonWriter& json, const ContainerRecord& record) {
     const EndpointSettings bridge =
         found == record.networks.end() ? EndpointSettings() : found->second;
     json.key("EndpointID").string(bridge.endpoint_id).key("Gateway").string(bridge.gateway);
-    json.key("GlobalIPv6Address").string("").key("GlobalIPv6PrefixLen").number(0);
+    json.key("GlobalIPv6Address").string(bridge.ipv6_address);
+    json.key("GlobalIPv6PrefixLen").number(bridge.ipv6_prefix_len);
     json.key("IPAddress").string(bridge.ip_address);
     json.key("IPPrefixLen").number(bridge.ip_prefix_len);
-    json.key("IPv6Gateway").string("").key("MacAddress").string(bridge.mac_address);
+    json.key("IPv6Gateway").string(bridge.ipv6_gateway);
+    json.key("MacAddress").string(bridge.mac_address);
     write_networks(json, record);
     json.end_object();
 }

@@ -36,6 +36,10 @@ void write_ipam(JsonWriter& json, const NetworkRecord& record) {
     json.end_array().end_object();
 }
 
+std::string with_prefix(const IpAddress& address, unsigned prefix) {
+    return address.unset() ? "" : address.str() + "/" + std::to_string(prefix);
+}
+
 void write_members(JsonWriter& json, const Network& network, bool with_members) {
     json.key("Containers").begin_object();
     for (const auto& [id, member] : network.members) {
@@ -44,11 +48,9 @@ void write_members(JsonWriter& json, const Network& network, bool with_members) 
         }
         json.key(id.str()).begin_object().key("Name").string(member.container_name);
         json.key("EndpointID").string(member.endpoint.str());
-        json.key("MacAddress").string(member.mac).key("IPv4Address");
-        json.string(member.address.unset()
-                        ? ""
-                        : member.address.str() + "/" + std::to_string(member.prefix));
-        json.key("IPv6Address").string("").end_object();
+        json.key("MacAddress").string(member.mac);
+        json.key("IPv4Address").string(with_prefix(member.address, member.prefix));
+        json.key("IPv6Address").string(with_prefix(member.address6, member.prefix6)).end_object();
     }
     json.end_object();
 }

@@ -28,6 +28,9 @@ void record_fields(V& visit, FieldOf<V, EndpointSettings>& endpoint) {
     visit("Gateway", endpoint.gateway, WhenEmpty::omit);
     visit("IpAddress", endpoint.ip_address, WhenEmpty::omit);
     visit("IpPrefixLen", endpoint.ip_prefix_len, WhenEmpty::omit);
+    visit("Ipv6Gateway", endpoint.ipv6_gateway, WhenEmpty::omit);
+    visit("Ipv6Address", endpoint.ipv6_address, WhenEmpty::omit);
+    visit("Ipv6PrefixLen", endpoint.ipv6_prefix_len, WhenEmpty::omit);
     visit("Mac", endpoint.mac_address, WhenEmpty::omit);
     visit("DnsNames", endpoint.dns_names, WhenEmpty::omit);
     visit("Interface", endpoint.interface, WhenEmpty::omit);
@@ -40,6 +43,9 @@ void EndpointSettings::released() {
     gateway.clear();
     ip_address.clear();
     ip_prefix_len = 0;
+    ipv6_gateway.clear();
+    ipv6_address.clear();
+    ipv6_prefix_len = 0;
     mac_address.clear();
     interface.clear();
 }
@@ -56,11 +62,6 @@ Result<EndpointSettings> endpoint_settings_parse(const JsonValue& json) {
     TRY_VOID(std::move(reader).result());
     if (endpoint.ipam && *endpoint.ipam == EndpointIpam()) {
         endpoint.ipam.reset();
-    }
-    if (endpoint.ipam && !endpoint.ipam->ipv6_address.empty()) {
-        return Error(ErrorKind::unsupported,
-                     "IPv6Address \"" + endpoint.ipam->ipv6_address +
-                         "\" is not supported by davit yet: leave --ip6 out");
     }
     if (endpoint.ipam && !endpoint.ipam->link_local_ips.empty()) {
         return Error(ErrorKind::unsupported,
@@ -92,9 +93,9 @@ void endpoint_settings_write(JsonWriter& json, const EndpointSettings& endpoint)
     writer("Gateway", endpoint.gateway);
     writer("IPAddress", endpoint.ip_address);
     writer("IPPrefixLen", endpoint.ip_prefix_len);
-    writer("IPv6Gateway", std::string());
-    writer("GlobalIPv6Address", std::string());
-    writer("GlobalIPv6PrefixLen", 0);
+    writer("IPv6Gateway", endpoint.ipv6_gateway);
+    writer("GlobalIPv6Address", endpoint.ipv6_address);
+    writer("GlobalIPv6PrefixLen", endpoint.ipv6_prefix_len);
     writer("DNSNames", endpoint.dns_names, WhenEmpty::null);
     json.end_object();
 }

@@ -35,6 +35,9 @@ struct EndpointSettings {
     std::string gateway;
     std::string ip_address;
     unsigned ip_prefix_len = 0;
+    std::string ipv6_gateway;
+    std::string ipv6_address;
+    unsigned ipv6_prefix_len = 0;
     std::string mac_address;
     std::vector<std::string> dns_names;
     /// "eth0"; empty for the networks that have no interface.
@@ -47,7 +50,7 @@ struct EndpointSettings {
 };
 
 /// What a client asks for; the keys that tell what an endpoint got are ignored, as Docker does.
-/// Errors: invalid_argument for a member of a wrong type; unsupported (an IPv6 address).
+/// Errors: invalid_argument for a member of a wrong type; unsupported (a link-local address).
 Result<EndpointSettings> endpoint_settings_parse(const JsonValue& json);
 
 /// One JSON object with Docker's keys in Docker's order.

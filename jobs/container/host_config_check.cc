@@ -217,7 +217,8 @@ Result<void> check_network(const HostConfig& config, std::vector<std::string>& w
     for (const std::string& link : config.links) {
         TRY([[maybe_unused]] const ContainerLink parsed, link_parse(link));
     }
-    TRY([[maybe_unused]] const auto ports, ports_wanted(config, {}));
+    // Whether there is IPv6 is asked when the container starts.
+    TRY([[maybe_unused]] const auto ports, ports_wanted(config, {}, PortHosts{.ipv6 = true}));
     return check_names(config);
 }
 

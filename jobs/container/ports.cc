@@ -55,17 +55,26 @@ Result<void> host_port_parse(const std::string& text, PortSpec& port) {
     return ok;
 }
 
-Result<IpAddress> host_ip_parse(const std::string& text, const IpAddress& binding) {
+/// Everywhere, or where the network says.
+std::vector<IpAddress> hosts_default(const PortHosts& hosts) {
+    if (hosts.ipv6 && hosts.binding == IpAddress::v4(0)) {
+        return {hosts.binding, IpAddress()};
+    }
+    return {hosts.binding};
+}
+
+Result<std::vector<IpAddress>> host_ip_parse(const std::string& text, const PortHosts& hosts) {
     if (text.empty()) {
-        return binding;
+        return hosts_default(hosts);
     }
     TRY(const IpAddress address, IpAddress::parse(text));
-    if (!address.is_v4()) {
+    if (!address.is_v4() && !hosts.ipv6) {
         return Error(ErrorKind::unsupported,
                      "publishing on IPv6 address " + text +
-                         " is not supported by davit yet: give an IPv4 address");
+                         " needs a network with IPv6: make one with --ipv6, or give an IPv4 "
+                         "address");
     }
-    return address.v4_value() == 0 ? IpAddress() : address;
+    return std::vector<IpAddress>{address};
 }
 
 }  // namespace
@@ -83,7 +92,7 @@ Result<PortName> port_name_parse(std::string_view text) {
 
 Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
                                            const std::set<std::string>& exposed,
-                                           const IpAddress& binding) {
+                                           const PortHosts& hosts) {
     std::vector<PortSpec> ports;
     const auto add = [&](const PortSpec& port) {
         if (std::ranges::find(ports, port) == ports.end()) {
@@ -97,9 +106,12 @@ Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
         TRY(port.protocol, protocol_number(name.protocol));
         for (const PortBinding& wanted : bindings) {
             PortSpec one = port;
-            TRY(one.host, host_ip_parse(wanted.host_ip, binding));
             TRY_VOID(host_port_parse(wanted.host_port, one));
-            add(one);
+            TRY(const std::vector<IpAddress> at, host_ip_parse(wanted.host_ip, hosts));
+            for (const IpAddress& address : at) {
+                one.host = address;
+                add(one);
+            }
         }
     }
     if (!host.publish_all_ports) {
@@ -108,13 +120,16 @@ Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
     for (const std::string& text : exposed) {
         TRY(const PortName name, port_name_parse(text));
         PortSpec port;
-        port.host = binding;
         port.container_port = name.number;
         TRY(port.protocol, protocol_number(name.protocol));
         const bool given = std::ranges::any_of(ports, [&](const PortSpec& other) {
             return other.container_port == port.container_port && other.protocol == port.protocol;
         });
-        if (!given) {
+        if (given) {
+            continue;
+        }
+        for (const IpAddress& address : hosts_default(hosts)) {
+            port.host = address;
             ports.push_back(port);
         }
     }
@@ -127,7 +142,7 @@ std::map<std::string, std::vector<PortBinding>> ports_published(const std::vecto
         const std::string name =
             std::to_string(port.container_port) + (port.protocol == IPPROTO_UDP ? "/udp" : "/tcp");
         published[name].push_back(
-            {port.host.unset() ? "0.0.0.0" : port.host.str(), std::to_string(port.host_first)});
+            {port.host.unset() ? "::" : port.host.str(), std::to_string(port.host_first)});
     }
     return published;
 }
@@ -136,7 +151,7 @@ Result<std::vector<PortSpec>> ports_of(
     const std::map<std::string, std::vector<PortBinding>>& published) {
     HostConfig host;
     host.port_bindings = published;
-    return ports_wanted(host, {});
+    return ports_wanted(host, {}, PortHosts{.ipv6 = true});
 }
 
 }  // namespace davit

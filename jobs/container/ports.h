@@ -9,12 +9,20 @@
 
 namespace davit {
 
-/// What PortBindings and PublishAllPorts ask for, in the order of the ports, each once.
-/// Takes:  binding: where ports go that name no address; unset: everywhere.
-/// Errors: invalid_argument, in Docker's words; unsupported (sctp, IPv6 addresses).
+/// Where ports go that name no address of the host's, and where they may go.
+struct PortHosts {
+    /// 0.0.0.0: everywhere.
+    IpAddress binding = IpAddress::v4(0);
+    /// The container has an IPv6 address.
+    bool ipv6 = false;
+};
+
+/// What PortBindings and PublishAllPorts ask for, in the order of the ports, each once; what goes
+/// everywhere is one for IPv4, and one for IPv6 after it.
+/// Errors: invalid_argument, in Docker's words; unsupported (sctp, IPv6 without such an address).
 Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
                                            const std::set<std::string>& exposed,
-                                           const IpAddress& binding = {});
+                                           const PortHosts& hosts);
 
 /// As inspect shows what was got: "80/tcp" to address and port.
 std::map<std::string, std::vector<PortBinding>> ports_published(const std::vector<PortSpec>& got);

@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "jobs/container/ports.h"
 #include "jobs/daemon.h"
@@ -25,6 +26,28 @@ std::vector<std::string> names_of(const Container& container, const EndpointSett
     add(container.id().short_id());
     add(container.record.config.hostname);
     return names;
+}
+
+/// wanted: "" for any.
+Result<IpAddress> address_take(const NetworkRecord& record,
+                               AddressPool& pool,
+                               bool subnet_asked,
+                               const std::string& wanted) {
+    if (wanted.empty()) {
+        return pool.allocate();
+    }
+    if (record.is_builtin()) {
+        return Error(ErrorKind::invalid_argument,
+                     "user specified IP address is supported on user defined networks only");
+    }
+    if (!subnet_asked) {
+        return Error(ErrorKind::invalid_argument,
+                     "user specified IP address is supported only when connecting to "
+                     "networks with user configured subnets");
+    }
+    TRY(const IpAddress address, IpAddress::parse(wanted));
+    TRY_VOID(pool.take(address));
+    return address;
 }
 
 }  // namespace
@@ -57,6 +80,29 @@ Result<Sandbox> Networks::share(const Container& container) const {
     return sandbox;
 }
 
+/// Both, or none.
+Result<void> Networks::addresses_take(Network& network,
+                                      NetworkMember& member,
+                                      const EndpointSettings& settings) {
+    const EndpointIpam wanted = settings.ipam.value_or(EndpointIpam());
+    const NetworkRecord& record = network.record;
+    TRY(member.address,
+        address_take(record, network.pool, record.subnet_asked, wanted.ipv4_address));
+    member.prefix = network.spec.subnet.prefix();
+    if (!record.enable_ipv6 && wanted.ipv6_address.empty()) {
+        return ok;
+    }
+    Result<IpAddress> six =
+        address_take(record, network.pool6, record.subnet6_asked, wanted.ipv6_address);
+    if (!six) {
+        network.pool.release(member.address);
+        return std::move(six).error();
+    }
+    member.address6 = *six;
+    member.prefix6 = network.spec.subnet6.prefix();
+    return ok;
+}
+
 Result<void> Networks::member_add(Network& network,
                                   Container& container,
                                   EndpointSettings& settings) {
@@ -65,24 +111,7 @@ Result<void> Networks::member_add(Network& network,
     member.container = container.id();
     member.container_name = container.record.name.substr(1);
     if (network.record.driver == "bridge") {
-        const std::string wanted = settings.ipam ? settings.ipam->ipv4_address : "";
-        if (wanted.empty()) {
-            TRY(member.address, network.pool.allocate());
-        } else {
-            if (network.record.is_builtin()) {
-                return Error(ErrorKind::invalid_argument,
-                             "user specified IP address is supported on user defined networks "
-                             "only");
-            }
-            if (!network.record.subnet_asked) {
-                return Error(ErrorKind::invalid_argument,
-                             "user specified IP address is supported only when connecting to "
-                             "networks with user configured subnets");
-            }
-            TRY(member.address, IpAddress::parse(wanted));
-            TRY_VOID(network.pool.take(member.address));
-        }
-        member.prefix = network.spec.subnet.prefix();
+        TRY_VOID(addresses_take(network, member, settings));
         std::string mac = settings.mac_address_wanted;
         if (mac.empty()) {
             mac = container.record.config.mac_address;
@@ -101,6 +130,9 @@ Result<void> Networks::member_add(Network& network,
     settings.ip_address = member.address.str();
     settings.ip_prefix_len = member.prefix;
     settings.gateway = network.record.internal ? "" : network.spec.gateway.str();
+    settings.ipv6_address = member.address6.str();
+    settings.ipv6_prefix_len = member.prefix6;
+    settings.ipv6_gateway = network.record.internal ? "" : network.spec.gateway6.str();
     settings.dns_names = member.names;
     network.members.insert_or_assign(container.id(), std::move(member));
     return ok;
@@ -112,6 +144,7 @@ void Networks::member_drop(Network& network,
     const auto member = network.members.find(container.id());
     if (member != network.members.end()) {
         network.pool.release(member->second.address);
+        network.pool6.release(member->second.address6);
         by_address_.erase(member->second.address);
         network.members.erase(member);
     }
@@ -138,13 +171,20 @@ Result<Networks::Plan> Networks::plan_make(Container& container) {
         if (network.record.internal || network.record.driver != "bridge") {
             continue;
         }
-        const auto better = [&](const Plan::Item& a, const Plan::Item& b) {
+        const auto better = [&](std::size_t than) {
+            if (than == no_index) {
+                return true;
+            }
+            const auto& [a, b] = std::tie(plan.items[i], plan.items[than]);
             return a.settings->gw_priority != b.settings->gw_priority
                        ? a.settings->gw_priority > b.settings->gw_priority
                        : a.network->record.name < b.network->record.name;
         };
-        if (plan.gateway == no_index || better(plan.items[i], plan.items[plan.gateway])) {
+        if (better(plan.gateway)) {
             plan.gateway = i;
+        }
+        if (network.record.enable_ipv6 && better(plan.gateway6)) {
+            plan.gateway6 = i;
         }
     }
     return plan;
@@ -158,6 +198,7 @@ Result<EndpointSpec> endpoint_spec(const Network& network,
     spec.network = network.spec;
     spec.id = member.endpoint;
     spec.address = member.address;
+    spec.address6 = member.address6;
     TRY(spec.mac, mac_parse(member.mac));
     spec.interface = interface;
     return spec;
@@ -165,13 +206,16 @@ Result<EndpointSpec> endpoint_spec(const Network& network,
 
 namespace {
 
-IpAddress binding_of(const Network& network) {
+PortHosts port_hosts(const Network& network) {
+    PortHosts hosts;
+    hosts.ipv6 = network.record.enable_ipv6;
     const auto option = network.record.options.find(option_binding);
-    if (option == network.record.options.end()) {
-        return {};
+    if (option != network.record.options.end()) {
+        if (const auto address = IpAddress::parse(option->second)) {
+            hosts.binding = *address;
+        }
     }
-    const auto address = IpAddress::parse(option->second);
-    return address && address->v4_value() != 0 ? *address : IpAddress();
+    return hosts;
 }
 
 }  // namespace
@@ -237,10 +281,11 @@ Task<Sandbox> Networks::attach(Container& container) {
         settings->interface = "eth" + std::to_string(plan.request.endpoints.size());
         CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
         spec.default_route = i == plan.gateway;
+        spec.default_route6 = i == plan.gateway6;
         if (i == plan.gateway) {
             CO_TRY(spec.ports,
                    ports_wanted(
-                       record.host_config, record.config.exposed_ports, binding_of(*network)));
+                       record.host_config, record.config.exposed_ports, port_hosts(*network)));
         }
         plan.request.endpoints.push_back(std::move(spec));
     }
@@ -275,6 +320,9 @@ void Networks::hosts_fill(Sandbox& sandbox, const Container& container) const {
     for (const auto& [name, settings] : container.record.networks) {
         if (!settings.ip_address.empty()) {
             sandbox.hosts.emplace_back(settings.ip_address, names);
+        }
+        if (!settings.ipv6_address.empty()) {
+            sandbox.hosts.emplace_back(settings.ipv6_address, names);
         }
     }
     if (const auto bridge = find("bridge")) {
@@ -335,6 +383,7 @@ Task<void> Networks::adopt(Container& container, const PidRef& process) {
         member.container_name = record.name.substr(1);
         member.mac = settings->mac_address;
         member.prefix = settings->ip_prefix_len;
+        member.prefix6 = settings->ipv6_prefix_len;
         member.names = settings->dns_names;
         if (network->record.driver != "bridge") {
             network->members.insert_or_assign(container.id(), std::move(member));
@@ -343,6 +392,10 @@ Task<void> Networks::adopt(Container& container, const PidRef& process) {
         CO_TRY(member.address, IpAddress::parse(settings->ip_address));
         CO_CHECK(network->pool.take(member.address));
         by_address_.insert_or_assign(member.address, container.id());
+        if (!settings->ipv6_address.empty()) {
+            CO_TRY(member.address6, IpAddress::parse(settings->ipv6_address));
+            CO_CHECK(network->pool6.take(member.address6));
+        }
         network->members.insert_or_assign(container.id(), std::move(member));
         CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
         if (i == plan.gateway) {

@@ -47,8 +47,12 @@ Result<void> connect_check(const Container& container,
 }
 
 /// What a running container sees of one more network.
-void files_change(const ContainerRecord& record, const std::string& address, bool resolver) {
-    Result<void> done = hosts_add(record.files_directory, address, host_names(record.config));
+void files_change(const ContainerRecord& record, const EndpointSettings& got, bool resolver) {
+    const std::string names = host_names(record.config);
+    Result<void> done = hosts_add(record.files_directory, got.ip_address, names);
+    if (done && !got.ipv6_address.empty()) {
+        done = hosts_add(record.files_directory, got.ipv6_address, names);
+    }
     if (done && resolver) {
         SandboxFilesRequest request;
         request.dns = record.host_config.dns;
@@ -95,6 +99,8 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     const EndpointId endpoint = network->members.at(container->id()).endpoint;
     const bool has_route = std::ranges::any_of(
         record.networks, [](const auto& item) { return !item.second.gateway.empty(); });
+    const bool has_route6 = std::ranges::any_of(
+        record.networks, [](const auto& item) { return !item.second.ipv6_gateway.empty(); });
     // At once in the record: should the container end meanwhile, release() takes it back.
     EndpointSettings& kept =
         record.networks.insert_or_assign(name, std::move(settings)).first->second;
@@ -104,6 +110,8 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     Result<void> done = ok;
     if (spec) {
         spec->default_route = !has_route && !network->record.internal;
+        spec->default_route6 =
+            !has_route6 && !network->record.internal && network->record.enable_ipv6;
         plan.request.endpoints.push_back(*std::move(spec));
         plan.request.pidfd = run->init.pidfd();
         done = co_await resolver_choose(plan);
@@ -127,7 +135,7 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
         bridge_->detach(endpoint);  // It has ended: the network is one of its next start's.
         co_return co_await shielded(daemon_.container_save(*container));
     }
-    files_change(record, kept.ip_address, network->record.is_user_defined());
+    files_change(record, kept, network->record.is_user_defined());
     links_readdress(daemon_, *container);
     event(*network, "connect", container.get());
     co_return co_await shielded(daemon_.container_save(*container));
@@ -149,10 +157,16 @@ Task<void> Networks::disconnect(std::shared_ptr<Container> container,
     const auto endpoint = EndpointId::parse(settings.endpoint_id);
     if (container->run && endpoint) {
         CO_CHECK(co_await shielded(bridge_->disconnect(*endpoint)));
-        if (const auto kept = hosts_remove(record.files_directory, settings.ip_address); !kept) {
-            LOG_WARN("container={}: hosts: {}, ignoring",
-                     container->id().short_id(),
-                     kept.error().message());
+        for (const std::string& address : {settings.ip_address, settings.ipv6_address}) {
+            if (address.empty()) {
+                continue;
+            }
+            const Result<void> kept = hosts_remove(record.files_directory, address);
+            if (!kept) {
+                LOG_WARN("container={}: hosts: {}, ignoring",
+                         container->id().short_id(),
+                         kept.error().message());
+            }
         }
         event(*network, "disconnect", container.get());
     }

@@ -65,6 +65,9 @@ NameSource::Found Networks::find(const IpAddress& asker, const std::string& name
             if (is_it || by_id) {
                 found.known = true;
                 found.addresses.push_back(member.address);
+                if (!member.address6.unset()) {
+                    found.addresses.push_back(member.address6);
+                }
             }
         }
         if (found.known) {
@@ -86,7 +89,7 @@ std::string Networks::name_of(const IpAddress& asker, const IpAddress& address) 
             continue;
         }
         for (const auto& [other, member] : network->second->members) {
-            if (member.address == address) {
+            if (member.address == address || member.address6 == address) {
                 return member.container_name + "." + network_name;
             }
         }

@@ -88,6 +88,30 @@ Result<void> option_check(const std::string& key, const std::string& value) {
     return ok;  // A label of some client's: Docker keeps it, too.
 }
 
+Result<void> subnets_check(const NetworkRecord& record) {
+    std::size_t of_v4 = 0;
+    std::size_t of_v6 = 0;
+    for (const IpamConfig& config : record.ipam) {
+        if (config.subnet.empty()) {
+            if (!config.gateway.empty() || !config.ip_range.empty() ||
+                !config.auxiliary_addresses.empty()) {
+                return bad("invalid network config:\ninvalid subnet : subnet must be given with " +
+                           std::string(config.gateway.empty() ? "an ip-range" : "a gateway"));
+            }
+            continue;
+        }
+        ++(config.is_v6() ? of_v6 : of_v4);
+        if (config.is_v6() && !record.enable_ipv6) {
+            return bad("invalid network config:\nIPv6 subnet " + config.subnet +
+                       " is of no use without IPv6: add --ipv6");
+        }
+    }
+    if (of_v4 > 1 || of_v6 > 1) {
+        return not_yet("a network of several subnets of one family", "give one --subnet of each");
+    }
+    return ok;
+}
+
 }  // namespace
 
 Result<void> network_create_check(const NetworkCreateRequest& request) {
@@ -102,33 +126,21 @@ Result<void> network_create_check(const NetworkCreateRequest& request) {
     if (request.config_only) {
         return not_yet("ConfigOnly", "leave --config-only out");
     }
-    if (record.enable_ipv6) {
-        return not_yet("EnableIPv6", "leave --ipv6 out");
-    }
     if (record.ipam_driver != "default" && !record.ipam_driver.empty()) {
         return Error(ErrorKind::not_found, "plugin \"" + record.ipam_driver + "\" not found");
-    }
-    if (record.ipam.size() > 1) {
-        return not_yet("a network of several subnets", "give one --subnet");
     }
     for (const auto& [key, value] : record.options) {
         TRY_VOID(option_check(key, value));
     }
-    if (!record.ipam.empty() && record.ipam.front().subnet.empty()) {
-        const IpamConfig& config = record.ipam.front();
-        if (!config.gateway.empty() || !config.ip_range.empty() ||
-            !config.auxiliary_addresses.empty()) {
-            return bad("invalid network config:\ninvalid subnet : subnet must be given with " +
-                       std::string(config.gateway.empty() ? "an ip-range" : "a gateway"));
-        }
-    }
-    return ok;
+    return subnets_check(record);
 }
 
 Result<void> network_addresses_check(const IpamConfig& config) {
     TRY(const Subnet subnet, Subnet::parse(config.subnet));
-    if (subnet.prefix() > 30 || subnet.prefix() < 8) {
-        return bad("invalid subnet " + config.subnet + ": davit takes prefixes from 8 to 30");
+    const unsigned prefix_max = subnet.is_v4() ? 30 : 126;
+    if (subnet.prefix() > prefix_max || subnet.prefix() < 8) {
+        return bad("invalid subnet " + config.subnet + ": davit takes prefixes from 8 to " +
+                   std::to_string(prefix_max));
     }
     if (!config.ip_range.empty()) {
         TRY(const Subnet range, Subnet::parse(config.ip_range));

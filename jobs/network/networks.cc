@@ -26,6 +26,33 @@ Result<std::vector<std::string>> records_read(const GraphDb& db) {
     });
 }
 
+/// The pool of a subnet, without what is reserved.
+Result<AddressPool> pool_make(const IpamConfig& config) {
+    TRY(const Subnet subnet, Subnet::parse(config.subnet));
+    Subnet range;
+    if (!config.ip_range.empty()) {
+        TRY(range, Subnet::parse(config.ip_range));
+    }
+    AddressPool pool(subnet, range);
+    TRY(const std::vector<IpAddress> reserved, reserved_addresses(config));
+    for (const IpAddress& address : reserved) {
+        TRY_VOID(pool.take(address));
+    }
+    return pool;
+}
+
+/// The first address of the subnet that is free.
+Result<IpAddress> gateway_choose(IpamConfig config) {
+    config.ip_range.clear();
+    TRY(AddressPool pool, pool_make(config));
+    return pool.allocate();
+}
+
+bool overlap(const NetworkSpec& a, const NetworkSpec& b) {
+    return (!a.subnet.unset() && a.subnet.overlaps(b.subnet)) ||
+           (!a.subnet6.unset() && !b.subnet6.unset() && a.subnet6.overlaps(b.subnet6));
+}
+
 std::map<std::string, std::string> default_bridge_options(const std::string& interface) {
     return {{"com.docker.network.bridge.default_bridge", "true"},
             {option_icc, "true"},
@@ -90,16 +117,8 @@ Result<void> Networks::insert(NetworkRecord record) {
     network->record = std::move(record);
     if (network->record.driver == "bridge") {
         TRY(network->spec, network_spec(network->record));
-        const IpamConfig& config = network->record.ipam.front();
-        Subnet range;
-        if (!config.ip_range.empty()) {
-            TRY(range, Subnet::parse(config.ip_range));
-        }
-        network->pool = AddressPool(network->spec.subnet, range);
-        TRY_VOID(network->pool.take(network->spec.gateway));
-        for (const auto& [name, text] : config.auxiliary_addresses) {
-            TRY(const IpAddress address, IpAddress::parse(text));
-            TRY_VOID(network->pool.take(address));
+        for (const IpamConfig& config : network->record.ipam) {
+            TRY((config.is_v6() ? network->pool6 : network->pool), pool_make(config));
         }
     }
     networks_.emplace(network->record.id, std::move(network));
@@ -125,28 +144,31 @@ std::uint32_t Networks::number_free() const {
     return number;
 }
 
-/// Complete what was not asked for: subnet and gateway.
+/// Complete what was not asked for: subnets and gateways.
 Task<void> Networks::subnet_fill(NetworkRecord& record) {
-    if (record.ipam.empty() || record.ipam.front().subnet.empty()) {
+    const bool wants6 = record.enable_ipv6 && !record.subnet6_asked;
+    if (!record.subnet_asked || wants6) {
         CO_TRY(std::vector<Subnet> taken, co_await bridge_->subnets_taken());
         for (const auto& [id, network] : networks_) {
             taken.push_back(network->spec.subnet);
+            taken.push_back(network->spec.subnet6);
         }
         std::erase_if(taken, [](const Subnet& subnet) { return subnet.unset(); });
-        CO_TRY(const Subnet subnet, subnet_choose(subnet_pools_default(), taken));
-        record.ipam.resize(1);
-        record.ipam.front().subnet = subnet.str();
-    }
-    IpamConfig& config = record.ipam.front();
-    if (config.gateway.empty()) {
-        CO_TRY(const Subnet subnet, Subnet::parse(config.subnet));
-        AddressPool pool(subnet);
-        for (const auto& [name, text] : config.auxiliary_addresses) {
-            CO_TRY(const IpAddress address, IpAddress::parse(text));
-            CO_CHECK(pool.take(address));
+        if (!record.subnet_asked) {
+            CO_TRY(const Subnet subnet, subnet_choose(subnet_pools_default(), taken));
+            record.ipam.emplace(record.ipam.begin())->subnet = subnet.str();
         }
-        CO_TRY(const IpAddress gateway, pool.allocate());
-        config.gateway = gateway.str();
+        if (wants6) {
+            const SubnetPool pool = subnet_pool6(daemon_.id);
+            CO_TRY(const Subnet subnet, subnet_choose(std::span(&pool, 1), taken));
+            record.ipam.emplace_back().subnet = subnet.str();
+        }
+    }
+    for (IpamConfig& config : record.ipam) {
+        if (config.gateway.empty()) {
+            CO_TRY(const IpAddress gateway, gateway_choose(config));
+            config.gateway = gateway.str();
+        }
     }
     co_return ok;
 }
@@ -217,15 +239,20 @@ Task<std::shared_ptr<Network>> Networks::create(NetworkCreateRequest request) {
     if (record.number >= networks_max) {
         co_return Error(ErrorKind::resource_exhausted, "there are too many networks");
     }
-    record.subnet_asked = !record.ipam.empty() && !record.ipam.front().subnet.empty();
+    std::erase_if(record.ipam, [](const IpamConfig& config) { return config.subnet.empty(); });
+    std::ranges::stable_sort(record.ipam, {}, &IpamConfig::is_v6);
+    record.subnet_asked = !record.ipam.empty() && !record.ipam.front().is_v6();
+    record.subnet6_asked = !record.ipam.empty() && record.ipam.back().is_v6();
     CO_CHECK(co_await subnet_fill(record));
-    CO_CHECK(network_addresses_check(record.ipam.front()));
+    for (const IpamConfig& config : record.ipam) {
+        CO_CHECK(network_addresses_check(config));
+    }
     const auto name = record.options.find(option_bridge_name);
     record.interface =
         name == record.options.end() ? network_interface_name(record.id) : name->second;
     CO_TRY(const NetworkSpec spec, network_spec(record));
     for (const auto& [id, network] : networks_) {
-        if (!network->spec.subnet.unset() && network->spec.subnet.overlaps(spec.subnet)) {
+        if (overlap(network->spec, spec)) {
             co_return Error(ErrorKind::permission_denied,
                             "invalid pool request: Pool overlaps with other one on this address "
                             "space");

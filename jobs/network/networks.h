@@ -29,6 +29,9 @@ struct NetworkMember {
     /// Unset on host and none.
     IpAddress address;
     unsigned prefix = 0;
+    /// Unset on networks without IPv6.
+    IpAddress address6;
+    unsigned prefix6 = 0;
     /// What it is called on this network: name, aliases, short id.
     std::vector<std::string> names;
 };
@@ -37,6 +40,7 @@ struct Network {
     NetworkRecord record;
     NetworkSpec spec;
     AddressPool pool;
+    AddressPool pool6;
     std::map<ContainerId, NetworkMember> members;
     /// Made with the first container that asks it.
     std::unique_ptr<NetworkResolver> resolver;
@@ -140,6 +144,9 @@ class Networks final : public NameSource {
     std::uint32_t number_free() const;
     Result<Sandbox> share(const Container& container) const;
     Result<Plan> plan_make(Container& container);
+    Result<void> addresses_take(Network& network,
+                                NetworkMember& member,
+                                const EndpointSettings& settings);
     Result<void> member_add(Network& network, Container& container, EndpointSettings& settings);
     void member_drop(Network& network, const Container& container, EndpointSettings& settings);
     Task<void> resolver_choose(Plan& plan);

@@ -18,6 +18,8 @@ struct Networks::Plan {
     std::vector<Item> items;
     /// The one that has the default route and the published ports.
     std::size_t gateway = SIZE_MAX;
+    /// The one that has IPv6's default route.
+    std::size_t gateway6 = SIZE_MAX;
     EndpointsRequest request;
 };
 

@@ -45,6 +45,7 @@ void fields(V& visit, FieldOf<V, NetworkRecord>& record) {
     visit("IpamOptions", record.ipam_options);
     visit("Ipam", record.ipam);
     visit("SubnetAsked", record.subnet_asked);
+    visit("Subnet6Asked", record.subnet6_asked, WhenEmpty::omit);
     visit("Options", record.options);
     visit("Labels", record.labels);
     visit("Number", record.number);
@@ -99,6 +100,17 @@ Result<NetworkRecord> network_record_read(std::string_view text) {
     return record;
 }
 
+Result<std::vector<IpAddress>> reserved_addresses(const IpamConfig& config) {
+    std::vector<IpAddress> addresses;
+    if (!config.gateway.empty()) {
+        TRY(addresses.emplace_back(), IpAddress::parse(config.gateway));
+    }
+    for (const auto& [name, text] : config.auxiliary_addresses) {
+        TRY(addresses.emplace_back(), IpAddress::parse(text));
+    }
+    return addresses;
+}
+
 Result<NetworkSpec> network_spec(const NetworkRecord& record) {
     NetworkSpec spec;
     spec.id = record.id;
@@ -107,8 +119,10 @@ Result<NetworkSpec> network_spec(const NetworkRecord& record) {
     if (record.ipam.empty()) {
         return Error(ErrorKind::corrupt, "network " + record.name + " has no subnet");
     }
-    TRY(spec.subnet, Subnet::parse(record.ipam.front().subnet));
-    TRY(spec.gateway, IpAddress::parse(record.ipam.front().gateway));
+    for (const IpamConfig& config : record.ipam) {
+        TRY((config.is_v6() ? spec.subnet6 : spec.subnet), Subnet::parse(config.subnet));
+        TRY((config.is_v6() ? spec.gateway6 : spec.gateway), IpAddress::parse(config.gateway));
+    }
     spec.internal = record.internal;
     spec.icc = record.option_bool(option_icc, true);
     spec.masquerade = record.option_bool(option_masquerade, true) && !record.internal;

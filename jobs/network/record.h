@@ -18,6 +18,8 @@ struct IpamConfig {
     std::string gateway;
     std::map<std::string, std::string> auxiliary_addresses;
 
+    bool is_v6() const { return subnet.find(':') != std::string::npos; }
+
     bool operator==(const IpamConfig&) const = default;
 };
 
@@ -31,9 +33,11 @@ struct NetworkRecord {
     bool attachable = false;
     std::string ipam_driver = "default";
     std::map<std::string, std::string> ipam_options;
+    /// IPv4, then, with enable_ipv6, IPv6.
     std::vector<IpamConfig> ipam;
     /// Whether the subnet was asked for: only then may containers ask for addresses.
     bool subnet_asked = false;
+    bool subnet6_asked = false;
     std::map<std::string, std::string> options;
     std::map<std::string, std::string> labels;
     std::uint32_t number = 0;
@@ -63,6 +67,9 @@ std::string network_record_write(const NetworkRecord& record);
 
 /// Errors: corrupt; unsupported (of a later version of davit).
 Result<NetworkRecord> network_record_read(std::string_view text);
+
+/// The addresses of a network that are not for its containers to have: gateway and further ones.
+Result<std::vector<IpAddress>> reserved_addresses(const IpamConfig& config);
 
 /// What the driver is told. Errors: corrupt, for a record with a subnet that is none.
 Result<NetworkSpec> network_spec(const NetworkRecord& record);

@@ -250,9 +250,10 @@ std::string NetworkResolver::answer_own(const std::string& query, const IpAddres
     if (!found.known) {
         return "";
     }
-    if (!wants_v4) {
-        found.addresses.clear();  // The name is there, without an address of this family.
-    } else if (found.addresses.size() > 1) {
+    // The name may be there without an address of this family.
+    std::erase_if(found.addresses,
+                  [&](const IpAddress& address) { return address.is_v4() != wants_v4; });
+    if (found.addresses.size() > 1) {
         const std::size_t shift = turn_++ % found.addresses.size();
         std::ranges::rotate(found.addresses,
                             found.addresses.begin() + static_cast<std::ptrdiff_t>(shift));

@@ -28,6 +28,7 @@ class NameSource {
     struct Found {
         /// Whether the name is a container's at all.
         bool known = false;
+        /// Of both families.
         std::vector<IpAddress> addresses;
     };
 

@@ -20,12 +20,16 @@ BEYOND = "203.0.113.9"
 
 SERVER = """
 import socket, sys, threading
-tcp = socket.socket()
+six = sys.argv[2:] == ["6"]
+family, every = (socket.AF_INET6, "::") if six else (socket.AF_INET, "0.0.0.0")
+tcp = socket.socket(family)
 tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-tcp.bind(("0.0.0.0", int(sys.argv[1])))
+udp = socket.socket(family, socket.SOCK_DGRAM)
+for one in (tcp, udp):
+    if six:
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    one.bind((every, int(sys.argv[1])))
 tcp.listen(64)
-udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-udp.bind(("0.0.0.0", int(sys.argv[1])))
 def streams():
     while True:
         client, address = tcp.accept()
@@ -60,7 +64,7 @@ HTTP_CLIENT = """
 import socket, sys
 address, port, source = sys.argv[1:4]
 client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
-client.settimeout(5)
+client.settimeout(float(sys.argv[4]))
 try:
     if source:
         client.bind((source, 0))
@@ -133,10 +137,10 @@ def ask(kind, address, port, enter=(), source="", size=None, patience=5):
     return done.stdout.strip() or done.stderr.strip()
 
 
-def http(address, port, enter=(), source=""):
+def http(address, port, enter=(), source="", patience=5):
     """What an HTTP server's first page is, and who the client believes it is: "PAGE PEER:PORT"."""
-    done = subprocess.run([*enter, sys.executable, "-c", HTTP_CLIENT, address, str(port), source],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run([*enter, sys.executable, "-c", HTTP_CLIENT, address, str(port), source,
+                           str(patience)], capture_output=True, text=True, check=False)
     return done.stdout.strip() or done.stderr.strip()
 
 
@@ -147,8 +151,8 @@ def links():
 
 
 @contextlib.contextmanager
-def host_server(port, enter=()):
-    server = subprocess.Popen([*enter, sys.executable, "-c", SERVER, str(port)],
+def host_server(port, enter=(), family="4"):
+    server = subprocess.Popen([*enter, sys.executable, "-c", SERVER, str(port), family],
                               stdout=subprocess.PIPE, text=True)
     server.stdout.readline()
     try:
@@ -160,8 +164,11 @@ def host_server(port, enter=()):
 
 def bind_error(address, port, kind=socket.SOCK_STREAM):
     """What the kernel says to somebody else who wants the port; None if it is free."""
-    with socket.socket(socket.AF_INET, kind) as wanted:
+    six = ":" in address
+    with socket.socket(socket.AF_INET6 if six else socket.AF_INET, kind) as wanted:
         try:
+            if six:
+                wanted.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             wanted.bind((address, port))
         except OSError as problem:
             return problem.errno

@@ -52,7 +52,24 @@ TEST_CASE("a subnet contains what is in it and no more", "[net][address]") {
         REQUIRE_FALSE(refused);
         CHECK(refused.error().kind() == ErrorKind::invalid_argument);
     }
-    CHECK(Subnet::parse("fd00::/64").error().kind() == ErrorKind::unsupported);
+}
+
+TEST_CASE("a subnet of IPv6 contains what is in it and no more", "[net][address]") {
+    const Subnet net = subnet("fd00:1:2:3::9/64");
+    CHECK(net.str() == "fd00:1:2:3::/64");
+    CHECK(net.last().str() == "fd00:1:2:3:ffff:ffff:ffff:ffff");
+    CHECK(net.contains(address("fd00:1:2:3::1")));
+    CHECK_FALSE(net.contains(address("fd00:1:2:4::1")));
+    CHECK_FALSE(net.contains(address("172.18.0.1")));
+    CHECK(subnet("fd00::/8").overlaps(net));
+    CHECK_FALSE(subnet("::/0").contains(address("10.0.0.1")));
+    CHECK(subnet("::/0").contains(address("fd00::1")));
+    CHECK_FALSE(subnet("::/64").unset());
+    CHECK_FALSE(subnet("0.0.0.0/0").contains(address("fd00::1")));
+    CHECK(Subnet::parse("fd00::/129").error().kind() == ErrorKind::invalid_argument);
+    CHECK(address("fe80::1").is_link_local6());
+    CHECK_FALSE(address("fec0::1").is_link_local6());
+    CHECK(IpAddress::from_number(address("fd00::ff").number() + 1).str() == "fd00::100");
 }
 
 TEST_CASE("MAC addresses", "[net][address]") {
@@ -137,4 +154,42 @@ TEST_CASE("a pool with a range gives out that alone", "[net][ipam]") {
     CHECK(pool.allocate()->str() == "10.1.0.128");
     CHECK(pool.allocate()->str() == "10.1.0.129");
     CHECK_FALSE(pool.allocate());
+}
+
+TEST_CASE("IPv6 networks come from a /48 that is the host's", "[net][ipam]") {
+    // sha256("davit") begins with 6b06fd5a2904b47d: the last five of these bytes are the global id.
+    const SubnetPool pool = subnet_pool6("davit");
+    CHECK(pool.range.str() == "fd5a:2904:b47d::/48");
+    CHECK(pool.range != subnet_pool6("other").range);
+    CHECK(pool.range.prefix() == 48);
+    const auto first = subnet_choose(std::span(&pool, 1), {});
+    REQUIRE(first);
+    CHECK(first->prefix() == 64);
+    CHECK(first->base() == pool.range.base());
+    const std::vector<Subnet> taken{*first, subnet("::/0"), subnet("0.0.0.0/0")};
+    const auto second = subnet_choose(std::span(&pool, 1), taken);
+    REQUIRE(second);
+    CHECK(pool.range.contains(*second));
+    CHECK_FALSE(first->overlaps(*second));
+    const std::vector<Subnet> all{subnet("fc00::/7")};
+    CHECK_FALSE(subnet_choose(std::span(&pool, 1), all));
+}
+
+TEST_CASE("a pool of IPv6 addresses", "[net][ipam]") {
+    AddressPool pool(subnet("fd00::/64"));
+    REQUIRE(pool.take(address("fd00::1")));
+    CHECK(pool.allocate()->str() == "fd00::2");
+    CHECK(pool.take(address("fd00::2")).error().message() == "Address already in use");
+    CHECK(pool.take(address("10.0.0.1")).error().kind() == ErrorKind::invalid_argument);
+    pool.release(IpAddress());  // What a network without IPv6 has.
+    CHECK(pool.allocate()->str() == "fd00::3");
+    AddressPool small(subnet("fd00::/64"), subnet("fd00::fffe/127"));
+    CHECK(small.allocate()->str() == "fd00::fffe");
+    CHECK(small.allocate()->str() == "fd00::ffff");
+    CHECK(small.allocate().error().message().starts_with("no available IPv6 addresses"));
+    AddressPool whole(subnet("fd00::fffc/126"));
+    for (const char* next : {"fd00::fffd", "fd00::fffe", "fd00::ffff"}) {
+        CHECK(whole.allocate()->str() == next);  // There is no broadcast.
+    }
+    CHECK_FALSE(whole.allocate());
 }

@@ -78,7 +78,24 @@ TEST_CASE("an answer repeats the question and points to its name", "[net][dns]")
     CHECK(dns_code(failed) == DnsCode::server_failure);
 }
 
+TEST_CASE("an IPv6 address is an answer of its own type", "[net][dns]") {
+    const std::string asked = query(web_front, 28);
+    const std::vector<IpAddress> addresses{*IpAddress::parse("fd00::102")};
+    const std::string answer = dns_answer(asked, *dns_question_parse(asked), addresses);
+    CHECK(answer.substr(asked.size()) ==
+          std::string("\xc0\x0c\x00\x1c\x00\x01\x00\x00\x02\x58\x00\x10\xfd\x00", 14) +
+              std::string(12, '\0') + std::string("\x01\x02", 2));
+}
+
 TEST_CASE("reverse names", "[net][dns]") {
+    const std::string zeros = "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.";
+    CHECK(dns_reverse_address("2.0.1." + zeros + "0.0.d.f.ip6.arpa")->str() == "fd00::102");
+    for (const std::string& text : {"2.0.1." + zeros + "0.d.f.ip6.arpa",
+                                    "2.0.g." + zeros + "0.0.d.f.ip6.arpa",
+                                    "2.0.1." + zeros + "0.0.d-f.ip6.arpa",
+                                    std::string("ip6.arpa")}) {
+        CHECK_FALSE(dns_reverse_address(text));
+    }
     CHECK(dns_reverse_address("4.3.2.1.in-addr.arpa")->str() == "1.2.3.4");
     for (const char* text : {"3.2.1.in-addr.arpa",
                              "5.4.3.2.1.in-addr.arpa",

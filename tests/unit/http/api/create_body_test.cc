@@ -95,13 +95,15 @@ TEST_CASE("mounts of later versions are refused to older clients", "[wire][creat
 TEST_CASE("what an endpoint asks for is read", "[wire][create]") {
     const ContainerCreateBody body =
         body_of(R"({"NetworkingConfig":{"EndpointsConfig":{"front":{"Aliases":["db","d"],
-            "IPAMConfig":{"IPv4Address":"10.0.0.9"},"MacAddress":"02:00:00:00:00:01",
+            "IPAMConfig":{"IPv4Address":"10.0.0.9","IPv6Address":"fd00::9"},
+            "MacAddress":"02:00:00:00:00:01",
             "GwPriority":5,"Links":["other:o"],"IPAddress":"ignored"},"back":null}}})");
     REQUIRE(body.endpoints.size() == 2);
     const EndpointSettings& front = body.endpoints.at("front");
     CHECK(front.aliases == std::vector<std::string>{"db", "d"});
     REQUIRE(front.ipam);
     CHECK(front.ipam->ipv4_address == "10.0.0.9");
+    CHECK(front.ipam->ipv6_address == "fd00::9");
     CHECK(front.mac_address_wanted == "02:00:00:00:00:01");
     CHECK(front.gw_priority == 5);
     CHECK(front.links == std::vector<std::string>{"other:o"});
@@ -111,8 +113,8 @@ TEST_CASE("what an endpoint asks for is read", "[wire][create]") {
 }
 
 TEST_CASE("what an endpoint cannot have is refused by name", "[wire][create]") {
-    CHECK_THAT(endpoint_refusal(R"("IPAMConfig":{"IPv6Address":"fd00::9"})"),
-               Catch::StartsWith("unsupported: IPv6Address"));
+    CHECK_THAT(endpoint_refusal(R"("IPAMConfig":{"LinkLocalIPs":["fe80::9"]})"),
+               Catch::StartsWith("unsupported: LinkLocalIPs"));
     CHECK_THAT(endpoint_refusal(R"("DriverOpts":{"a":"b"})"),
                Catch::StartsWith("unsupported: DriverOpts"));
 }
