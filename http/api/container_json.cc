@@ -1,5 +1,6 @@
 #include "http/api/container_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -100,6 +101,22 @@ void write_port_map(JsonWriter& json, const ContainerRecord& record) {
         json.end_array();
     }
     json.end_object();
+}
+
+/// Up to 1.44 a container's own names are among the aliases of a user's network. Follows: moby
+/// api/server/router/container, getContainersByName().
+void own_aliases_add(ContainerRecord& record) {
+    for (auto& [name, endpoint] : record.networks) {
+        if (name == "bridge" || name == "host" || name == "none") {
+            continue;
+        }
+        for (const std::string& own : {record.id.short_id(), record.config.hostname}) {
+            if (!own.empty() &&
+                std::ranges::find(endpoint.aliases, own) == endpoint.aliases.end()) {
+                endpoint.aliases.push_back(own);
+            }
+        }
+    }
 }
 
 void write_network_settings(JsonWriter& json, const ContainerRecord& record) {
@@ -265,7 +282,7 @@ std::string container_status_text(const ContainerRecord& record, WallTime now) {
     return "Exited (" + std::to_string(state.exit_code) + ") " + since(state.finished_at) + " ago";
 }
 
-void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVersion) {
+void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVersion version) {
     const ContainerRecord& record = view.record;
     json.begin_object().key("Id").string(record.id.str());
     json.key("Created").string(rfc3339_nano(record.created));
@@ -292,7 +309,13 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
     write_mounts(json, record, false);
     json.key("Config");
     container_config_write(json, record.config);
-    write_network_settings(json, record);
+    if (version < ApiVersion{1, 45}) {
+        ContainerRecord old = record;
+        own_aliases_add(old);
+        write_network_settings(json, old);
+    } else {
+        write_network_settings(json, record);
+    }
     write_phases(json, record);
     json.end_object();
 }

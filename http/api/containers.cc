@@ -27,9 +27,15 @@ Result<ContainerCreateRequest> create_request(const ApiContext& context, std::st
     TRY(ContainerCreateBody parsed, container_create_body_parse(body, context.version));
     ContainerCreateRequest request;
     request.name = context.query.get("name");
-    request.platform = context.query.get("platform");
+    if (context.version >= ApiVersion{1, 41}) {
+        request.platform = context.query.get("platform");
+    }
     request.config = std::move(parsed.config);
     request.host_config = std::move(parsed.host_config);
+    if (context.version < ApiVersion{1, 41} && request.host_config.cgroupns_mode.empty() &&
+        context.daemon.cgroups.mode != CgroupMode::v2) {
+        request.host_config.cgroupns_mode = "host";
+    }
     request.endpoints = std::move(parsed.endpoints);
     return request;
 }

@@ -21,8 +21,17 @@ void foreign_options_drop(MountRequest& mount) {
 
 /// What a mount may not ask for in the words of an older version.
 Result<void> mount_version_check(MountRequest& mount, ApiVersion version) {
+    if (version < ApiVersion{1, 40} && mount.bind_options) {
+        mount.bind_options->non_recursive = false;
+    }
     if (version < ApiVersion{1, 42}) {
         foreign_options_drop(mount);
+        if (mount.bind_options) {
+            mount.bind_options->create_mountpoint = false;
+        }
+    }
+    if (version < ApiVersion{1, 46} && mount.tmpfs_options) {
+        mount.tmpfs_options->options.clear();
     }
     if (version < ApiVersion{1, 44} && mount.bind_options) {
         mount.bind_options->read_only_non_recursive = false;
@@ -41,7 +50,8 @@ Result<void> mount_version_check(MountRequest& mount, ApiVersion version) {
     return ok;
 }
 
-/// Before their versions the keys did not exist, or meant something else.
+/// Before their versions the keys did not exist, or meant something else. Follows: moby
+/// api/server/router/container, postContainersCreate().
 Result<void> version_apply(HostConfig& config, ApiVersion version) {
     if (version < ApiVersion{1, 25}) {
         config.auto_remove = false;  // Such clients remove the container themselves.
@@ -51,6 +61,13 @@ Result<void> version_apply(HostConfig& config, ApiVersion version) {
     }
     if (version < ApiVersion{1, 42}) {
         config.console_size = {};
+    } else {
+        std::erase_if(config.unsupported, [](const UnsupportedOption& option) {
+            return option.key == "KernelMemory";  // Gone from the API: ignored.
+        });
+    }
+    if (version < ApiVersion{1, 43}) {
+        config.annotations.clear();
     }
     for (MountRequest& mount : config.mounts) {
         TRY_VOID(mount_version_check(mount, version));
@@ -90,6 +107,9 @@ Result<ContainerCreateBody> container_create_body_parse(std::string_view body, A
     TRY(const JsonValue networking, root.object("NetworkingConfig"));
     TRY(result.endpoints, endpoints_parse(networking, version));
     TRY_VOID(version_apply(result.host_config, version));
+    if (version < ApiVersion{1, 44} && result.config.healthcheck) {
+        result.config.healthcheck->start_interval_ns = 0;
+    }
     return result;
 }
 

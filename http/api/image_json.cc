@@ -1,6 +1,8 @@
 #include "http/api/image_json.h"
 
 #include <algorithm>
+#include <array>
+#include <cassert>
 
 #include "graph/image_config.h"
 #include "graph/image_store.h"
@@ -9,6 +11,7 @@
 #include "http/api/graph_data.h"
 #include "http/api/image_filter.h"
 #include "http/api/platform_json.h"
+#include "http/json_reader.h"
 #include "http/json_writer.h"
 #include "jobs/daemon.h"
 #include "jobs/image/history.h"
@@ -148,6 +151,55 @@ Result<std::string> summaries(const ApiContext& context,
 
 }  // namespace
 
+/// What an image says of how to run it, with keys that say nothing: up to 1.49 all that a container
+/// has. Follows: moby api/server/router/image, legacyConfigFields.
+void write_config(JsonWriter& json, const RunConfig& config, ApiVersion version) {
+    struct Default {
+        std::string_view key;
+        std::string_view value;
+        bool only_old;
+    };
+
+    static constexpr auto defaults = std::to_array<Default>({
+        {"AttachStderr", "false", true},
+        {"AttachStdin", "false", true},
+        {"AttachStdout", "false", true},
+        {"Cmd", "null", false},
+        {"Domainname", "\"\"", true},
+        {"Entrypoint", "null", false},
+        {"Env", "null", false},
+        {"Hostname", "\"\"", true},
+        {"Image", "\"\"", true},
+        {"Labels", "null", false},
+        {"OnBuild", "null", false},
+        {"OpenStdin", "false", true},
+        {"StdinOnce", "false", true},
+        {"Tty", "false", true},
+        {"User", "\"\"", false},
+        {"Volumes", "null", false},
+        {"WorkingDir", "\"\"", false},
+    });
+    std::string own;
+    JsonWriter writer(own);
+    run_config_write(writer, config);
+    const auto document = JsonDocument::parse(own);
+    assert(document);
+    const JsonValue root = document->root();
+    json.begin_object();
+    for (const Default& one : defaults) {
+        const bool wanted = !one.only_old || version < ApiVersion{1, 50};
+        if (wanted && !root.member(one.key).present()) {
+            json.key(one.key).raw(one.value);
+        }
+    }
+    const auto members = root.as_object();
+    assert(members);
+    for (const auto& [key, value] : *members) {
+        json.key(key).raw(value.to_json());
+    }
+    json.end_object();
+}
+
 Result<std::string> image_list_json(const ApiContext& context) {
     const auto created = [&](const std::string& name) -> Result<std::optional<WallTime>> {
         TRY(const ImageView view,
@@ -193,12 +245,15 @@ Result<std::string> image_inspect_json(const ApiContext& context) {
     json.key("Comment").string(view.config.history.empty() ? std::string()
                                                            : view.config.history.back().comment);
     json.key("Created").string(view.record.created);
+    if (context.version < ApiVersion{1, 45}) {
+        json.key("Container").string("");
+    }
     // Docker has left it out since 1.45; docker-compose 1.29 fails without, at any version.
     json.key("ContainerConfig");
     run_config_write(json, view.config.config);
     json.key("DockerVersion").string("").key("Author").string(view.config.author);
     json.key("Config");
-    run_config_write(json, view.config.config);
+    write_config(json, view.config.config, context.version);
     json.key("Architecture").string(platform.architecture);
     if (!platform.variant.empty()) {
         json.key("Variant").string(platform.variant);

@@ -1,6 +1,7 @@
 // The one table of endpoints.
 #include <array>
 
+#include "http/api/attach_request.h"
 #include "http/api/handlers.h"
 
 namespace davit {
@@ -31,6 +32,7 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/containers/{id}/wait", "container_wait", container_wait},
         {"DELETE", "/containers/{id...}", "container_remove", container_remove},
         {"POST", "/containers/{id}/attach", "container_attach", container_attach},
+        {"GET", "/containers/{id}/attach/ws", "container_attach", container_attach_websocket},
         {"GET", "/containers/{id}/logs", "container_logs", container_logs},
         {"GET", "/containers/{id}/top", "container_top", container_top},
         {"GET", "/containers/{id}/stats", "container_stats", container_stats},

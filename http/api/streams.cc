@@ -1,6 +1,7 @@
 // Endpoints that carry a container's streams: attach, logs, resize.
 #include <sys/ioctl.h>
 
+#include "http/api/attach_request.h"
 #include "http/api/duration.h"
 #include "http/api/handlers.h"
 #include "http/api/stream_type.h"
@@ -15,26 +16,6 @@ namespace {
 constexpr std::string_view raw_stream = "application/vnd.docker.raw-stream";
 constexpr std::string_view multiplexed_stream = "application/vnd.docker.multiplexed-stream";
 constexpr std::string_view default_detach_keys = "ctrl-p,ctrl-q";
-
-Result<AttachRequest> attach_request(const ApiContext& context, const Container& container) {
-    const bool tty = container.record.config.tty;
-    AttachRequest request;
-    request.input = context.query.boolean("stdin");
-    request.output = context.query.boolean("stdout");
-    request.error = context.query.boolean("stderr");
-    request.logs = context.query.boolean("logs");
-    request.stream = context.query.boolean("stream");
-    request.framed = !tty;
-    if (!request.stream && !request.logs) {
-        return Error(ErrorKind::invalid_argument,
-                     "attach needs stream=1 or logs=1: nothing would be sent");
-    }
-    if (tty) {
-        const std::string_view keys = context.query.get("detachKeys");
-        TRY(request.detach_keys, detach_keys_parse(keys.empty() ? default_detach_keys : keys));
-    }
-    return request;
-}
 
 Result<std::optional<WallTime>> log_time(const ApiContext& context, std::string_view key) {
     const std::string_view text = context.query.get(key);
@@ -66,7 +47,32 @@ Result<LogsRequest> logs_request(const ApiContext& context, const Container& con
     return request;
 }
 
-/// Follows: moby daemon/attach.go.
+}  // namespace
+
+std::string_view stream_type(const ApiContext& context, bool framed) {
+    return framed && context.version >= ApiVersion{1, 42} ? multiplexed_stream : raw_stream;
+}
+
+Result<AttachRequest> attach_request(const ApiContext& context, const Container& container) {
+    const bool tty = container.record.config.tty;
+    AttachRequest request;
+    request.input = context.query.boolean("stdin");
+    request.output = context.query.boolean("stdout");
+    request.error = context.query.boolean("stderr");
+    request.logs = context.query.boolean("logs");
+    request.stream = context.query.boolean("stream");
+    request.framed = !tty;
+    if (!request.stream && !request.logs) {
+        return Error(ErrorKind::invalid_argument,
+                     "attach needs stream=1 or logs=1: nothing would be sent");
+    }
+    if (tty) {
+        const std::string_view keys = context.query.get("detachKeys");
+        TRY(request.detach_keys, detach_keys_parse(keys.empty() ? default_detach_keys : keys));
+    }
+    return request;
+}
+
 Result<void> attachable(const Container& container, std::string_view name) {
     const ContainerState state = container.record.state.status;
     const std::string text = "container " + std::string(name);
@@ -80,10 +86,18 @@ Result<void> attachable(const Container& container, std::string_view name) {
     return ok;
 }
 
-}  // namespace
-
-std::string_view stream_type(const ApiContext& context, bool framed) {
-    return framed && context.version >= ApiVersion{1, 42} ? multiplexed_stream : raw_stream;
+Task<void> attach_carry(ApiContext& context,
+                        std::shared_ptr<Container> container,
+                        AttachRequest request,
+                        std::unique_ptr<OutputHub::Reader> reader,
+                        std::shared_ptr<AttachedClient> client) {
+    container_event(context.daemon, *container, "attach");
+    auto attached = co_await davit::container_attach(
+        context.job, container, std::move(request), std::move(reader), std::move(client));
+    if (attached && *attached) {
+        container_event(context.daemon, *container, "detach");
+    }
+    co_return ok;
 }
 
 Result<TerminalSize> terminal_size(const ApiContext& context) {
@@ -105,13 +119,8 @@ Task<void> container_attach(ApiContext& context) {
     CO_TRY(Hijacked connection, co_await context.response.hijack(type));
     auto client = std::make_shared<AttachedClient>(
         AttachedClient{std::move(connection.stream), std::move(connection.buffered)});
-    container_event(context.daemon, *container, "attach");
-    auto attached = co_await davit::container_attach(
-        context.job, container, std::move(request), std::move(reader), std::move(client));
-    if (attached && *attached) {
-        container_event(context.daemon, *container, "detach");
-    }
-    co_return ok;
+    co_return co_await attach_carry(
+        context, container, std::move(request), std::move(reader), std::move(client));
 }
 
 Task<void> container_logs(ApiContext& context) {
