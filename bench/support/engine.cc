@@ -65,8 +65,12 @@ void cgroup_parent_remove() {
     namespace fs = std::filesystem;
     std::error_code failed;
     std::vector<fs::path> found;
+    std::vector<fs::path> hierarchies = {"/sys/fs/cgroup"};  // v2 alone, or v1's below it.
     for (const fs::directory_entry& hierarchy : fs::directory_iterator("/sys/fs/cgroup", failed)) {
-        const fs::path top = hierarchy.path().string() + cgroup_parent();
+        hierarchies.push_back(hierarchy.path());
+    }
+    for (const fs::path& hierarchy : hierarchies) {
+        const fs::path top = hierarchy.string() + cgroup_parent();
         if (!fs::is_directory(top, failed)) {
             continue;
         }
@@ -131,6 +135,9 @@ Result<Engine> Engine::start_dockerd(EngineConfig config) {
         "--host",
         "unix://" + config.directory + "/engine.sock",
         "--storage-driver=overlay2",
+        // systemd's, the default where that runs, would not have our cgroup parent.
+        "--exec-opt",
+        "native.cgroupdriver=cgroupfs",
         "--log-level=warn",
         // An empty one: the machine's own configuration stays out of it.
         "--config-file",
