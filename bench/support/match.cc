@@ -294,12 +294,23 @@ void Match::print(const Work& work, int clients, const std::vector<Seat>& seats)
                name_of(work.scenario),
                name_of(work.network),
                clients);
-    std::vector<std::string> heads = {
-        "contender", "n", "p50", "p95", "p99", "max", "per second", "CPU each", "loop's longest"};
+    std::vector<std::string> heads = {"contender",
+                                      "n",
+                                      "p50",
+                                      "p95",
+                                      "p99",
+                                      "max",
+                                      "p50 / davit",
+                                      "per second",
+                                      "CPU each",
+                                      "loop's longest"};
     for (const char* step : step_names) {
         heads.push_back(fmt::format("{} p50", step));
     }
     Table rows(std::move(heads));
+    const auto davit = std::find_if(seats.begin(), seats.end(), [](const Seat& seat) {
+        return seat.is_davit() && seat.absent.empty() && !seat.score.whole.empty();
+    });
     for (const Seat& seat : seats) {
         const Score& score = seat.score;
         if (score.whole.empty() || !seat.absent.empty()) {
@@ -311,6 +322,10 @@ void Match::print(const Work& work, int clients, const std::vector<Seat>& seats)
         for (const double fraction : {0.5, 0.95, 0.99, 1.0}) {
             cells.push_back(number_text(score.whole.percentile_ms(fraction)));
         }
+        cells.push_back(number_text(davit == seats.end()
+                                        ? -1
+                                        : score.whole.percentile_ms(0.5) /
+                                              davit->score.whole.percentile_ms(0.5)));
         cells.push_back(number_text(score.rate()));
         cells.push_back(number_text(static_cast<double>(score.cpu.count()) / 1e6 / count));
         cells.push_back(number_text(score.loop_longest_ms));
