@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/api_client.h"
 #include "bench/support/command_line.h"
 #include "bench/support/image_turns.h"
 
@@ -38,13 +39,17 @@ struct Starts {
 };
 
 Result<void> start_once(ApiClient& client, Samples& samples) {
-    TRY(const CycleTimes times, client.run_true(true));
-    samples.add(times.create + times.start);
+    TRY(const ApiOutcome outcome, client.run({started_image, {"true"}, "", Network::none, true}));
+    if (outcome.code != 0) {
+        return Error(ErrorKind::internal, "true did not end with 0");
+    }
+    const std::vector<Step>& steps = outcome.timing.steps;  // create, start.
+    samples.add(steps[0].duration + steps[1].duration);
     return ok;
 }
 
 Result<void> starts_beside(ImageEngine& engine, const std::string& reference, Starts& starts) {
-    TRY(ApiClient client, ApiClient::connect(engine.daemon()->socket(), started_image));
+    TRY(ApiClient client, ApiClient::connect(engine.daemon()->socket()));
     TRY_VOID(engine.remove(reference));
     sync();
     for (int i = 0; i < quiet_starts; ++i) {

@@ -1,271 +1,174 @@
-/// davit_bench_startup: how long a container takes from "run" to "gone", by engine.
+/// davit_bench_startup: containers from "run" to "gone", and executions in them, by engine.
 ///
-///   davit_bench_startup [--davit PATH] [--rounds N] [--clients LIST] [--seconds N] [--only TEXT]
-///                       [--explicit-remove] [--json FILE]
+///   davit_bench_startup [--davit PATH] [--scenarios LIST] [--networks LIST] [--clients LIST]
+///                       [--rounds N] [--seconds N] [--limit N] [--only LIST]
+///                       [--engine NAME=PROGRAM]... [--json FILE]
 ///
-/// Every contender runs `true` in a fresh container of the same busybox image on network none. With
-/// one client the contenders take turns, one container each per round; with more, one block of
-/// containers each per round. Rates count containers finished over the block's wall time.
-#include <sys/stat.h>
+/// README.md, "Startup", tells how to run and read it.
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
-#include <map>
-#include <mutex>
 #include <thread>
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include "bench/support/command_line.h"
-#include "bench/support/contenders.h"
+#include "bench/support/interrupt.h"
+#include "bench/support/match.h"
+#include "reactor/base/ids.h"
 
 namespace davit::bench {
 namespace {
 
 struct Options {
-    ContenderOptions contenders = {"build/release/cli/davit", false};
-    int rounds = 60;
-    std::vector<int> clients = {1, 16};
-    int block_rounds = 3;
-    double block_seconds = 1.5;
-    std::string only;
+    FieldOptions field = {"build/release/cli/davit", {}, {}};
+    MatchOptions match = {{Scenario::run, Scenario::steps, Scenario::exec},
+                          {Network::none, Network::host, Network::bridge, Network::port},
+                          {1, 4, 16, 64}};
+    int limit_seconds = 60;
 };
 
-struct Score {
-    Samples samples;
-    Nanoseconds elapsed{};
-    std::string error;
-
-    double rate() const {
-        return static_cast<double>(samples.count()) * 1e9 / static_cast<double>(elapsed.count());
+std::vector<std::string> split(std::string_view list) {
+    std::vector<std::string> parts;
+    while (!list.empty()) {
+        const std::size_t comma = std::min(list.find(','), list.size());
+        parts.emplace_back(list.substr(0, comma));
+        list.remove_prefix(std::min(comma + 1, list.size()));
     }
-};
-
-using Scores = std::map<std::string, Score>;
-
-class Measurement {
-  public:
-    Measurement(const Options& options, const Field& field, JsonLines& json)
-        : options_(options), field_(field), json_(json) {}
-
-    /// Contenders in turns, one container each.
-    Scores one_client();
-
-    /// Contenders in turns, one block each; alone gives the sizes of the blocks.
-    Scores many_clients(int clients, const Scores& alone);
-
-  private:
-    bool chosen(const Contender& contender) const {
-        return options_.only.empty() || contender.name.find(options_.only) != std::string::npos;
-    }
-
-    void block(const Contender& contender, int clients, int cycles, int round, Score& score);
-    void record(const Contender& contender, int clients, int round, Nanoseconds duration);
-
-    const Options& options_;
-    const Field& field_;
-    JsonLines& json_;
-    std::mutex lock_;
-};
-
-void Measurement::record(const Contender& contender, int clients, int round, Nanoseconds duration) {
-    json_.write({{"bench", "startup"}, {"contender", contender.name}},
-                {{"clients", clients},
-                 {"round", round},
-                 {"whole_us", static_cast<double>(duration.count()) / 1e3}});
+    return parts;
 }
 
-Scores Measurement::one_client() {
-    Scores scores;
-    std::map<std::string, Cycle> cycles;
-    for (int round = 0; round < options_.rounds; ++round) {
-        for (const Contender& contender : field_.contenders()) {
-            Score& score = scores[contender.name];
-            if (!chosen(contender) || round % contender.stride != 0 || !score.error.empty()) {
-                continue;
-            }
-            if (!cycles.contains(contender.name)) {
-                Result<Cycle> made = contender.client_make();
-                if (!made) {
-                    score.error = made.error().message();
-                    continue;
-                }
-                cycles[contender.name] = *std::move(made);
-            }
-            Result<Nanoseconds> duration = cycles[contender.name]();
-            if (!duration) {
-                score.error = duration.error().message();
-                continue;
-            }
-            score.samples.add(*duration);
-            score.elapsed += *duration;
-            record(contender, 1, round, *duration);
+/// Each part is one of the names.
+template <typename Value, std::size_t count>
+bool parse_names(const char* list,
+                 const std::array<const char*, count>& names,
+                 std::vector<Value>& values) {
+    values.clear();
+    for (const std::string& part : split(list)) {
+        const auto found = std::find(names.begin(), names.end(), part);
+        if (found == names.end()) {
+            return false;
         }
+        values.push_back(static_cast<Value>(found - names.begin()));
     }
-    return scores;
+    return !values.empty();
 }
 
-void Measurement::block(
-    const Contender& contender, int clients, int cycles, int round, Score& score) {
-    std::vector<Cycle> clients_made;
-    for (int client = 0; client < clients; ++client) {
-        Result<Cycle> made = contender.client_make();
-        if (!made) {
-            score.error = made.error().message();
-            return;
+bool parse_clients(const char* list, std::vector<int>& clients) {
+    clients.clear();
+    for (const std::string& part : split(list)) {
+        int count = 0;
+        const char* end = part.data() + part.size();
+        const std::from_chars_result parsed = std::from_chars(part.data(), end, count);
+        if (parsed.ec != std::errc() || parsed.ptr != end || count < 1) {
+            return false;
         }
-        clients_made.push_back(*std::move(made));
+        clients.push_back(count);
     }
-    const MonotonicTime begun = monotonic_now();
-    std::vector<std::thread> threads;
-    for (Cycle& cycle : clients_made) {
-        threads.emplace_back([&, this] {
-            for (int done = 0; done < cycles; ++done) {
-                Result<Nanoseconds> duration = cycle();
-                const std::lock_guard guard(lock_);
-                if (!duration) {
-                    score.error = duration.error().message();
-                    return;
-                }
-                score.samples.add(*duration);
-                record(contender, clients, round, *duration);
-            }
-        });
-    }
-    for (std::thread& thread : threads) {
-        thread.join();
-    }
-    score.elapsed += monotonic_now() - begun;
+    return !clients.empty();
 }
 
-Scores Measurement::many_clients(int clients, const Scores& alone) {
-    Scores scores;
-    for (int round = 0; round < options_.block_rounds; ++round) {
-        for (const Contender& contender : field_.contenders()) {
-            const auto before = alone.find(contender.name);
-            Score& score = scores[contender.name];
-            if (!chosen(contender) || !score.error.empty() || before == alone.end() ||
-                before->second.samples.empty()) {
-                continue;
-            }
-            // About block_seconds of work for two processors, but two containers per client at
-            // least.
-            const double guess = options_.block_seconds * 2e3 /
-                                 (before->second.samples.percentile_ms(0.5) * clients);
-            block(contender, clients, std::clamp(static_cast<int>(guess), 2, 60), round, score);
+/// Where and with what: into the JSON lines, that a later run may be compared.
+void record_run(const Options& options, JsonLines& json) {
+    std::map<std::string, std::string> texts = {
+        {"bench", "startup"},
+        {"kind", "run"},
+        {"date", fmt::format("{:%Y-%m-%d %H:%M} UTC", fmt::gmtime(std::time(nullptr)))}};
+    utsname system{};
+    if (uname(&system) == 0) {
+        texts["kernel"] = system.release;
+    }
+    for (const std::string& program : {options.field.davit,
+                                       std::string("dockerd"),
+                                       std::string("podman"),
+                                       std::string("crun"),
+                                       std::string("runc"),
+                                       std::string("containerd")}) {
+        const std::string version = program_version(program);
+        if (!version.empty()) {
+            texts["version " + program.substr(program.rfind('/') + 1)] = version;
         }
     }
-    return scores;
-}
-
-void print(const Scores& scores, const Field& field, int clients) {
-    fmt::print("\nrun --rm true, network none, {} client(s)\n", clients);
-    Table table({"contender",
-                 "n",
-                 "p50 ms",
-                 "p95 ms",
-                 "p99 ms",
-                 "per second",
-                 "p50 / davit",
-                 "rate davit /"});
-    const auto reference = scores.find("davit API");
-    const bool comparable = reference != scores.end() && !reference->second.samples.empty();
-    for (const Contender& contender : field.contenders()) {
-        const auto found = scores.find(contender.name);
-        if (found == scores.end() || found->second.samples.empty()) {
-            continue;
-        }
-        const Score& score = found->second;
-        const double p50 = score.samples.percentile_ms(0.50);
-        table.add(
-            {contender.name,
-             fmt::format("{}", score.samples.count()),
-             number_text(p50),
-             number_text(score.samples.percentile_ms(0.95)),
-             number_text(score.samples.percentile_ms(0.99)),
-             number_text(score.rate()),
-             number_text(comparable ? p50 / reference->second.samples.percentile_ms(0.5) : -1),
-             number_text(comparable ? reference->second.rate() / score.rate() : -1)});
-    }
-    table.print();
-    for (const auto& [name, score] : scores) {
-        if (!score.error.empty()) {
-            fmt::print("{} failed after {}: {}\n", name, score.samples.count(), score.error);
-        }
-    }
+    json.write(texts,
+               {{"cpus", std::thread::hardware_concurrency()},
+                {"rounds", options.match.rounds},
+                {"turn_s", options.match.turn_seconds}});
 }
 
 void print_memory(std::string_view when, const Field& field, JsonLines& json) {
     for (const auto& [name, kib] : field.daemons_rss()) {
         fmt::print("resident {}: {} {:.1f} MiB\n", when, name, static_cast<double>(kib) / 1024);
-        json.write({{"bench", "rss"}, {"daemon", name}, {"when", std::string(when)}},
+        json.write({{"bench", "startup"},
+                    {"kind", "resident"},
+                    {"daemon", name},
+                    {"when", std::string(when)}},
                    {{"rss_kib", static_cast<double>(kib)}});
     }
 }
 
-/// davit-init lies beside davit, or in the build's own folder for it.
-void print_init_size(const std::string& davit) {
-    const std::string folder = davit.substr(0, davit.rfind('/') + 1);
-    for (const char* place :
-         {"davit-init", "libcontainer/davit-init", "libcontainer/init/davit-init"}) {
-        struct stat status {};
-
-        if (stat((folder + place).c_str(), &status) == 0) {
-            fmt::print("davit-init: {} KiB\n", status.st_size / 1024);
-            return;
-        }
+Result<void> measure(const Options& options, JsonLines& json) {
+    TRY(Workspace workspace, Workspace::make("startup"));
+    Setting setting;
+    setting.prefix = fmt::format("davit-bench-{}-", getpid());
+    setting.limit = std::chrono::seconds(options.limit_seconds);
+    setting.line = random_hex(8);
+    setting.code = 1 + getpid() % 100;
+    record_run(options, json);
+    TRY(std::unique_ptr<Field> field, Field::make(workspace, setting, options.field));
+    print_memory("before", *field, json);
+    Match match(*field, options.match, json);
+    Result<void> played = match.run();
+    if (played) {
+        print_memory("after", *field, json);
+    } else {
+        fmt::print(stderr, "interrupted: removing what was made\n");
+        interrupt_clear();
     }
+    return played;
 }
 
 Result<void> run(const Options& options, JsonLines& json) {
-    TRY(Workspace workspace, Workspace::make("startup"));
-    TRY(std::unique_ptr<Field> field, Field::make(workspace, options.contenders));
-    for (const Unavailable& absent : field->unavailable()) {
-        fmt::print("not measured: {}: {}\n", absent.name, absent.reason);
-    }
-    print_memory("before", *field, json);
-    print_init_size(options.contenders.davit);
-
-    Measurement measurement(options, *field, json);
-    const Scores alone = measurement.one_client();
-    for (const int clients : options.clients) {
-        print(clients == 1 ? alone : measurement.many_clients(clients, alone), *field, clients);
-    }
-    print_memory("after", *field, json);
-    return ok;
-}
-
-bool parse_clients(std::string_view text, std::vector<int>& clients) {
-    clients.clear();
-    const char* end = text.data() + text.size();
-    for (const char* at = text.data(); at < end; ++at) {
-        int count = 0;
-        const std::from_chars_result parsed = std::from_chars(at, end, count);
-        if (parsed.ec != std::errc() || count < 1) {
-            return false;
-        }
-        clients.push_back(count);
-        at = parsed.ptr;
-    }
-    return !clients.empty();
+    TRY_VOID(interrupt_catch());
+    return measure(options, json);
 }
 
 CommandLine command_line(Options& options) {
     CommandLine line;
-    line.davit(options.contenders.davit)
-        .count("rounds", options.rounds)
+    line.davit(options.field.davit)
+        .option("scenarios",
+                "run,steps,exec",
+                [&options](const char* list) {
+                    return parse_names(list, scenario_names, options.match.scenarios);
+                })
+        .option("networks",
+                "none,host,bridge,port,ports",
+                [&options](const char* list) {
+                    return parse_names(list, network_names, options.match.networks);
+                })
         .option("clients",
-                "1,16",
-                [&options](const char* list) { return parse_clients(list, options.clients); })
+                "1,4,16,64",
+                [&options](const char* list) { return parse_clients(list, options.match.clients); })
+        .count("rounds", options.match.rounds)
         .option("seconds",
                 "N",
                 [&options](const char* text) {
-                    options.block_seconds = std::atof(text);
-                    return options.block_seconds > 0;
+                    options.match.turn_seconds = std::atof(text);
+                    return options.match.turn_seconds > 0;
                 })
-        .text("only", "TEXT", options.only)
-        .flag("explicit-remove", options.contenders.explicit_remove);
+        .count("limit", options.limit_seconds)
+        .option("only",
+                "NAME,...",
+                [&options](const char* list) {
+                    options.field.only = split(list);
+                    return !options.field.only.empty();
+                })
+        .option("engine", "NAME=PROGRAM", [&options](const char* text) {
+            options.field.extra.emplace_back(text);
+            const std::size_t equal = options.field.extra.back().find('=');
+            return equal != std::string::npos && equal > 0;
+        });
     return line;
 }
 

@@ -21,28 +21,40 @@ constexpr const char* mounts = R"([
  {"destination":"/dev/mqueue","type":"mqueue","source":"mqueue","options":["nosuid","noexec","nodev"]},
  {"destination":"/sys","type":"sysfs","source":"sysfs","options":["nosuid","noexec","nodev","ro"]}])";
 
-constexpr const char* linux_section = R"({
- "namespaces":[{"type":"pid"},{"type":"network"},{"type":"ipc"},{"type":"uts"},{"type":"mount"}],
+/// NETWORK stands for the network's namespace, if it has one.
+constexpr std::string_view linux_section = R"({
+ "namespaces":[NETWORK{"type":"pid"},{"type":"ipc"},{"type":"uts"},{"type":"mount"}],
  "resources":{"devices":[{"allow":false,"access":"rwm"}]},
  "maskedPaths":["/proc/acpi","/proc/asound","/proc/kcore","/proc/keys","/proc/latency_stats","/proc/timer_list","/proc/timer_stats","/proc/sched_debug","/proc/scsi","/sys/firmware"],
  "readonlyPaths":["/proc/bus","/proc/fs","/proc/irq","/proc/sys","/proc/sysrq-trigger"]})";
 
 }  // namespace
 
-Result<std::string> bundle_make(const Workspace& workspace, const std::string& rootfs) {
-    TRY(std::string bundle, workspace.directory("bundle"));
+Result<std::string> bundle_make(const Workspace& workspace,
+                                const std::string& name,
+                                const std::string& rootfs,
+                                const std::vector<std::string>& argv,
+                                bool host_network) {
+    TRY(std::string bundle, workspace.directory(name));
+    std::string words;
+    for (const std::string& word : argv) {
+        words += (words.empty() ? "" : ",") + json_quote(word);
+    }
+    std::string linux_part(linux_section);
+    linux_part.replace(linux_part.find("NETWORK"), 7, host_network ? "" : R"({"type":"network"},)");
     const std::string config = fmt::format(
         R"({{"ociVersion":"1.0.2","hostname":"bench","root":{{"path":{},"readonly":false}},)"
-        R"("process":{{"terminal":false,"user":{{"uid":0,"gid":0}},"args":["true"],)"
+        R"("process":{{"terminal":false,"user":{{"uid":0,"gid":0}},"args":[{}],)"
         R"("env":["PATH=/bin"],"cwd":"/","noNewPrivileges":false,)"
         R"("capabilities":{{"bounding":{},"effective":{},"permitted":{}}}}},)"
         R"("mounts":{},"linux":{}}})",
         json_quote(rootfs),
+        words,
         capabilities,
         capabilities,
         capabilities,
         mounts,
-        linux_section);
+        linux_part);
     TRY_VOID(file_replace(AT_FDCWD, bundle + "/config.json", config));
     return bundle;
 }

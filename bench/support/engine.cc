@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/interrupt.h"
 #include "bench/support/process.h"
 
 namespace davit::bench {
@@ -18,11 +19,15 @@ constexpr auto engine_start_max = std::chrono::seconds(30);
 constexpr auto engine_stop_max = std::chrono::seconds(30);
 
 /// Connect until it works: at once, then at intervals, as long as the daemon lives.
-Result<void> engine_await(const PidRef& process, const std::string& socket) {
+Result<void> engine_await(const PidRef& process, const std::string& socket, bool http) {
     const MonotonicTime deadline = monotonic_now() + engine_start_max;
     for (int pause_ms = 1; monotonic_now() < deadline; pause_ms = std::min(pause_ms * 2, 100)) {
-        if (http_call(socket, {"GET", "/_ping", "", ""})) {
+        if (http ? http_call(socket, {"GET", "/_ping", "", ""}).has_value()
+                 : HttpUnix::connect(socket).has_value()) {
             return ok;
+        }
+        if (interrupted()) {
+            return Error(ErrorKind::cancelled, "interrupted");
         }
         pollfd ended = {process.pidfd(), POLLIN, 0};
         if (poll(&ended, 1, pause_ms) == 1) {
@@ -60,8 +65,12 @@ void cgroup_parent_remove() {
     namespace fs = std::filesystem;
     std::error_code failed;
     std::vector<fs::path> found;
+    std::vector<fs::path> hierarchies = {"/sys/fs/cgroup"};  // v2 alone, or v1's below it.
     for (const fs::directory_entry& hierarchy : fs::directory_iterator("/sys/fs/cgroup", failed)) {
-        const fs::path top = hierarchy.path().string() + cgroup_parent();
+        hierarchies.push_back(hierarchy.path());
+    }
+    for (const fs::path& hierarchy : hierarchies) {
+        const fs::path top = hierarchy.string() + cgroup_parent();
         if (!fs::is_directory(top, failed)) {
             continue;
         }
@@ -79,12 +88,12 @@ void cgroup_parent_remove() {
     }
 }
 
-Result<Engine> Engine::start(std::vector<std::string> argv, const EngineConfig& config) {
+Result<Engine> Engine::start(std::vector<std::string> argv, const EngineConfig& config, bool http) {
     const std::string socket = config.directory + "/engine.sock";
     const std::string log = config.directory + "/log";
     const SpawnOptions options = {std::move(argv), {}, log, -1};
     TRY(PidRef process, process_spawn(options));
-    if (Result<void> answers = engine_await(process, socket); !answers) {
+    if (Result<void> answers = engine_await(process, socket, http); !answers) {
         Result<void> stopped = process_stop(process, engine_stop_max);
         return Error(answers.error().kind(), answers.error().message() + log_tail(log));
     }
@@ -105,6 +114,9 @@ Result<Engine> Engine::start_davit(EngineConfig config) {
     if (!config.keeper) {
         argv.emplace_back("--no-keeper");
     }
+    if (!config.cgroup_parent.empty()) {
+        argv.insert(argv.end(), {"--cgroup-parent", config.cgroup_parent});
+    }
     return start(std::move(argv), config);
 }
 
@@ -123,6 +135,9 @@ Result<Engine> Engine::start_dockerd(EngineConfig config) {
         "--host",
         "unix://" + config.directory + "/engine.sock",
         "--storage-driver=overlay2",
+        // systemd's, the default where that runs, would not have our cgroup parent.
+        "--exec-opt",
+        "native.cgroupdriver=cgroupfs",
         "--log-level=warn",
         // An empty one: the machine's own configuration stays out of it.
         "--config-file",
@@ -134,6 +149,24 @@ Result<Engine> Engine::start_dockerd(EngineConfig config) {
         argv.insert(argv.end(), {"--cgroup-parent", config.cgroup_parent});
     }
     return start(std::move(argv), config);
+}
+
+Result<Engine> Engine::start_containerd(EngineConfig config) {
+    const std::string settings = config.directory + "/config.toml";
+    TRY_VOID(file_replace(
+        AT_FDCWD, settings, "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n"));
+    std::vector<std::string> argv = {config.program,
+                                     "--config",
+                                     settings,
+                                     "--address",
+                                     config.directory + "/engine.sock",
+                                     "--root",
+                                     config.directory + "/data",
+                                     "--state",
+                                     config.directory + "/run",
+                                     "--log-level",
+                                     "warn"};
+    return start(std::move(argv), config, false);
 }
 
 Engine::~Engine() {
@@ -184,6 +217,17 @@ Nanoseconds Engine::family_cpu_time() const {
         total += process_cpu_time(process);
     }
     return total;
+}
+
+Result<void> Engine::loop_reset() const {
+    TRY_VOID(http_call(socket_, {"POST", "/davit/loop/reset", "", ""}));
+    return ok;
+}
+
+Result<double> Engine::loop_longest_ms() const {
+    TRY(const std::string json, http_call(socket_, {"GET", "/davit/loop", "", ""}));
+    TRY(const double longest_ns, json_number_find(json, "LongestNs"));
+    return longest_ns / 1e6;
 }
 
 Result<void> Engine::kill_kept() const {
@@ -261,65 +305,6 @@ Result<void> Engine::remove_image(const std::string& name) const {
         return unexpected("remove image", answer);
     }
     return ok;
-}
-
-Result<ApiClient> ApiClient::connect(const std::string& socket_path, std::string image) {
-    TRY(HttpUnix main, HttpUnix::connect(socket_path));
-    TRY(HttpUnix waiting, HttpUnix::connect(socket_path));
-    return ApiClient(std::move(main), std::move(waiting), std::move(image));
-}
-
-Result<CycleTimes> ApiClient::run_true(bool auto_remove) {
-    const std::string config = fmt::format(
-        R"({{"Image":{},"Cmd":["true"],"HostConfig":{{"NetworkMode":"none","AutoRemove":{}}}}})",
-        json_quote(image_),
-        auto_remove);
-    CycleTimes times;
-    const MonotonicTime begun = monotonic_now();
-    const HttpRequest create = {"POST", "/v1.41/containers/create", "application/json", config};
-    TRY(HttpAnswer created, main_.exchange(create));
-    if (created.status != 201) {
-        return unexpected("create", created);
-    }
-    const std::string id = json_string_find(created.body, "Id");
-    const MonotonicTime create_done = monotonic_now();
-
-    const HttpRequest wait = {
-        "POST",
-        fmt::format(
-            "/v1.41/containers/{}/wait?condition={}", id, auto_remove ? "removed" : "next-exit"),
-        "",
-        ""};
-    TRY(const int wait_status, waiting_.begin(wait));
-    const HttpRequest start = {"POST", fmt::format("/v1.41/containers/{}/start", id), "", ""};
-    const MonotonicTime wait_sent = monotonic_now();
-    TRY(HttpAnswer started, main_.exchange(start));
-    if (started.status != 204 || wait_status != 200) {
-        return unexpected("start", started);
-    }
-    const MonotonicTime start_done = monotonic_now();
-
-    HttpAnswer ended;
-    const BodySink sink = [&ended](std::string_view piece) { ended.body += piece; };
-    TRY_VOID(waiting_.finish(sink));
-    if (ended.body.find("\"StatusCode\":0") == std::string::npos) {
-        return unexpected("wait", ended);
-    }
-    const MonotonicTime wait_done = monotonic_now();
-    if (!auto_remove) {
-        const HttpRequest remove = {"DELETE", "/v1.41/containers/" + id, "", ""};
-        TRY(HttpAnswer removed, main_.exchange(remove));
-        if (removed.status != 204) {
-            return unexpected("remove", removed);
-        }
-    }
-    const MonotonicTime finished = monotonic_now();
-    times.create = create_done - begun;
-    times.start = start_done - wait_sent;
-    times.ended = wait_done - start_done;
-    times.removed = finished - wait_done;
-    times.whole = finished - begun;
-    return times;
 }
 
 }  // namespace davit::bench

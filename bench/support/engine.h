@@ -13,7 +13,7 @@ struct EngineConfig {
     std::string program;        // Path of davit or dockerd.
     std::string directory;      // Existing; data root, run directory, socket and log go below it.
     std::string data_root;      // Empty: directory + "/data".
-    std::string cgroup_parent;  // dockerd only; empty: its own default.
+    std::string cgroup_parent;  // Empty: its own default.
     bool keeper = false;        // davit only.
     bool network = false;       // dockerd only: with its bridge, iptables and docker-proxy.
 };
@@ -26,6 +26,9 @@ class Engine {
     /// dockerd with its own containerd, without bridge and iptables.
     static Result<Engine> start_dockerd(EngineConfig config);
 
+    /// containerd alone, without CRI. It has no HTTP: what asks for that does not work with it.
+    static Result<Engine> start_containerd(EngineConfig config);
+
     Engine(Engine&&) noexcept = default;
     Engine& operator=(Engine&&) = delete;
     Engine(const Engine&) = delete;
@@ -35,12 +38,18 @@ class Engine {
 
     const std::string& socket() const { return socket_; }
 
+    pid_t pid() const { return process_.pid(); }
+
     /// Resident memory of the daemon and the helpers it started (containerd, the keeper's daemon).
     long rss_kib() const;
 
     /// What its processes and those that it started for containers take, containers excluded.
     long family_share_kib() const;
     Nanoseconds family_cpu_time() const;
+
+    /// davit only: the longest turn of its loop since the reset.
+    Result<void> loop_reset() const;
+    Result<double> loop_longest_ms() const;
 
     /// SIGKILL to the daemon below davit's keeper, which starts another. Errors: not_found (none).
     Result<void> kill_kept() const;
@@ -72,7 +81,9 @@ class Engine {
     Engine(PidRef process, std::string socket)
         : process_(std::move(process)), socket_(std::move(socket)) {}
 
-    static Result<Engine> start(std::vector<std::string> argv, const EngineConfig& config);
+    static Result<Engine> start(std::vector<std::string> argv,
+                                const EngineConfig& config,
+                                bool http = true);
 
     std::vector<pid_t> processes() const;
     std::vector<pid_t> family() const;
@@ -96,33 +107,5 @@ std::string cgroup_parent();
 
 /// rmdir what peers leave below their cgroup parent, in every hierarchy; deepest first.
 void cgroup_parent_remove();
-
-/// How one container went through the API, step by step.
-struct CycleTimes {
-    Nanoseconds create{};
-    Nanoseconds start{};    // The start request alone.
-    Nanoseconds ended{};    // From the start's answer until wait has answered.
-    Nanoseconds removed{};  // The DELETE; 0 where the engine removes by itself.
-    Nanoseconds whole{};
-};
-
-/// Runs containers through the API over two kept connections, as a client that is in no hurry to
-/// reconnect: create, wait (sent, and its headers received, before start), start, read the wait's
-/// answer. With auto_remove the engine removes the container before it answers the wait (docker run
-/// --rm); else a DELETE follows.
-class ApiClient {
-  public:
-    static Result<ApiClient> connect(const std::string& socket_path, std::string image);
-
-    Result<CycleTimes> run_true(bool auto_remove);
-
-  private:
-    ApiClient(HttpUnix main, HttpUnix waiting, std::string image)
-        : main_(std::move(main)), waiting_(std::move(waiting)), image_(std::move(image)) {}
-
-    HttpUnix main_;
-    HttpUnix waiting_;
-    std::string image_;
-};
 
 }  // namespace davit::bench

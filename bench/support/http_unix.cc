@@ -11,6 +11,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/interrupt.h"
+
 namespace davit::bench {
 namespace {
 
@@ -31,7 +33,7 @@ bool header_is(std::string_view line, std::string_view name, std::string_view& v
 
 }  // namespace
 
-Result<HttpUnix> HttpUnix::connect(const std::string& socket_path) {
+Result<HttpUnix> HttpUnix::connect(const std::string& socket_path, Nanoseconds wait_limit) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (socket_path.size() >= sizeof address.sun_path) {
@@ -46,10 +48,11 @@ Result<HttpUnix> HttpUnix::connect(const std::string& socket_path) {
     if (::connect(socket.get(), raw, sizeof address) != 0) {
         return Error::from_errno(errno, "connect", socket_path);
     }
-    return HttpUnix(std::move(socket));
+    return HttpUnix(std::move(socket), wait_limit);
 }
 
 Result<void> HttpUnix::fill() {
+    TRY_VOID(await_readable(socket_.get(), deadline_in(wait_limit_)));
     char chunk[64 * 1024];
     ssize_t count = 0;
     do {
@@ -75,7 +78,7 @@ Result<std::string> HttpUnix::read_line() {
     return line;
 }
 
-Result<int> HttpUnix::begin(const HttpRequest& request) {
+Result<void> HttpUnix::send(const HttpRequest& request) {
     std::string head =
         fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\n", request.method, request.target);
     if (!request.content_type.empty()) {
@@ -89,7 +92,15 @@ Result<int> HttpUnix::begin(const HttpRequest& request) {
         TRY_VOID(write_all(socket_.get(), head));
         TRY_VOID(write_all(socket_.get(), request.body));
     }
+    return ok;
+}
 
+Result<int> HttpUnix::begin(const HttpRequest& request) {
+    TRY_VOID(send(request));
+    return receive_head();
+}
+
+Result<int> HttpUnix::receive_head() {
     TRY(std::string status_line, read_line());
     int status = 0;
     if (status_line.size() < 12 ||
@@ -155,12 +166,23 @@ Result<void> HttpUnix::finish(const BodySink& sink) {
         return read_exactly(length_, sink);
     }
     for (;;) {
-        sink(buffer_);
-        buffer_.clear();
-        if (Result<void> more = fill(); !more) {
+        TRY(const bool more, read_piece(sink));
+        if (!more) {
             return ok;
         }
     }
+}
+
+Result<bool> HttpUnix::read_piece(const BodySink& sink) {
+    if (buffer_.empty()) {
+        if (Result<void> more = fill(); !more) {
+            return more.error().kind() == ErrorKind::unavailable ? Result<bool>(false)
+                                                                 : std::move(more).error();
+        }
+    }
+    sink(buffer_);
+    buffer_.clear();
+    return true;
 }
 
 Result<HttpAnswer> HttpUnix::exchange(const HttpRequest& request) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "reactor/base/clock.h"
 #include "reactor/base/fd.h"
 
 namespace davit::bench {
@@ -29,8 +30,10 @@ using BodySink = std::function<void(std::string_view)>;
 
 class HttpUnix {
   public:
-    /// Errors: as connect(2).
-    static Result<HttpUnix> connect(const std::string& socket_path);
+    /// Takes: how long each wait for a piece of an answer may take; 0: for ever. Errors: as
+    /// connect(2).
+    static Result<HttpUnix> connect(const std::string& socket_path,
+                                    Nanoseconds wait_limit = Nanoseconds(0));
 
     /// Send a request and read the whole answer.
     Result<HttpAnswer> exchange(const HttpRequest& request);
@@ -38,11 +41,21 @@ class HttpUnix {
     /// Send a request and read the answer's head; gives the status.
     Result<int> begin(const HttpRequest& request);
 
+    /// The two halves of begin(): fd() is readable when an answer is here.
+    Result<void> send(const HttpRequest& request);
+    Result<int> receive_head();
+
     /// Read the body of the answer that begin() started.
     Result<void> finish(const BodySink& sink);
 
+    /// Read what is here of a body without a length (one piece; waits for it). False at its end.
+    Result<bool> read_piece(const BodySink& sink);
+
+    int fd() const { return socket_.get(); }
+
   private:
-    explicit HttpUnix(Fd socket) : socket_(std::move(socket)) {}
+    HttpUnix(Fd socket, Nanoseconds wait_limit)
+        : socket_(std::move(socket)), wait_limit_(wait_limit) {}
 
     Result<void> fill();
     Result<std::string> read_line();
@@ -50,6 +63,7 @@ class HttpUnix {
     Result<void> read_chunks(const BodySink& sink);
 
     Fd socket_;
+    Nanoseconds wait_limit_;
     std::string buffer_;  // Received, not yet consumed.
     bool chunked_ = false;
     bool until_end_ = false;

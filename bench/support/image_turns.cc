@@ -62,18 +62,6 @@ class Turns {
     std::map<std::pair<std::string, std::string>, Score> scores_;  // (work, engine).
 };
 
-/// davit alone tells of its loop.
-Result<void> loop_reset(const Engine& daemon) {
-    TRY_VOID(http_call(daemon.socket(), {"POST", "/davit/loop/reset", "", ""}));
-    return ok;
-}
-
-Result<double> loop_longest_ms(const Engine& daemon) {
-    TRY(const std::string json, http_call(daemon.socket(), {"GET", "/davit/loop", "", ""}));
-    TRY(const double longest_ns, json_number_find(json, "LongestNs"));
-    return longest_ns / 1e6;
-}
-
 Result<void> Turns::turn(const ImageWork& work, ImageEngine& engine, int round, Score& score) {
     TRY_VOID(work.prepare(engine));
     sync();
@@ -82,7 +70,7 @@ Result<void> Turns::turn(const ImageWork& work, ImageEngine& engine, int round, 
         TRY_VOID(daemon->peak_reset());
     }
     if (engine.name() == "davit") {
-        TRY_VOID(loop_reset(*daemon));
+        TRY_VOID(daemon->loop_reset());
     }
     const MonotonicTime begun = monotonic_now();
     TRY_VOID(work.act(engine));
@@ -90,7 +78,7 @@ Result<void> Turns::turn(const ImageWork& work, ImageEngine& engine, int round, 
     std::map<std::string, double> numbers = {{"round", round},
                                              {"whole_ms", score.samples.last_ms()}};
     if (engine.name() == "davit") {
-        TRY(const double turn_ms, loop_longest_ms(*daemon));
+        TRY(const double turn_ms, daemon->loop_longest_ms());
         score.turn_ms = std::max(score.turn_ms, turn_ms);
         numbers["loop_longest_ms"] = turn_ms;
     }

@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +18,8 @@
 #include <sstream>
 
 #include <fmt/format.h>
+
+#include "bench/support/interrupt.h"
 
 namespace davit::bench {
 namespace {
@@ -45,14 +49,19 @@ struct ChildPlan {
     char* const* envp;
     int input;
     int output;
+    int errors;
     int mount_namespace;
+    bool own_group;
 };
 
 [[noreturn]] void child_exec(const ChildPlan& plan) {
     if (plan.mount_namespace >= 0 && setns(plan.mount_namespace, CLONE_NEWNS) != 0) {
         _exit(126);
     }
-    if (dup2(plan.input, 0) < 0 || dup2(plan.output, 1) < 0 || dup2(plan.output, 2) < 0) {
+    if (plan.own_group && setpgid(0, 0) != 0) {
+        _exit(126);
+    }
+    if (dup2(plan.input, 0) < 0 || dup2(plan.output, 1) < 0 || dup2(plan.errors, 2) < 0) {
         _exit(126);
     }
     execve(plan.path, plan.argv, plan.envp);
@@ -92,12 +101,19 @@ Result<PidRef> process_spawn(const SpawnOptions& options) {
     }
     TRY(Fd input, Fd::open("/dev/null", O_RDONLY));
     const std::string log = options.log_path.empty() ? "/dev/null" : options.log_path;
-    TRY(Fd output, Fd::open(log, O_WRONLY | O_CREAT | O_APPEND, 0644));
+    TRY(Fd errors, Fd::open(log, O_WRONLY | O_CREAT | O_APPEND, 0644));
+    const int output = options.output >= 0 ? options.output : errors.get();
     const std::vector<std::string> environment = environment_make(options.environment_extra);
     const std::vector<char*> argv = pointers(options.argv);
     const std::vector<char*> envp = pointers(environment);
-    const ChildPlan plan = {
-        path.c_str(), argv.data(), envp.data(), input.get(), output.get(), options.mount_namespace};
+    const ChildPlan plan = {path.c_str(),
+                            argv.data(),
+                            envp.data(),
+                            input.get(),
+                            output,
+                            errors.get(),
+                            options.mount_namespace,
+                            interrupt_fd() >= 0};
     const pid_t pid = vfork_exec(plan);
     if (pid < 0) {
         return Error::from_errno(errno, "vfork", path);
@@ -119,13 +135,9 @@ std::string log_tail(const std::string& path) {
     return tail;
 }
 
-Result<ExitStatus> process_wait(const PidRef& child) {
-    pollfd waited = {child.pidfd(), POLLIN, 0};
-    while (poll(&waited, 1, -1) < 0) {
-        if (errno != EINTR) {
-            return Error::from_errno(errno, "poll");
-        }
-    }
+namespace {
+
+Result<ExitStatus> reap(const PidRef& child) {
     TRY(std::optional<ExitStatus> status, child.try_reap());
     if (!status) {
         return Error(ErrorKind::internal, "pidfd readable, but nothing to reap");
@@ -133,9 +145,28 @@ Result<ExitStatus> process_wait(const PidRef& child) {
     return *status;
 }
 
+/// SIGKILL, and wait for the end of it.
+void end(const PidRef& child) {
+    static_cast<void>(child.signal(SIGKILL));
+    pollfd waited = {child.pidfd(), POLLIN, 0};
+    while (poll(&waited, 1, -1) < 0 && errno == EINTR) {
+    }
+    static_cast<void>(reap(child));
+}
+
+}  // namespace
+
+Result<ExitStatus> process_wait(const PidRef& child, std::optional<MonotonicTime> deadline) {
+    if (Result<void> ended = await_readable(child.pidfd(), deadline); !ended) {
+        end(child);
+        return std::move(ended).error();
+    }
+    return reap(child);
+}
+
 Result<void> process_run(const SpawnOptions& options) {
     TRY(PidRef child, process_spawn(options));
-    TRY(ExitStatus status, process_wait(child));
+    TRY(ExitStatus status, process_wait(child, deadline_in(options.limit)));
     if (status.shell_code() != 0) {
         return Error(ErrorKind::internal,
                      fmt::format("{} ended with {}{}",
@@ -144,6 +175,72 @@ Result<void> process_run(const SpawnOptions& options) {
                                  log_tail(options.log_path)));
     }
     return ok;
+}
+
+namespace {
+
+/// Take what a pipe holds; false at its end.
+bool pipe_drain(int pipe, Output& output) {
+    char chunk[4096];
+    pollfd readable = {pipe, POLLIN, 0};
+    while (poll(&readable, 1, 0) == 1) {
+        const ssize_t count = read(pipe, chunk, sizeof chunk);
+        if (count <= 0) {
+            return false;
+        }
+        if (!output.first) {
+            output.first = monotonic_now();
+        }
+        output.text.append(chunk, static_cast<std::size_t>(count));
+    }
+    return true;
+}
+
+}  // namespace
+
+Result<ExitStatus> process_read(const PidRef& child,
+                                int pipe,
+                                Output& output,
+                                std::optional<MonotonicTime> deadline) {
+    pollfd waited[] = {{child.pidfd(), POLLIN, 0}, {pipe, POLLIN, 0}, {interrupt_fd(), POLLIN, 0}};
+    for (;;) {
+        const int found = poll(waited, 3, poll_timeout(deadline));
+        if (found < 0 && errno == EINTR) {
+            continue;
+        }
+        if (found == 0 || waited[2].revents != 0) {
+            end(child);
+            return found == 0 ? Error(ErrorKind::timed_out, "no end in time")
+                              : Error(ErrorKind::cancelled, "interrupted");
+        }
+        // The pipe may outlive the child, in another process's hands: the child's end decides.
+        if (waited[1].revents != 0 && !pipe_drain(pipe, output)) {
+            waited[1].fd = -1;
+        }
+        if (waited[0].revents != 0) {
+            if (waited[1].fd >= 0) {
+                pipe_drain(pipe, output);
+            }
+            return reap(child);
+        }
+    }
+}
+
+std::string program_version(const std::string& name) {
+    Result<Pipe> pipe = pipe_make();
+    if (!pipe) {
+        return "";
+    }
+    SpawnOptions options = {{name, "--version"}, {}, "", -1};
+    options.output = pipe->write_end.get();
+    Result<PidRef> child = process_spawn(options);
+    Output output;
+    if (!child ||
+        !process_read(
+            *child, pipe->read_end.get(), output, deadline_in(std::chrono::seconds(10)))) {
+        return "";
+    }
+    return output.text.substr(0, output.text.find('\n'));
 }
 
 Result<void> process_stop(const PidRef& child, std::chrono::seconds grace) {
@@ -173,15 +270,10 @@ Result<void> process_peak_reset(pid_t pid) {
 
 std::vector<pid_t> process_children(pid_t pid) {
     std::vector<pid_t> children;
-    Result<std::string> list = file_read(fmt::format("/proc/{}/task/{}/children", pid, pid));
-    for (const char* at = list ? list->c_str() : ""; *at != '\0';) {
-        char* end = nullptr;
-        const long child = std::strtol(at, &end, 10);
-        if (end == at) {
-            break;
-        }
-        children.push_back(static_cast<pid_t>(child));
-        at = end;
+    const Result<std::string> list = file_read(fmt::format("/proc/{}/task/{}/children", pid, pid));
+    std::istringstream words(list ? *list : "");
+    for (pid_t child = 0; words >> child;) {
+        children.push_back(child);
     }
     return children;
 }
@@ -234,7 +326,10 @@ Nanoseconds process_cpu_time(pid_t pid) {
     return Nanoseconds(ticks * (1'000'000'000 / sysconf(_SC_CLK_TCK)));
 }
 
-std::vector<pid_t> process_family(pid_t root, const std::string& marker) {
+namespace {
+
+/// Every process, and its parent.
+std::map<pid_t, pid_t> parents_list() {
     std::map<pid_t, pid_t> parents;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         const pid_t pid = static_cast<pid_t>(std::atoi(entry.path().filename().c_str()));
@@ -243,19 +338,126 @@ std::vector<pid_t> process_family(pid_t root, const std::string& marker) {
             parents.emplace(pid, static_cast<pid_t>(std::atoi(fields[1].c_str())));
         }
     }
+    return parents;
+}
+
+bool descends(const std::map<pid_t, pid_t>& parents, pid_t pid, pid_t root) {
+    for (auto at = parents.find(pid); pid != root && at != parents.end(); at = parents.find(pid)) {
+        pid = at->second;
+    }
+    return pid == root;
+}
+
+}  // namespace
+
+std::vector<pid_t> process_family(pid_t root, const std::string& marker) {
+    const std::map<pid_t, pid_t> parents = parents_list();
     const std::string own = pid_namespace(root);
     std::vector<pid_t> family;
     for (const auto& [pid, parent] : parents) {
-        pid_t above = pid;
-        for (auto at = parents.find(above); above != root && at != parents.end();
-             at = parents.find(above)) {
-            above = at->second;
-        }
-        if ((above == root && pid_namespace(pid) == own) || is_shim_of(pid, marker)) {
+        const bool below = descends(parents, pid, root) && pid_namespace(pid) == own;
+        if (below || is_shim_of(pid, marker)) {
             family.push_back(pid);
         }
     }
     return family;
+}
+
+Result<void> orphans_adopt() {
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0) {
+        return Error::from_errno(errno, "prctl(PR_SET_CHILD_SUBREAPER)");
+    }
+    return ok;
+}
+
+Nanoseconds descendants_cpu_time() {
+    rusage ended{};
+    getrusage(RUSAGE_CHILDREN, &ended);
+    const auto nanoseconds = [](const timeval& time) {
+        return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+    };
+    Nanoseconds total = nanoseconds(ended.ru_utime) + nanoseconds(ended.ru_stime);
+    const std::map<pid_t, pid_t> parents = parents_list();
+    for (const auto& [pid, parent] : parents) {
+        if (pid != getpid() && descends(parents, pid, getpid())) {
+            total += process_cpu_time(pid);
+        }
+    }
+    return total;
+}
+
+std::set<pid_t> children_list() {
+    std::set<pid_t> children;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        const Result<std::string> list = file_read(task.path().string() + "/children");
+        std::istringstream words(list ? *list : "");
+        for (pid_t pid = 0; words >> pid;) {
+            children.insert(pid);
+        }
+    }
+    return children;
+}
+
+namespace {
+
+/// Handles of the children but these. One that cannot be opened has been reaped meanwhile.
+std::vector<PidRef> children_but(const std::set<pid_t>& kept) {
+    std::vector<PidRef> children;
+    for (const pid_t pid : children_list()) {
+        Result<PidRef> child = kept.contains(pid) ? PidRef() : PidRef::open(pid);
+        if (child && *child) {
+            children.push_back(*std::move(child));
+        }
+    }
+    return children;
+}
+
+}  // namespace
+
+std::size_t children_settle(const std::set<pid_t>& kept, Nanoseconds grace) {
+    const std::optional<MonotonicTime> deadline = monotonic_now() + grace;
+    for (;;) {
+        const std::vector<PidRef> left = children_but(kept);
+        std::size_t living = left.size();
+        for (const PidRef& child : left) {
+            if (!await_readable(child.pidfd(), deadline)) {
+                continue;
+            }
+            static_cast<void>(child.try_reap());
+            --living;
+        }
+        // What has ended may have left us children of its own.
+        if (left.empty() || living > 0) {
+            return living;
+        }
+    }
+}
+
+void children_kill(const std::set<pid_t>& kept) {
+    for (std::vector<PidRef> left = children_but(kept); !left.empty(); left = children_but(kept)) {
+        for (const PidRef& child : left) {
+            end(child);
+        }
+    }
+}
+
+void mounts_detach(const std::string& directory) {
+    const Result<std::string> table = file_read("/proc/self/mountinfo", 64UL << 20);
+    std::istringstream lines(table ? *table : "");
+    std::vector<std::string> found;
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string word;
+        for (int at = 0; at < 5; ++at) {  // Follows: proc_pid_mountinfo(5).
+            words >> word;
+        }
+        if (word.starts_with(directory + "/")) {
+            found.push_back(word);
+        }
+    }
+    for (auto path = found.rbegin(); path != found.rend(); ++path) {
+        static_cast<void>(umount2(path->c_str(), MNT_DETACH));
+    }
 }
 
 Result<Fd> mount_namespace_without_unified() {

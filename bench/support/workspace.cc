@@ -1,6 +1,7 @@
 #include "bench/support/workspace.h"
 
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -9,7 +10,9 @@
 
 #include <fmt/format.h>
 
+#include "bench/bench.h"
 #include "bench/support/process.h"
+#include "reactor/base/digest.h"
 #include "reactor/base/fd.h"
 
 namespace davit::bench {
@@ -52,6 +55,13 @@ std::string tar_header(const std::string& name, char type, std::size_t size, con
     }
     put(148, fmt::format("{:06o}", sum) + std::string("\0 ", 2));
     return block;
+}
+
+/// The machine's, in Go's words.
+std::string architecture() {
+    utsname system{};
+    const std::string machine = uname(&system) == 0 ? system.machine : "x86_64";
+    return machine == "x86_64" ? "amd64" : machine == "aarch64" ? "arm64" : machine;
 }
 
 }  // namespace
@@ -115,6 +125,33 @@ Result<std::string> Workspace::busybox_tar(const std::string& more) {
     for (const char* name : image_links) {
         tar += tar_header(fmt::format("bin/{}", name), '2', 0, "busybox");
     }
+    return tar + std::string(1024, '\0');
+}
+
+/// Follows: moby image-spec v1.2, "Combined Image JSON + Filesystem Changeset Format".
+std::string Workspace::image_archive(const std::string& layer,
+                                     const std::string& reference,
+                                     const std::vector<std::string>& argv) {
+    std::string words;
+    for (const std::string& word : argv) {
+        words += (words.empty() ? "" : ",") + json_quote(word);
+    }
+    const std::string config =
+        fmt::format(R"({{"architecture":"{}","os":"linux","config":{{"Env":["PATH=/bin"],)"
+                    R"("Cmd":[{}]}},"rootfs":{{"type":"layers","diff_ids":["{}"]}}}})",
+                    architecture(),
+                    words,
+                    sha256_of(layer).str());
+    const std::string manifest = fmt::format(
+        R"([{{"Config":"config.json","RepoTags":["{}"],"Layers":["layer.tar"]}}])", reference);
+    std::string tar;
+    const auto add = [&tar](const std::string& name, const std::string& content) {
+        tar += tar_header(name, '0', content.size(), "") + content;
+        tar.resize((tar.size() + 511) / 512 * 512);
+    };
+    add("manifest.json", manifest);
+    add("config.json", config);
+    add("layer.tar", layer);
     return tar + std::string(1024, '\0');
 }
 

@@ -2,6 +2,7 @@
 /// The private directory of one benchmark run, and the busybox image in the forms that the
 /// contenders take. Removed with everything in it at the end.
 #include <string>
+#include <vector>
 
 #include "reactor/base/result.h"
 
@@ -30,6 +31,11 @@ class Workspace {
     /// The same as a tar file in memory (ustar). Takes: the path of a static program that comes
     /// along in /bin, if any.
     static Result<std::string> busybox_tar(const std::string& more = "");
+
+    /// An image of such a tar, as `docker save` writes it. Takes: name:tag, and what it runs.
+    static std::string image_archive(const std::string& layer,
+                                     const std::string& reference,
+                                     const std::vector<std::string>& argv);
 
   private:
     explicit Workspace(std::string path) : path_(std::move(path)) {}

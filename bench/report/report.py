@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Make one self-contained HTML page of a run of davit_bench_startup.
+
+    report.py RUN.jsonl OUT.html [--against BEFORE.jsonl]
+
+No script and nothing from elsewhere is in the page: it can be mailed, and looked at offline.
+"""
+import argparse
+import collections
+import html
+import pathlib
+import sys
+
+import compare
+import plot
+import samples
+
+NETWORK_TEXT = {"none": "no network", "host": "the host's network", "bridge": "a bridge",
+                "port": "a bridge and one published port",
+                "ports": "a bridge and 100 published ports"}
+SCENARIO_TEXT = {"run": "run --rm: from nothing to gone", "steps": "The same in single steps",
+                 "exec": "exec in a running container"}
+
+
+def kind_of(contender):
+    """CSS classes: the family gives the colour, API or command line the dashes."""
+    if "davit" in contender:
+        family = "davit"
+    elif contender.startswith("docker"):
+        family = "docker"
+    elif contender.startswith("podman"):
+        family = "podman"
+    elif contender in ("crun", "runc"):
+        family = "runtime"
+    elif contender == "ctr":
+        family = "ctr"
+    elif contender.startswith("floor"):
+        family = "floor"
+    else:
+        family = "other"
+    dashes = {"davit CLI": " dashed", "docker CLI to davit": " dotted", "runc": " dashed",
+              "docker CLI to dockerd": " dashed", "podman + runc": " dashed",
+              "floor, bare": " dashed"}
+    return family + dashes.get(contender, "")
+
+
+def escaped(value):
+    return html.escape(str(value))
+
+
+def table(heads, rows, text_columns=(0,), long_columns=()):
+    """Numbers stand at the right; text at the left, on one line unless it is long."""
+    kinds = {column: " class=text" for column in text_columns}
+    kinds.update({column: ' class="text long"' for column in long_columns})
+    body = ""
+    for tag, row in [("th", heads)] + [("td", row) for row in rows]:
+        body += "<tr>" + "".join(f"<{tag}{kinds.get(column, '')}>{escaped(cell)}</{tag}>"
+                                 for column, cell in enumerate(row)) + "</tr>"
+    return f'<div class="wide"><table>{body}</table></div>'
+
+
+def about(run):
+    parts = [f"{run.about.get('date', 'date unknown')}, Linux {run.about.get('kernel', '?')}, "
+             f"{run.about.get('cpus', '?'):g} processors; {run.about.get('rounds', '?'):g} rounds, "
+             f"turns of about {run.about.get('turn_s', '?'):g} s"] if run.about else []
+    versions = [text for key, text in sorted(run.about.items()) if key.startswith("version ")]
+    return ("".join(f'<p class="soft">{escaped(part)}</p>' for part in parts) +
+            f'<p class="soft">{escaped("; ".join(versions))}</p>')
+
+
+def works(run):
+    """(scenario, network) pairs in the order of the run, with their numbers of clients."""
+    found = collections.OrderedDict()
+    for key in run.samples:
+        clients = found.setdefault((key.scenario, key.network), [])
+        if key.clients not in clients:
+            clients.append(key.clients)
+    return {pair: sorted(clients) for pair, clients in found.items()}
+
+
+def contenders(run, scenario, network, clients):
+    return [key for key in run.samples
+            if (key.scenario, key.network, key.clients) == (scenario, network, clients)]
+
+
+def latencies(run):
+    parts = ["<h2>Latency</h2><p class=soft>Each mark is one container (at most 200 are drawn), the "
+             "dot is the median, the bar goes from the 5th to the 95th percentile. Of one client "
+             "each; more clients are in the table.</p>"]
+    for (scenario, network), clients in works(run).items():
+        rows = [(key.contender, kind_of(key.contender),
+                 [value / 1e3 for value in run.values(key)])
+                for key in contenders(run, scenario, network, clients[0])]
+        rows.sort(key=lambda row: samples.median(row[2]))
+        title = f"{SCENARIO_TEXT[scenario]}; {NETWORK_TEXT[network]}; {clients[0]} client(s)"
+        parts.append(f"<h3>{escaped(title)}</h3>")
+        parts.append(plot.distributions(rows, "milliseconds", title))
+    return "".join(parts)
+
+
+def rates(run):
+    found = run.rates()
+    parts = []
+    for (scenario, network), clients in works(run).items():
+        if len(clients) < 2:
+            continue
+        points = collections.OrderedDict()
+        for key in sorted(found):
+            if (key.scenario, key.network) == (scenario, network):
+                points.setdefault(key.contender, []).append((key.clients, found[key]))
+        title = f"{SCENARIO_TEXT[scenario]}; {NETWORK_TEXT[network]}"
+        parts.append(f"<h3>{escaped(title)}</h3>")
+        parts.append(plot.curves([(name, kind_of(name), sorted(xy)) for name, xy in points.items()],
+                                 "clients at once", "per second", title))
+    if not parts:
+        return ""
+    return ("<h2>Rate against parallelism</h2><p class=soft>Finished per second of wall time; both "
+            "axes logarithmic.</p>" + "".join(parts))
+
+
+def phases(run):
+    """Medians of what davit itself tells of its starts with one client."""
+    by_network = collections.OrderedDict()
+    for line in run.kinds["phase"]:
+        if line["clients"] == 1:
+            names = by_network.setdefault(line["network"], collections.OrderedDict())
+            names.setdefault(line["phase"], []).append((line["start_us"], line["duration_us"]))
+    parts = []
+    for network, names in by_network.items():
+        rows = [(name, samples.median([start for start, _ in both]),
+                 samples.median([duration for _, duration in both]))
+                for name, both in names.items()]
+        rows.sort(key=lambda row: row[1])
+        parts.append(f"<h3>{escaped(NETWORK_TEXT[network])}</h3>")
+        parts.append(plot.gantt(rows, "µs", f"phases of a start, {network}"))
+    if not parts:
+        return ""
+    return ("<h2>Phases of a start of davit</h2><p class=soft>Medians of each phase's begin and "
+            "duration, in microseconds, as davit tells them in the container's inspect.</p>" +
+            "".join(parts))
+
+
+def memory(run):
+    shares = collections.defaultdict(dict)
+    for turn in run.kinds["turn"]:
+        if turn.get("share_kib"):
+            at = shares[turn["contender"]]
+            clients = int(turn["clients"])
+            at[clients] = max(at.get(clients, 0), turn["share_kib"] / 1024)
+    if not shares:
+        return ""
+    series = [(name.replace(" API", ""), kind_of(name), sorted(points.items()))
+              for name, points in shares.items()]
+    parts = ["<h2>Memory of the daemons</h2><p class=soft>Pss, MiB, of the daemon and what it keeps "
+             "running for containers, containers excluded: the most that any turn left. What has no "
+             "daemon is not here.</p>"]
+    if max(len(points) for _, _, points in series) > 1:
+        parts.append(plot.curves(series, "clients at once", "MiB", "memory of the daemons"))
+    else:
+        parts.append(table(["daemon", "MiB"],
+                           [[name, plot.number(points[0][1])] for name, _, points in series]))
+    return "".join(parts)
+
+
+def numbers(run):
+    rates_found, cpu = run.rates(), run.cpu_ms()
+    stalls = run.worst("loop_longest_us")
+    rows = []
+    for key in run.samples:
+        values = [value / 1e3 for value in run.values(key)]
+        row = [f"{key.scenario}, {key.network}", key.clients, key.contender, len(values)]
+        row += [plot.number(samples.percentile(values, part)) for part in (0.5, 0.95, 0.99, 1)]
+        row.append(plot.number(rates_found[key]) if key in rates_found else "")
+        row.append(plot.number(cpu[key]) if key in cpu else "")
+        row.append(plot.number(stalls[key] / 1e3) if key in stalls else "")
+        for step in samples.STEPS:
+            steps = run.values(key, step)
+            row.append(plot.number(samples.median(steps) / 1e3) if steps else "")
+        rows.append(row)
+    rows.sort(key=lambda row: (row[0], row[1]))
+    heads = ["work", "clients", "contender", "n", "p50", "p95", "p99", "max", "per s", "CPU each",
+             "loop's longest"] + [step + " p50" for step in samples.STEPS]
+    return ("<h2>All numbers</h2><p class=soft>Milliseconds. CPU: of the engine, its commands and "
+            "the container. Loop's longest: the longest turn of davit's loop.</p>" +
+            table(heads, rows, (0, 2)))
+
+
+def troubles(run):
+    rows = [[line["contender"], "everything", line["reason"]] for line in run.kinds["absent"]]
+    rows += [[line["contender"],
+              f"{line['scenario']}, {line['network']}, {line['clients']:g} client(s), "
+              f"after {line['after']:g}", line["reason"]] for line in run.kinds["failed"]]
+    rows += [[line["contender"], f"{line['scenario']}, {line['network']}", line["reason"]]
+             for line in run.kinds["left"]]
+    if not rows:
+        return ""
+    return ('<h2>What failed or is missing</h2>' +
+            table(["contender", "in", "what"], rows, (0, 1), (2,)))
+
+
+def page(run, before=None):
+    css = (pathlib.Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+    against = ""
+    if before is not None:
+        against = ("<h2>Against the run before</h2><pre>" +
+                   escaped("\n".join(compare.lines_of(before, run))) + "</pre>")
+    return ("<!doctype html><html lang=en><meta charset=utf-8>"
+            '<meta name=viewport content="width=device-width">'
+            f"<title>davit beside its peers</title><style>{css}</style>"
+            f"<h1>Startup: davit beside its peers</h1>{about(run)}"
+            "<p class=soft>All contenders took turns within one run, so what disturbed the machine "
+            "disturbed all alike: compare ratios within this page, not milliseconds between "
+            "pages.</p>"
+            f"{troubles(run)}{against}{latencies(run)}{rates(run)}{phases(run)}{memory(run)}"
+            f"{numbers(run)}</html>\n")
+
+
+def main(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run")
+    parser.add_argument("out")
+    parser.add_argument("--against", metavar="BEFORE")
+    options = parser.parse_args(arguments)
+    before = samples.load(options.against) if options.against else None
+    pathlib.Path(options.out).write_text(page(samples.load(options.run), before), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

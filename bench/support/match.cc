@@ -1,0 +1,351 @@
+#include "bench/support/match.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "bench/support/interrupt.h"
+
+namespace davit::bench {
+namespace {
+
+/// How long after a turn what an engine does behind its back may go on, and still be its own.
+constexpr auto settle_max = std::chrono::seconds(5);
+constexpr int turn_containers_max = 200;
+constexpr const char* step_names[] = {"create", "start", "first", "wait", "rm"};
+
+Nanoseconds own_cpu_time() {
+    rusage own{};
+    getrusage(RUSAGE_SELF, &own);
+    const auto nanoseconds = [](const timeval& time) {
+        return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+    };
+    return nanoseconds(own.ru_utime) + nanoseconds(own.ru_stime);
+}
+
+double microseconds(Nanoseconds duration) {
+    return static_cast<double>(duration.count()) / 1e3;
+}
+
+}  // namespace
+
+struct Match::Seat {
+    Entrant* entrant;
+    std::vector<Cycle> clients;
+    Nanoseconds guess{};  // How long one takes.
+    std::string absent;   // Why it is in no table of the bout.
+    bool too_slow = false;
+    Score score;
+
+    bool plays() const { return absent.empty() && score.error.empty(); }
+
+    bool is_davit() const { return entrant->name == "davit API"; }
+};
+
+Result<void> Match::run() {
+    for (const Entrant& entrant : field_.entrants()) {
+        if (!entrant.contender) {
+            fmt::print("not measured: {}: {}\n", entrant.name, entrant.absent);
+            json_.write({{"bench", "startup"},
+                         {"kind", "absent"},
+                         {"contender", entrant.name},
+                         {"reason", entrant.absent}},
+                        {});
+        }
+    }
+    for (const Scenario scenario : options_.scenarios) {
+        for (const Network network : options_.networks) {
+            if (scenario == Scenario::exec && network != options_.networks.front()) {
+                continue;
+            }
+            TRY_VOID(bout({scenario, network}));
+        }
+    }
+    return ok;
+}
+
+Result<void> Match::bout(const Work& work) {
+    std::vector<Seat> seats;
+    for (Entrant& entrant : field_.entrants()) {
+        if (entrant.contender) {
+            Seat& seat = seats.emplace_back();
+            seat.entrant = &entrant;
+            warm_up(work, seat);
+            if (!seat.absent.empty() && !interrupted()) {
+                fmt::print("{}, network {}: {}: not measured: {}\n",
+                           name_of(work.scenario),
+                           name_of(work.network),
+                           entrant.name,
+                           seat.absent);
+            }
+        }
+    }
+    for (const int clients : options_.clients) {
+        if (Result<void> played = table(work, clients, seats); !played) {
+            return played;
+        }
+    }
+    clean(work, seats);
+    return interrupted() ? Error(ErrorKind::cancelled, "interrupted") : Result<void>(ok);
+}
+
+/// One container, untimed: whether it works at all, and how long it takes.
+void Match::warm_up(const Work& work, Seat& seat) {
+    if (const auto out = out_.find(seat.entrant->name); out != out_.end()) {
+        seat.absent = "out since it took too long: " + out->second;
+        return;
+    }
+    Result<Cycle> client = seat.entrant->contender->client_make(work);
+    Result<Timing> tried = client ? (*client)() : Result<Timing>(client.error());
+    if (tried) {
+        seat.guess = tried->whole;
+        seat.clients.push_back(*std::move(client));
+        return;
+    }
+    if (tried.error().kind() != ErrorKind::unsupported) {
+        failed(work, 1, seat, tried.error());
+    }
+    if (tried.error().kind() == ErrorKind::timed_out) {
+        out_[seat.entrant->name] = tried.error().message();
+    }
+    seat.absent = tried.error().message();
+}
+
+void Match::failed(const Work& work, int clients, Seat& seat, const Error& error) {
+    if (error.kind() == ErrorKind::cancelled) {
+        seat.score.error = error.message();  // Our own doing.
+        return;
+    }
+    seat.score.error = error.message();
+    seat.too_slow = error.kind() == ErrorKind::timed_out;
+    json_.write({{"bench", "startup"},
+                 {"kind", "failed"},
+                 {"contender", seat.entrant->name},
+                 {"scenario", name_of(work.scenario)},
+                 {"network", name_of(work.network)},
+                 {"reason", error.message()}},
+                {{"clients", clients}, {"after", static_cast<double>(seat.score.whole.count())}});
+}
+
+Result<void> Match::table(const Work& work, int clients, std::vector<Seat>& seats) {
+    for (Seat& seat : seats) {
+        // More clients will not be faster.
+        if (!seat.too_slow) {
+            seat.score = Score();
+        }
+    }
+    for (int round = 0; round < options_.rounds; ++round) {
+        for (Seat& seat : seats) {
+            if (seat.plays()) {
+                turn(work, clients, round, seat);
+            }
+            if (interrupted()) {
+                return Error(ErrorKind::cancelled, "interrupted");
+            }
+        }
+    }
+    print(work, clients, seats);
+    return ok;
+}
+
+void Match::turn(const Work& work, int clients, int round, Seat& seat) {
+    while (seat.clients.size() < static_cast<std::size_t>(clients)) {
+        Result<Cycle> made = seat.entrant->contender->client_make(work);
+        if (!made) {
+            failed(work, clients, seat, made.error());
+            return;
+        }
+        seat.clients.push_back(*std::move(made));
+    }
+    const auto cores =
+        std::min<unsigned>(std::thread::hardware_concurrency(), static_cast<unsigned>(clients));
+    const double each_s = static_cast<double>(seat.guess.count()) / 1e9 * clients / cores;
+    const int count =
+        std::clamp(static_cast<int>(options_.turn_seconds / each_s), 1, turn_containers_max);
+    const Engine* daemon = seat.entrant->daemon;
+    if (seat.is_davit()) {
+        static_cast<void>(daemon->loop_reset());
+    }
+    const std::set<pid_t> children = children_list();
+    const bool in_process = seat.entrant->contender->in_process();
+    const Nanoseconds own_before = in_process ? own_cpu_time() : Nanoseconds(0);
+    const Nanoseconds cpu_before = descendants_cpu_time();
+    const std::size_t done_before = seat.score.whole.count();
+    const MonotonicTime begun = monotonic_now();
+    play(work, clients, round, count, seat);
+    const Nanoseconds elapsed = monotonic_now() - begun;
+
+    std::map<std::string, double> numbers;
+    numbers["left_processes"] = static_cast<double>(children_settle(children, settle_max));
+    const Nanoseconds cpu = descendants_cpu_time() - cpu_before +
+                            (in_process ? own_cpu_time() - own_before : Nanoseconds(0));
+    seat.score.elapsed += elapsed;
+    seat.score.cpu += cpu;
+    numbers["containers"] = static_cast<double>(seat.score.whole.count() - done_before);
+    numbers["elapsed_us"] = microseconds(elapsed);
+    numbers["cpu_us"] = microseconds(cpu);
+    if (const Result<double> stall =
+            seat.is_davit() ? daemon->loop_longest_ms() : Error(ErrorKind::unsupported, "");
+        stall) {
+        numbers["loop_longest_us"] = *stall * 1e3;
+        seat.score.loop_longest_ms = std::max(seat.score.loop_longest_ms, *stall);
+    }
+    if (daemon != nullptr) {
+        numbers["share_kib"] = static_cast<double>(daemon->family_share_kib());
+    }
+    record_turn(work, clients, round, seat, numbers);
+}
+
+void Match::play(const Work& work, int clients, int round, int count, Seat& seat) {
+    std::vector<std::thread> threads;
+    for (int client = 0; client < clients; ++client) {
+        threads.emplace_back([&, this, client] {
+            const Cycle& cycle = seat.clients[static_cast<std::size_t>(client)];
+            for (int done = 0; done < count; ++done) {
+                Result<Timing> timing = cycle();
+                const std::lock_guard guard(lock_);
+                if (!timing && seat.score.error.empty()) {
+                    failed(work, clients, seat, timing.error());
+                }
+                if (!seat.score.error.empty()) {
+                    return;
+                }
+                seat.score.whole.add(timing->whole);
+                for (const Step& step : timing->steps) {
+                    seat.score.steps[step.name].add(step.duration);
+                }
+                record(work, clients, round, seat, *timing);
+            }
+        });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+}
+
+void Match::record(
+    const Work& work, int clients, int round, const Seat& seat, const Timing& timing) {
+    std::map<std::string, std::string> texts = {{"bench", "startup"},
+                                                {"kind", "sample"},
+                                                {"contender", seat.entrant->name},
+                                                {"scenario", name_of(work.scenario)},
+                                                {"network", name_of(work.network)}};
+    std::map<std::string, double> numbers = {
+        {"clients", clients}, {"round", round}, {"whole_us", microseconds(timing.whole)}};
+    for (const Step& step : timing.steps) {
+        numbers[step.name + "_us"] = microseconds(step.duration);
+    }
+    json_.write(texts, numbers);
+    texts["kind"] = "phase";
+    for (const Step& phase : timing.phases) {
+        texts["phase"] = phase.name;
+        json_.write(texts,
+                    {{"clients", clients},
+                     {"round", round},
+                     {"start_us", microseconds(phase.start)},
+                     {"duration_us", microseconds(phase.duration)}});
+    }
+}
+
+void Match::record_turn(const Work& work,
+                        int clients,
+                        int round,
+                        const Seat& seat,
+                        const std::map<std::string, double>& numbers) {
+    std::map<std::string, double> all = numbers;
+    all["clients"] = clients;
+    all["round"] = round;
+    json_.write({{"bench", "startup"},
+                 {"kind", "turn"},
+                 {"contender", seat.entrant->name},
+                 {"scenario", name_of(work.scenario)},
+                 {"network", name_of(work.network)}},
+                all);
+}
+
+void Match::clean(const Work& work, std::vector<Seat>& seats) {
+    for (Seat& seat : seats) {
+        seat.clients.clear();
+        const Result<int> left = seat.entrant->contender->clean();
+        if (left && *left == 0) {
+            continue;
+        }
+        const std::string reason = left ? fmt::format("left {} containers behind", *left)
+                                        : "cannot be cleaned: " + left.error().message();
+        // Where it failed, something being left is no news.
+        if (!left || seat.absent.empty()) {
+            fmt::print("{} {}\n", seat.entrant->name, reason);
+        }
+        json_.write({{"bench", "startup"},
+                     {"kind", "left"},
+                     {"contender", seat.entrant->name},
+                     {"scenario", name_of(work.scenario)},
+                     {"network", name_of(work.network)},
+                     {"reason", reason}},
+                    {});
+    }
+}
+
+void Match::print(const Work& work, int clients, const std::vector<Seat>& seats) const {
+    fmt::print("\n{}, network {}, {} client(s); ms\n",
+               name_of(work.scenario),
+               name_of(work.network),
+               clients);
+    std::vector<std::string> heads = {"contender",
+                                      "n",
+                                      "p50",
+                                      "p95",
+                                      "p99",
+                                      "max",
+                                      "p50 / davit",
+                                      "per second",
+                                      "CPU each",
+                                      "loop's longest"};
+    for (const char* step : step_names) {
+        heads.push_back(fmt::format("{} p50", step));
+    }
+    Table rows(std::move(heads));
+    const auto davit = std::find_if(seats.begin(), seats.end(), [](const Seat& seat) {
+        return seat.is_davit() && seat.absent.empty() && !seat.score.whole.empty();
+    });
+    for (const Seat& seat : seats) {
+        const Score& score = seat.score;
+        if (score.whole.empty() || !seat.absent.empty()) {
+            continue;
+        }
+        const auto count = static_cast<double>(score.whole.count());
+        std::vector<std::string> cells = {seat.entrant->name,
+                                          fmt::format("{}", score.whole.count())};
+        for (const double fraction : {0.5, 0.95, 0.99, 1.0}) {
+            cells.push_back(number_text(score.whole.percentile_ms(fraction)));
+        }
+        cells.push_back(number_text(davit == seats.end()
+                                        ? -1
+                                        : score.whole.percentile_ms(0.5) /
+                                              davit->score.whole.percentile_ms(0.5)));
+        cells.push_back(number_text(score.rate()));
+        cells.push_back(number_text(static_cast<double>(score.cpu.count()) / 1e6 / count));
+        cells.push_back(number_text(score.loop_longest_ms));
+        for (const char* step : step_names) {
+            const auto found = score.steps.find(step);
+            cells.push_back(
+                number_text(found == score.steps.end() ? -1 : found->second.percentile_ms(0.5)));
+        }
+        rows.add(std::move(cells));
+    }
+    rows.print();
+    for (const Seat& seat : seats) {
+        if (!seat.score.error.empty() && seat.absent.empty()) {
+            fmt::print("{}: failed after {}: {}\n",
+                       seat.entrant->name,
+                       seat.score.whole.count(),
+                       seat.score.error);
+        }
+    }
+    std::fflush(stdout);
+}
+
+}  // namespace davit::bench
