@@ -99,8 +99,9 @@ Result<void> ports_hold(const EndpointsJob& job, EndpointsMade& made) {
 
 Result<EndpointsMade> endpoints_make(const EndpointsJob& job) {
     TRY(NetlinkSocket host, NetlinkSocket::open());
+    const int entered = job.netns ? job.netns.get() : job.pidfd;
     Result<NetworkNamespace> netns =
-        job.pidfd < 0 ? netns_make(job.host_netns) : netns_of(job.pidfd, job.host_netns);
+        entered < 0 ? netns_make(job.host_netns) : netns_of(entered, job.host_netns);
     if (!netns) {
         return std::move(netns).error();
     }

@@ -65,8 +65,8 @@ Result<NetworkNamespace> netns_make(int host) {
     return here();
 }
 
-Result<NetworkNamespace> netns_of(int pidfd, int host) {
-    if (::setns(pidfd, CLONE_NEWNET) != 0) {
+Result<NetworkNamespace> netns_of(int namespace_or_pidfd, int host) {
+    if (::setns(namespace_or_pidfd, CLONE_NEWNET) != 0) {
         return Error::from_errno(errno, "setns", "the container's network namespace");
     }
     const Visit visit(host);

@@ -25,7 +25,7 @@ Result<std::uint64_t> netns_cookie();
 /// Make one. host: where the thread is, and returns to.
 Result<NetworkNamespace> netns_make(int host);
 
-/// The one of a process. Errors: not_found (it has ended).
-Result<NetworkNamespace> netns_of(int pidfd, int host);
+/// The one of a process, or one that a descriptor is already. Errors: not_found (it has ended).
+Result<NetworkNamespace> netns_of(int namespace_or_pidfd, int host);
 
 }  // namespace davit
