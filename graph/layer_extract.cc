@@ -180,9 +180,20 @@ Result<void> LayerExtract::State::entry_apply(const TarEntry& entry) {
     if (whiteout) {
         return ok;
     }
-    if (options.into && options.into->owner) {
+    if (options.into && (options.into->owner || !options.into->ids.is_identity())) {
         TarEntry owned = entry;
-        std::tie(owned.uid, owned.gid) = *options.into->owner;
+        if (options.into->owner) {
+            std::tie(owned.uid, owned.gid) = *options.into->owner;
+        }
+        const auto uid = options.into->ids.uid_outside(owned.uid);
+        const auto gid = options.into->ids.gid_outside(owned.gid);
+        if (!uid || !gid) {
+            return Error(ErrorKind::corrupt,
+                         path + ": its owner " + std::to_string(owned.uid) + ":" +
+                             std::to_string(owned.gid) + " cannot be mapped to a host ID");
+        }
+        owned.uid = *uid;
+        owned.gid = *gid;
         return entry_place(owned, path);
     }
     return entry_place(entry, path);

@@ -125,6 +125,10 @@ Result<ExtractTree> ExtractTree::open(Fd root, const ExtractSurroundings* around
     TRY(tree.umask_, umask_read());
     tree.uid_ = ::geteuid();
     tree.gid_ = ::getegid();
+    if (around != nullptr && !around->ids.is_identity()) {
+        tree.uid_ = tree.root_uid_ = around->ids.uid_outside(0).value_or(0);
+        tree.gid_ = tree.root_gid_ = around->ids.gid_outside(0).value_or(0);
+    }
     return tree;
 }
 
@@ -256,12 +260,12 @@ Result<void> ExtractTree::child_make(const ExtractDir& dir,
     ++parents_made_;
     TRY_VOID(directory_make(dir, name, path));
     // Only root can, and only what umask or a parent's setgid bit changed must be put right.
-    const bool chown = uid_ == 0 && chown_needed(dir, 0, 0);
+    const bool chown = uid_ == root_uid_ && chown_needed(dir, root_uid_, root_gid_);
     if (!chown && !chmod_needed(directory_mode) && !dir.setgid) {
         return ok;
     }
     TRY(const Fd fd, Fd::openat(dir.fd.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-    if (chown && ::fchown(fd.get(), 0, 0) != 0) {
+    if (chown && ::fchown(fd.get(), root_uid_, root_gid_) != 0) {
         return Error::from_errno(errno, "fchown", path);
     }
     if (::fchmod(fd.get(), directory_mode) != 0) {

@@ -18,6 +18,7 @@
 
 #include "graph/tar_entry.h"
 #include "reactor/base/fd.h"
+#include "reactor/base/id_map.h"
 #include "reactor/base/result.h"
 
 namespace davit {
@@ -51,6 +52,9 @@ struct ExtractMeta {
 struct ExtractSurroundings {
     Fd root;           ///< The whole tree's.
     std::string path;  ///< From there to the directory extracted into.
+    /// Of the user namespace that the tree belongs to: owners are inside. Every call then has to be
+    /// made as its root (libcontainer/user_namespace.h FileOwnerGuard), and without helpers.
+    IdMap ids = {};
 };
 
 class ExtractTree {
@@ -151,6 +155,9 @@ class ExtractTree {
     Replaced replaced_;
     uid_t uid_ = 0;
     gid_t gid_ = 0;
+    /// Whose a directory is that no entry spoke of.
+    uid_t root_uid_ = 0;
+    gid_t root_gid_ = 0;
     mode_t umask_ = 0;
     std::uint64_t parents_made_ = 0;
     std::uint64_t xattrs_dropped_ = 0;

@@ -187,8 +187,8 @@ TarEntry TreeArchive::State::entry_of(const std::string& path,
     entry.type = type;
     entry.path = member_name(path);
     entry.mode = info.st_mode & 07777;
-    entry.uid = info.st_uid;
-    entry.gid = info.st_gid;
+    entry.uid = options.ids.uid_inside(info.st_uid);
+    entry.gid = options.ids.gid_inside(info.st_gid);
     entry.mtime = {info.st_mtim.tv_sec, static_cast<std::uint32_t>(info.st_mtim.tv_nsec)};
     return entry;
 }

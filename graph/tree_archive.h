@@ -18,6 +18,7 @@
 #include <string>
 
 #include "reactor/base/fd.h"
+#include "reactor/base/id_map.h"
 #include "reactor/base/result.h"
 
 namespace davit {
@@ -37,6 +38,8 @@ struct TreeArchiveOptions {
     /// Nothing but this one of the root's names, as a member called top or, without that, by its
     /// own name. Empty: all.
     std::string only;
+    /// The tree is that of a user namespace: members have the ids that its processes see.
+    IdMap ids = {};
 };
 
 class TreeArchive {

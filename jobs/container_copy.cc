@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cerrno>
+#include <memory>
 
 #include "graph/inflate.h"
 #include "graph/layer_extract.h"
@@ -12,6 +13,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "libcontainer/user.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/base/limits.h"
 #include "reactor/offload.h"
 
@@ -36,8 +38,12 @@ Task<ContainerPath> find(int root, std::string path) {
 }
 
 /// The tree to pack: the directory itself, or one name of the directory that it is in.
-Result<TreeArchive> tree_open(int root, const ContainerPath& found, const std::string& path) {
+Result<TreeArchive> tree_open(const ContainerFiles& files,
+                              const ContainerPath& found,
+                              const std::string& path) {
+    const int root = files.tree.root.get();
     TreeArchiveOptions options;
+    options.ids = files.ids;
     options.mounts = true;
     if (found.is_directory()) {
         // Through the descriptor that was looked at: the name may be something else by now.
@@ -72,12 +78,22 @@ Result<void> writable_check(int root, int directory) {
                                                        : "mounted volume is marked read-only");
 }
 
+/// In the tree of a user namespace only those who are in there can make anything.
+std::unique_ptr<FileOwnerGuard> owner_become(const IdMap& ids) {
+    if (ids.is_identity()) {
+        return nullptr;
+    }
+    return std::make_unique<FileOwnerGuard>(ids.uid_outside(0).value_or(0),
+                                            ids.gid_outside(0).value_or(0));
+}
+
 /// Compressed or plain bytes of an archive, onto the disk. Runs on a worker, one call at a time.
 class Unpacking {
   public:
-    explicit Unpacking(LayerExtract extract) : extract_(std::move(extract)) {}
+    Unpacking(LayerExtract extract, const IdMap& ids) : extract_(std::move(extract)), ids_(ids) {}
 
     Result<void> take(std::span<const std::uint8_t> bytes) {
+        const auto owner = owner_become(ids_);
         for (;;) {
             TRY(const InflateProgress step, inflate_.step(bytes, plain_));
             bytes = bytes.subspan(step.consumed);
@@ -89,6 +105,7 @@ class Unpacking {
     }
 
     Result<void> finish() {
+        const auto owner = owner_become(ids_);
         TRY_VOID(inflate_.finish());
         TRY([[maybe_unused]] const LayerExtractResult result, extract_.finish());
         return ok;
@@ -96,6 +113,7 @@ class Unpacking {
 
   private:
     LayerExtract extract_;
+    const IdMap& ids_;
     Inflate inflate_{limits::layer_bytes_max, Compressions::archive};
     std::vector<std::uint8_t> plain_ = std::vector<std::uint8_t>(limits::layer_inflate_bytes);
 };
@@ -131,7 +149,10 @@ struct Target {
     std::shared_ptr<ExtractInto> into;
 };
 
-Result<Target> target_open(int root, const ContainerCopyIn& request, const std::string& user) {
+Result<Target> target_open(const ContainerFiles& files,
+                           const ContainerCopyIn& request,
+                           const std::string& user) {
+    const int root = files.tree.root.get();
     Target target;
     const std::string path = copy_path_clean(request.path.path);
     TRY(target.directory, container_directory_open(root, path));
@@ -139,6 +160,7 @@ Result<Target> target_open(int root, const ContainerCopyIn& request, const std::
     target.into = std::make_shared<ExtractInto>();
     TRY(target.into->root, Fd::duplicate(root));
     TRY(target.into->path, container_links_follow(root, path));
+    target.into->ids = files.ids;
     target.into->directories_stay = request.no_overwrite_dir_non_dir;
     if (request.copy_uid_gid && !user.empty()) {
         TRY(const ResolvedUser owner, user_resolve_in_root(root, user));
@@ -172,7 +194,7 @@ Task<void> container_copy_out(Daemon& daemon,
     if (!found) {
         co_return path_error(std::move(found).error(), path);
     }
-    auto open = [root, &found, &clean] { return tree_open(root, *found, clean); };
+    auto open = [&files, &found, &clean] { return tree_open(files, *found, clean); };
     auto tree = co_await offload(open);
     if (!tree) {
         co_return path_error(std::move(tree).error(), path);
@@ -197,9 +219,8 @@ Task<void> container_copy_in(Job& job,
                              std::shared_ptr<Container> container,
                              ContainerCopyIn request) {
     CO_TRY(const ContainerFiles files, co_await container_files_open(daemon, container));
-    const int root = files.tree.root.get();
     const std::string& user = container->record.config.user;
-    auto open = [root, &request, &user] { return target_open(root, request, user); };
+    auto open = [&files, &request, &user] { return target_open(files, request, user); };
     auto target = co_await offload(open);
     if (!target) {
         co_return path_error(std::move(target).error(), request.path);
@@ -207,9 +228,12 @@ Task<void> container_copy_in(Job& job,
     LayerExtractOptions options;
     options.whiteouts = WhiteoutForm::literal;
     options.into = std::move(target->into);
+    if (!files.ids.is_identity()) {
+        options.helpers = 0;
+    }
     CO_TRY(LayerExtract extract,
            LayerExtract::open(std::move(target->directory), std::move(options)));
-    Unpacking unpacking(std::move(extract));
+    Unpacking unpacking(std::move(extract), files.ids);
     Result<void> unpacked = co_await unpack(job, unpacking);
     if (!unpacked) {
         co_return unpack_error(std::move(unpacked).error());

@@ -104,6 +104,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
                          container_mount_lookups(daemon),
                          daemon.cgroups.mode == CgroupMode::v2};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
+    TRY_VOID(user_namespace_check(daemon, record.host_config));
     TRY_VOID(namespaces_resolve(daemon, record.host_config));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     TRY_VOID(links_resolve(daemon, record));

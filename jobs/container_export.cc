@@ -9,11 +9,13 @@ namespace davit {
 
 namespace {
 
-/// The root of the init's mount namespace if it runs, else the layers mounted once more.
-Task<Fd> root_open(Daemon& daemon, const Container& container) {
+/// The root of the init's mount namespace if it runs, else the layers mounted once more; and whose
+/// ids it has.
+Task<Fd> root_open(Daemon& daemon, const Container& container, IdMap& ids) {
     if (container.run != nullptr) {
         const std::string root = "/proc/" + std::to_string(container.run->init.pid()) + "/root";
         if (auto opened = Fd::open(root, O_RDONLY | O_DIRECTORY)) {
+            ids = container.run->ids;
             co_return std::move(opened);
         }
         // Its init has ended a moment ago.
@@ -28,15 +30,16 @@ Task<void> container_export(Daemon& daemon,
                             std::shared_ptr<Container> container,
                             ExportOutput output) {
     Fd root;
+    TreeArchiveOptions options;
     {
         CO_TRY(const Semaphore::Permit turn, co_await container->operations.lock());
         if (container->removed || container->removing) {
             co_return Error(ErrorKind::conflict,
                             "container " + container->id().str() + " is being removed");
         }
-        CO_TRY(root, co_await root_open(daemon, *container));
+        CO_TRY(root, co_await root_open(daemon, *container, options.ids));
     }
-    TreeArchive tree(std::move(root), TreeForm::files);
+    TreeArchive tree(std::move(root), std::move(options));
     std::vector<std::uint8_t> buffer(limits::layer_chunk_bytes);
     for (;;) {
         auto step = [&tree, &buffer] { return tree.read(buffer); };

@@ -89,6 +89,7 @@ Task<ContainerFiles> container_files_open(Daemon& daemon, std::shared_ptr<Contai
     if (container->run != nullptr) {
         if (auto tree = running_tree(*container->run)) {
             files.tree = *std::move(tree);
+            files.ids = container->run->ids;
             co_return std::move(files);
         }
         // Its init has ended a moment ago.
@@ -97,6 +98,7 @@ Task<ContainerFiles> container_files_open(Daemon& daemon, std::shared_ptr<Contai
     while (container->run != nullptr) {
         if (auto tree = running_tree(*container->run)) {
             files.tree = *std::move(tree);
+            files.ids = container->run->ids;
             files.turn.reset();
             co_return std::move(files);
         }

@@ -17,6 +17,9 @@ class Daemon;
 
 struct ContainerFiles {
     MountedTree tree;
+    /// Whose ids its files have: those of a running container's user namespace. One that does not
+    /// run is seen as it is on disk, where ids are those inside; what is bound into it has its own.
+    IdMap ids = {};
     /// Held as long as the files are in use; of a running container only while they were opened.
     Semaphore::Permit turn;
 };

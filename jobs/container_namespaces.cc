@@ -1,9 +1,11 @@
 #include "jobs/container_namespaces.h"
 
+#include <fcntl.h>
 #include <poll.h>
 
 #include "jobs/daemon.h"
 #include "libcontainer/mount_borrow.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/offload.h"
 
 namespace davit {
@@ -147,6 +149,61 @@ Task<JoinedNamespaces> namespaces_join(Daemon& daemon, const Container& containe
         co_return with_kind_of_namespace(std::move(done).error(), kind);
     }
     co_return std::move(joined);
+}
+
+namespace {
+
+Result<UserNamespaceGiven> user_namespace_share(const Daemon& daemon, const Container& donor) {
+    UserNamespaceGiven given;
+    given.ids = donor.run->ids;
+    if (given.ids.is_identity()) {
+        return Error(ErrorKind::conflict,
+                     "container " + donor.id().str() +
+                         " is in the host's user namespace: to share another namespace with it, "
+                         "this one has to be, too (--userns=host)");
+    }
+    if (given.ids != daemon.user_remap->ids) {
+        return Error(ErrorKind::conflict,
+                     "container " + donor.id().str() +
+                         " was started with other --userns-remap ids: restart it first");
+    }
+    // Its init is not reaped as long as the run is there.
+    TRY(given.user,
+        Fd::open("/proc/" + std::to_string(donor.run->init.pid()) + "/ns/user", O_RDONLY));
+    return given;
+}
+
+}  // namespace
+
+Task<UserNamespaceGiven> user_namespace_for_start(const Daemon& daemon,
+                                                  const Container& container) {
+    const HostConfig& config = container.record.host_config;
+    if (!has_user_namespace(daemon, config)) {
+        co_return UserNamespaceGiven{};
+    }
+    // The last one counts. Follows: moby daemon/oci_linux.go WithNamespaces().
+    std::shared_ptr<Container> donor;
+    for (const std::string* mode : {&config.network_mode, &config.ipc_mode, &config.pid_mode}) {
+        const std::string name = container_of_mode(*mode);
+        const auto found =
+            name.empty() ? Error(ErrorKind::not_found, name) : daemon.containers.find(name);
+        if (found && (*found)->run) {  // Else joining it says what is wrong.
+            donor = *found;
+        }
+    }
+    if (donor) {
+        co_return user_namespace_share(daemon, *donor);
+    }
+    const bool has_network = config.network_mode != "none";
+    auto make = [ids = daemon.user_remap->ids, has_network] {
+        return user_namespace_make(ids, has_network);
+    };
+    CO_TRY(UserNamespace made, co_await offload(std::move(make)));
+    UserNamespaceGiven given;
+    given.ids = daemon.user_remap->ids;
+    given.user = std::move(made.user);
+    given.network = std::move(made.network);
+    co_return std::move(given);
 }
 
 }  // namespace davit

@@ -44,6 +44,20 @@ struct JoinedNamespaces {
     std::optional<Error> donor_ended() const;
 };
 
+/// The user namespace that a container is started in.
+struct UserNamespaceGiven {
+    /// None: the daemon's, and nothing else is set.
+    IdMap ids = {};
+    Fd user = {};
+    /// An empty network namespace of it, unless the container shares another one.
+    Fd network = {};
+};
+
+/// One of its own; or that of the container whose network, ipc or pid namespace it shares, as it
+/// would have no power over these from another one.
+/// Errors: conflict (that container is not in a user namespace); those of user_namespace_make().
+Task<UserNamespaceGiven> user_namespace_for_start(const Daemon& daemon, const Container& container);
+
 /// Whether namespaces_join() has anything to do.
 bool namespaces_are_shared(const HostConfig& config);
 

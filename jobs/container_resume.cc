@@ -4,6 +4,7 @@
 #include "jobs/container/log_config.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -74,6 +75,9 @@ Result<void> container_resume(Daemon& daemon, Container& container, std::optiona
         LOG_WARN("container={}: its keeper had died: it goes on, but what it writes is lost",
                  container.id().short_id());
     }
+    if (auto ids = user_namespace_map_of(run->init)) {
+        run->ids = *std::move(ids);
+    }  // Else it has ended, as its supervisor will find.
     TRY_VOID(log_resume(daemon, container, *run->slot));
     container.run = std::move(run);
     return ok;

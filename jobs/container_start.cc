@@ -29,8 +29,12 @@ namespace davit {
 
 namespace {
 
-SandboxFilesRequest sandbox_files_request(const ContainerRecord& record, const Sandbox& sandbox) {
+SandboxFilesRequest sandbox_files_request(const ContainerRecord& record,
+                                          const Sandbox& sandbox,
+                                          const IdMap& ids) {
     SandboxFilesRequest request;
+    request.uid = ids.uid_outside(0).value_or(0);
+    request.gid = ids.gid_outside(0).value_or(0);
     request.host_network = record.host_config.network_mode == "host";
     request.hostname = record.config.hostname;
     request.domainname = record.config.domainname;
@@ -84,17 +88,23 @@ class Starter {
         : daemon_(daemon), container_(container), job_(job), phases_(job.phases()), undo_(undo) {}
 
     Task<void> start() {
+        CO_CHECK(user_namespace_check(daemon_, container_.record.host_config));
         if (namespaces_are_shared(container_.record.host_config)) {
             phases_.begin("namespaces");
             CO_TRY(joined_, co_await namespaces_join(daemon_, container_));
         }
+        if (has_user_namespace(daemon_, container_.record.host_config)) {
+            phases_.begin("userns");
+        }
+        CO_TRY(users_, co_await user_namespace_for_start(daemon_, container_));
         phases_.begin("network");
         // First: a half-made one is taken back, too.
         undo_.add("network", [this]() -> Task<void> {
             daemon_.networks->release(container_);
             co_return ok;
         });
-        CO_TRY(Sandbox sandbox, co_await daemon_.networks->attach(container_));
+        CO_TRY(Sandbox sandbox,
+               co_await daemon_.networks->attach(container_, std::move(users_.network)));
         links_readdress(daemon_, container_);
         CO_TRY(LinksGiven links, links_given(daemon_, container_.record));
         std::ranges::move(links.hosts, std::back_inserter(sandbox.hosts));
@@ -102,7 +112,8 @@ class Starter {
         phases_.begin("files");
         const std::string& files = container_.record.files_directory;
         CO_CHECK(make_directories(files, 0711));
-        CO_CHECK(sandbox_files_write(files, sandbox_files_request(container_.record, sandbox)));
+        CO_CHECK(sandbox_files_write(
+            files, sandbox_files_request(container_.record, sandbox, users_.ids)));
         if (container_has_init(container_.record.host_config, daemon_.config.init)) {
             CO_CHECK(reaper_binary_write(files));
         }
@@ -113,6 +124,7 @@ class Starter {
 
         phases_.begin("rootfs");
         CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
+        root.maps_ids = static_cast<bool>(users_.user);
         CO_TRY(Fd rootfs, co_await rootfs_mount(*daemon_.graph_driver, std::move(root)));
 
         phases_.begin("resolve");
@@ -128,6 +140,8 @@ class Starter {
         inputs.devices = std::move(devices.nodes);
         inputs.cgroup = cgroup_->placement();
         inputs.descriptors = daemon_.config.descriptors_at_start;
+        inputs.ids = users_.ids;
+        inputs.volumes_unmapped = volumes_unmapped(daemon_, container_.record);
         inputs.joins_network = static_cast<bool>(sandbox.netns);
         inputs.own_network = sandbox.own;
         joined_.tell(inputs);
@@ -141,6 +155,9 @@ class Starter {
         ExecRequest request;
         CO_TRY(request.plan, plan_compile(spec));
         request.registers.push_back(std::move(rootfs));
+        if (users_.user) {
+            request.registers.push_back(std::move(users_.user));
+        }
         if (sandbox.netns) {
             request.registers.push_back(std::move(sandbox.netns));
         }
@@ -183,7 +200,7 @@ class Starter {
         undo_.add("volumes", [this]() -> Task<void> {
             return container_volumes_unmount(daemon_, container_.record);
         });
-        co_return co_await container_volumes_mount(daemon_, container_.record);
+        co_return co_await container_volumes_mount(daemon_, container_.record, users_.user.get());
     }
 
     /// A container that asks for none, as most, does not wait for a worker.
@@ -239,6 +256,7 @@ class Starter {
     void run_take(ExecProcess process) {
         auto run = std::make_shared<ContainerRun>();
         run->init = std::move(process.init);
+        run->ids = users_.ids;
         if (!container_.input_spent || container_.inputs_awaited > 0) {
             run->input = std::move(process.input);
         }
@@ -283,6 +301,7 @@ class Starter {
     std::shared_ptr<Cgroup> cgroup_;
     std::optional<OutputSlot> slot_;
     JoinedNamespaces joined_;
+    UserNamespaceGiven users_;
     bool command_failed_ = false;
 };
 

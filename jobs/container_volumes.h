@@ -62,9 +62,15 @@ void container_volumes_hold(Daemon& daemon, const Container& container);
 /// It runs already: an earlier daemon has mounted them.
 void container_volumes_running(Daemon& daemon, const Container& container);
 
+/// The names of its volumes that are mounts of the host's (volume_is_mounted()).
+std::set<std::string> volumes_unmapped(const Daemon& daemon, const ContainerRecord& record);
+
 /// Before it runs. Gives: the mounts that are passed to the launch, in order.
+/// Takes:  the user namespace whose ids their files shall have; -1: those that they have on disk.
 /// Errors: not_found (a volume, or a subpath); internal (mount(2), in Docker's words).
-Task<std::vector<Fd>> container_volumes_mount(Daemon& daemon, const ContainerRecord& record);
+Task<std::vector<Fd>> container_volumes_mount(Daemon& daemon,
+                                              const ContainerRecord& record,
+                                              int user_namespace = -1);
 
 /// After it ran. What fails is logged.
 Task<void> container_volumes_unmount(Daemon& daemon, ContainerRecord record);

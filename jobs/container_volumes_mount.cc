@@ -10,7 +10,9 @@
 #include "graph/layer_store.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/volume/volume_options.h"
 #include "libcontainer/mount.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -47,17 +49,21 @@ Result<Fd> attributes_set(Fd mount, bool read_write) {
     return mount;
 }
 
-/// A part of a volume as a mount of its own.
-Result<Fd> volume_part(const MountPoint& mount) {
+/// A part of a volume as a mount of its own. user_namespace: whose ids its files have; -1: its own.
+Result<Fd> volume_part(const MountPoint& mount, int user_namespace) {
     TRY(const Fd base, Fd::open(mount.source, O_PATH | O_DIRECTORY));
     TRY(const Fd part, subpath_open(base.get(), mount.source, mount.subpath));
     TRY(Fd tree, open_tree_clone(part.get(), "", true));
+    if (user_namespace >= 0) {
+        TRY_VOID(mount_map_ids(tree.get(), user_namespace, "volume " + mount.name));
+    }
     return attributes_set(std::move(tree), mount.read_write);
 }
 
 /// The layers of an image, read-only.
-Task<Fd> image_mount(Daemon& daemon, MountPoint mount) {
+Task<Fd> image_mount(Daemon& daemon, MountPoint mount, bool maps_ids) {
     RootfsSpec spec;
+    spec.maps_ids = maps_ids;
     if (!mount.chain_id.empty()) {
         CO_TRY(spec.layers, daemon.graph->view([&](const ReadTxn& txn) {
             return chain_directories(txn, mount.chain_id);
@@ -98,7 +104,22 @@ bool container_has_volumes(const ContainerRecord& record) {
     });
 }
 
-Task<std::vector<Fd>> container_volumes_mount(Daemon& daemon, const ContainerRecord& record) {
+std::set<std::string> volumes_unmapped(const Daemon& daemon, const ContainerRecord& record) {
+    std::set<std::string> names;
+    for (const MountPoint& mount : record.mounts) {
+        const auto volume = mount.type == "volume" ? daemon.volumes->find(mount.name)
+                                                   : Error(ErrorKind::not_found, "");
+        if (volume && volume_is_mounted((*volume)->record.options)) {
+            names.insert(mount.name);
+        }
+    }
+    return names;
+}
+
+Task<std::vector<Fd>> container_volumes_mount(Daemon& daemon,
+                                              const ContainerRecord& record,
+                                              int user_namespace) {
+    const std::set<std::string> unmapped = volumes_unmapped(daemon, record);
     std::vector<Fd> prepared;
     for (const MountPoint& mount : record.mounts) {
         if (mount.type == "volume") {
@@ -108,10 +129,11 @@ Task<std::vector<Fd>> container_volumes_mount(Daemon& daemon, const ContainerRec
             continue;
         }
         if (mount.type == "image") {
-            CO_TRY(Fd image, co_await image_mount(daemon, mount));
+            CO_TRY(Fd image, co_await image_mount(daemon, mount, user_namespace >= 0));
             prepared.push_back(std::move(image));
         } else {
-            CO_TRY(Fd part, volume_part(mount));
+            const bool maps_ids = !unmapped.contains(mount.name);
+            CO_TRY(Fd part, volume_part(mount, maps_ids ? user_namespace : -1));
             prepared.push_back(std::move(part));
         }
     }

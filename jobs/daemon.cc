@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 
 #include "drivers/graph/select.h"
@@ -18,6 +19,7 @@
 #include "jobs/image/remove.h"
 #include "jobs/image_gc_auto.h"
 #include "jobs/network/networks.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/base/log.h"
 #include "reactor/timer.h"
 
@@ -147,12 +149,30 @@ Task<void> Daemon::open_all() {
     }
     volumes = std::make_unique<VolumeService>(*graph, *graph_writer, *run_db, events);
     CO_CHECK(co_await volumes->load(state_root + "/volumes"));
+    CO_CHECK(user_namespaces_open());
     CO_TRY(KeptAll kept, co_await keeper_open());
     CO_CHECK(co_await containers_recover(std::move(kept.containers)));
     CO_CHECK(co_await volumes->settle());
     // What an earlier daemon of this boot had pulled and not written to disk yet.
     images->layers().sync().soon();
     co_return ok;
+}
+
+Result<void> Daemon::user_namespaces_open() {
+    TRY(user_remap, user_remap_open(config.userns_remap));
+    if (!user_remap) {
+        return ok;
+    }
+    TRY(UserNamespace mapping, user_namespace_make(user_remap->ids, false));
+    TRY_VOID(graph_driver->map_ids(std::move(mapping.user), user_remap->ids));
+    // On disk a container's root is the host's: no user of the host may get at a setuid program
+    // that one has put into a volume.
+    const std::string directory = state_root + "/volumes";
+    if (::chmod(directory.c_str(), 0700) != 0) {
+        return Error::from_errno(errno, "chmod", directory);
+    }
+    LOG_INFO("containers are in user namespaces with the ids of {}", user_remap->user);
+    return ok;
 }
 
 /// Take over what the keeper holds, and give it what it is to hold from now on.

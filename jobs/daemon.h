@@ -2,6 +2,7 @@
 /// Daemon: what all jobs share. Its members are opened in order and given up in reverse.
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "jobs/keeper_link.h"
 #include "jobs/stats_sampler.h"
 #include "jobs/system_info.h"
+#include "jobs/user_remap.h"
 #include "jobs/volume/volume_service.h"
 #include "libcontainer/cgroup.h"
 #include "reactor/async_event.h"
@@ -110,6 +112,8 @@ class Daemon {
     StatsSampler stats;
     CgroupLayout cgroups;
     HostLimits host_limits;
+    /// If containers are in user namespaces: their map.
+    std::optional<UserRemap> user_remap;
     SeccompFilters seccomp;
     std::unique_ptr<GraphDb> graph;
     std::unique_ptr<GraphDb> run_db;
@@ -133,6 +137,7 @@ class Daemon {
 
     Task<void> open_all();
     Task<KeptAll> keeper_open();
+    Result<void> user_namespaces_open();
     Task<void> containers_recover(std::vector<Kept> kept);
     Task<void> container_recover(std::shared_ptr<Container> container, std::optional<Kept> kept);
     Task<void> chain_release(Digest chain);

@@ -46,6 +46,9 @@ struct DaemonConfig {
     bool init = false;
     /// What containers that do not say are filtered with: "builtin", "unconfined", or a file.
     std::string seccomp_profile = "builtin";
+    /// Whose subordinate ids containers get (jobs/user_remap.h); "": they share the daemon's user
+    /// namespace.
+    std::string userns_remap;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.

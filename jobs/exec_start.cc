@@ -75,6 +75,7 @@ Result<ExecSpec> exec_spec_build(const Daemon& daemon,
     process.terminal_height = cells(config.console_size[0]);
     process.terminal_width = cells(config.console_size[1]);
     spec.cgroup = run.cgroup->placement();
+    spec.ids = run.ids;
     spec.keyring = container.new_session_keyring ? "_ses." + record.id.str() : "";
     return spec;
 }

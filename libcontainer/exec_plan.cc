@@ -40,12 +40,20 @@ Result<LaunchPlan> exec_plan_compile(const ExecSpec& spec) {
     if (const auto& score = spec.process.oom_score_adjust) {
         writer.add(Kind::oom_score_adjust, {std::to_string(*score)});
     }
-    writer.add(Kind::join_namespace, Fields{.reg = 0, .a = namespaces_all}, {"container"});
+    ProcessWriter process(writer, spec.process, {.joins = true, .resolves = spec.user.has_value()});
+    std::uint64_t joined = namespaces_all;
+    if (!spec.ids.is_identity()) {
+        joined |= CLONE_NEWUSER;
+        process.user_namespace_prepare(spec.ids);
+    }
+    writer.add(Kind::join_namespace, Fields{.reg = 0, .a = joined}, {"container"});
+    if (!spec.ids.is_identity()) {
+        writer.add(Kind::become_root, {});
+    }
     writer.add(Kind::open_root, {});
     if (spec.user) {
         user_write(writer, spec);
     }
-    ProcessWriter process(writer, spec.process, {.joins = true, .resolves = spec.user.has_value()});
     process.session(spec.keyring);
     process.working_directory();
     process.limits();

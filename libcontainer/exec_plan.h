@@ -26,6 +26,8 @@ struct ExecSpec {
     std::vector<std::string> further_groups = {};
     /// The container's.
     CgroupPlacement cgroup = {};
+    /// The map of the container's user namespace, which is joined; none: it has the daemon's.
+    IdMap ids = {};
     /// The container's session keyring; empty: none.
     std::string keyring = {};
 };

@@ -52,6 +52,7 @@ Error exec_error(const plan::Message& message, const std::string& subject) {
         case plan::Detail::unknown_group:
         case plan::Detail::id_out_of_range:
         case plan::Detail::inside_proc:
+        case plan::Detail::ids_not_mapped:
             break;
     }
     return Error(error_kind_from_errno(message.error_number),
@@ -79,6 +80,12 @@ std::optional<Error> request_error(const plan::Message& message, const std::stri
         case plan::Detail::inside_proc:
             return Error(ErrorKind::invalid_argument,
                          "\"" + subject + "\" cannot be mounted because it is inside /proc");
+        case plan::Detail::ids_not_mapped:
+            return Error(ErrorKind::unsupported,
+                         subject +
+                             ": its file system has no ID-mapped mounts in this kernel, so "
+                             "its files cannot belong to users of a user namespace; use "
+                             "--userns=host");
         case plan::Detail::none:
         case plan::Detail::not_in_path:
         case plan::Detail::no_such_file:
@@ -117,7 +124,7 @@ std::string warning_text(const plan::Message& message) {
 bool is_sound(const plan::Message& message) {
     return message.magic == plan::magic && message.kind >= plan::MessageKind::ready &&
            message.kind <= plan::MessageKind::process && message.operation <= plan::Kind::last_ &&
-           message.detail <= plan::Detail::inside_proc && message.error_number >= 0;
+           message.detail <= plan::Detail::ids_not_mapped && message.error_number >= 0;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "libcontainer/plan_writer.h"
 #include "libcontainer/process_plan.h"
@@ -43,8 +44,17 @@ class Compiler {
     Result<void> check() const;
     void registers_assign();
     void namespaces();
+    void namespaces_join();
+    void user_namespace_enter();
+    static bool is_seen_before(const Mount& mount);
+    std::optional<std::size_t> dev_index() const;
+    void dev_make();
+    void device_make(const Device& device, const std::string& path);
+    void filesystem_make(const Mount& mount, std::size_t index);
+    void filesystem_options(const Mount& mount);
     void sources_open();
     void mounts();
+    void attach(const Mount& mount, std::size_t index);
     void cgroup_mount(const Mount& mount);
     void root_fill();
 
@@ -52,6 +62,15 @@ class Compiler {
 
     /// Open a host path into a new register, with its attributes and propagation.
     std::uint16_t source(const std::string& path, const Mount& mount);
+
+    bool has_user_namespace() const { return !spec_.ids.is_identity(); }
+
+    /// The host's cgroup namespace is shown only to who has power over it.
+    bool binds_cgroup2() const {
+        return spec_.cgroup.pure_v2 && has_user_namespace() && wanted_host(spec_.namespaces.cgroup);
+    }
+
+    static bool wanted_host(NamespaceMode mode) { return mode == NamespaceMode::host; }
 
     const ContainerSpec& spec_;
     PlanOptions options_;
@@ -61,6 +80,7 @@ class Compiler {
         mount_registers_;  // Parallel to spec_.mounts; for bind and prepared.
     std::vector<std::uint16_t> cgroup_registers_;  // Parallel to spec_.cgroup.hierarchies.
     std::size_t register_count_ = 0;
+    std::uint64_t unshared_ = 0;  // CLONE_NEW* that davit-init makes itself.
 };
 
 Result<void> Compiler::check() const {
@@ -68,6 +88,19 @@ Result<void> Compiler::check() const {
     if (spec_.namespaces.uts == NamespaceMode::host &&
         !(spec_.hostname.empty() && spec_.domainname.empty())) {
         return invalid("a hostname cannot be set in the host's UTS namespace");
+    }
+    if (has_user_namespace() &&
+        (wanted_host(spec_.namespaces.pid) || wanted_host(spec_.namespaces.network) ||
+         wanted_host(spec_.namespaces.ipc))) {
+        return invalid("a user namespace cannot go with the host's pid, network or ipc namespace");
+    }
+    if (dev_index()) {
+        for (const Device& device : spec_.devices) {
+            if (!device.path.starts_with("/dev/")) {
+                return invalid("in a user namespace a device can be only below /dev: \"" +
+                               device.path + "\"");
+            }
+        }
     }
     for (const Mount& mount : spec_.mounts) {
         if (mount.target.empty() || mount.target.front() != '/') {
@@ -91,34 +124,130 @@ void Compiler::join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, c
 
 void Compiler::namespaces() {
     const Namespaces& wanted = spec_.namespaces;
-    plan_.clone_flags = CLONE_NEWNS;
-    if (wanted.pid == NamespaceMode::own) {
-        plan_.clone_flags |= CLONE_NEWPID;
-    }
+    std::uint64_t made = CLONE_NEWNS;
     if (wanted.network == NamespaceMode::own) {
-        plan_.clone_flags |= CLONE_NEWNET;
+        made |= CLONE_NEWNET;
     }
     if (wanted.ipc == NamespaceMode::own) {
-        plan_.clone_flags |= CLONE_NEWIPC;
+        made |= CLONE_NEWIPC;
     }
     if (wanted.uts == NamespaceMode::own) {
-        plan_.clone_flags |= CLONE_NEWUTS;
+        made |= CLONE_NEWUTS;
+    }
+    if (!has_user_namespace()) {
+        plan_.clone_flags = made | (wanted.pid == NamespaceMode::own ? CLONE_NEWPID : 0U);
     }
     cgroups_join_write(writer_, spec_.cgroup);
     plan_.registers.push_back(RegisterKind::rootfs);
+    plan_.forks = wanted.pid == NamespaceMode::join || has_user_namespace();
+    unshared_ = has_user_namespace() ? made : 0;
+    if (wanted.cgroup == NamespaceMode::own) {
+        // Not in clone3: the root of a cgroup namespace is where its creator is, and that must be
+        // the container's own cgroups.
+        unshared_ |= CLONE_NEWCGROUP;
+    }
+    if (has_user_namespace()) {
+        plan_.registers.push_back(RegisterKind::namespace_user);
+    }
+    namespaces_join();
+    if (!has_user_namespace() && unshared_ != 0) {
+        writer_.add(Kind::unshare, Fields{.a = unshared_}, {});
+    }
+    if (const auto& score = spec_.process.oom_score_adjust) {
+        writer_.add(Kind::oom_score_adjust, {std::to_string(*score)});
+    }
+}
+
+void Compiler::namespaces_join() {
+    const Namespaces& wanted = spec_.namespaces;
     join(wanted.network, RegisterKind::namespace_network, CLONE_NEWNET, "network");
     join(wanted.ipc, RegisterKind::namespace_ipc, CLONE_NEWIPC, "ipc");
     join(wanted.uts, RegisterKind::namespace_uts, CLONE_NEWUTS, "uts");
     join(wanted.cgroup, RegisterKind::namespace_cgroup, CLONE_NEWCGROUP, "cgroup");
     join(wanted.pid, RegisterKind::namespace_pid, CLONE_NEWPID, "pid");
-    plan_.forks = wanted.pid == NamespaceMode::join;
-    if (wanted.cgroup == NamespaceMode::own) {
-        // Not in clone3: the root of a cgroup namespace is where its creator is, and that must be
-        // the container's own cgroups.
-        writer_.add(Kind::unshare, Fields{.a = CLONE_NEWCGROUP}, {});
+}
+
+/// From here on it has no power over anything of the host's. The mount namespace is a copy that
+/// belongs to the user namespace, so all that the host has mounted is there once more, until
+/// enter_root leaves it behind.
+void Compiler::user_namespace_enter() {
+    ProcessWriter process(writer_, spec_.process);
+    process.user_namespace_prepare(spec_.ids);
+    writer_.add(Kind::join_namespace, Fields{.reg = 1, .a = CLONE_NEWUSER}, {"user"});
+    writer_.add(Kind::become_root, {});
+    writer_.add(Kind::unshare, Fields{.a = unshared_}, {});
+    if (spec_.namespaces.pid == NamespaceMode::own) {
+        // Now, since what it mounts shows its pid namespace. Nobody else is in there yet.
+        writer_.add(Kind::session, {""});
+        writer_.add(Kind::fork, Fields{.flags = plan::flag_registers, .a = CLONE_NEWPID}, {});
     }
-    if (const auto& score = spec_.process.oom_score_adjust) {
-        writer_.add(Kind::oom_score_adjust, {std::to_string(*score)});
+    for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
+        // The kernel gives these only to who sees them already, all of them: the host's.
+        const Mount& mount = spec_.mounts[i];
+        if (is_seen_before(mount)) {
+            filesystem_make(mount, i);
+        }
+    }
+}
+
+bool Compiler::is_seen_before(const Mount& mount) {
+    return mount.kind == MountKind::filesystem &&
+           (mount.fstype == "proc" || mount.fstype == "sysfs");
+}
+
+/// The index of the file system that is to have the devices; none: somebody else's is there.
+std::optional<std::size_t> Compiler::dev_index() const {
+    for (std::size_t i = 0; has_user_namespace() && i < spec_.mounts.size(); ++i) {
+        const Mount& mount = spec_.mounts[i];
+        if (mount.target == "/dev" && mount.kind == MountKind::filesystem) {
+            return i;
+        }
+    }
+    return std::nullopt;
+}
+
+/// Device nodes are made by who may, in a tmpfs of the daemon's user namespace: in another one's no
+/// device can be opened.
+void Compiler::dev_make() {
+    const std::optional<std::size_t> index = dev_index();
+    if (!index) {
+        return;
+    }
+    Mount dev = spec_.mounts[*index];
+    dev.options.emplace_back("uid", std::to_string(*spec_.ids.uid_outside(0)));
+    dev.options.emplace_back("gid", std::to_string(*spec_.ids.gid_outside(0)));
+    filesystem_make(dev, *index);
+    writer_.add(Kind::work_in, Fields{.reg = mount_registers_[*index]}, {});
+    for (const Device& device : spec_.devices) {
+        device_make(device, device.path.substr(4));
+    }
+}
+
+void Compiler::device_make(const Device& device, const std::string& path) {
+    const std::uint64_t uid = spec_.ids.uid_outside(device.uid).value_or(device.uid);
+    const std::uint64_t gid = spec_.ids.gid_outside(device.gid).value_or(device.gid);
+    writer_.add(
+        Kind::make_device,
+        Fields{.a = device.mode, .b = device.major, .c = device.minor, .d = (uid << 32) | gid},
+        {path});
+}
+
+/// As a detached mount, in a register of its own.
+void Compiler::filesystem_make(const Mount& mount, std::size_t index) {
+    mount_registers_[index] = static_cast<std::uint16_t>(register_count_++);
+    writer_.begin(Kind::make_filesystem,
+                  Fields{.reg = mount_registers_[index], .a = mount.attributes});
+    writer_.string(mount.fstype);
+    filesystem_options(mount);
+}
+
+void Compiler::filesystem_options(const Mount& mount) {
+    // What /proc/mounts shows as the device: the type's own name, or the volume's.
+    writer_.string("source");
+    writer_.string(mount.source.empty() ? mount.fstype : mount.source);
+    for (const auto& [key, value] : mount.options) {
+        writer_.string(key);
+        writer_.string(value);
     }
 }
 
@@ -127,8 +256,11 @@ std::uint16_t Compiler::source(const std::string& path, const Mount& mount) {
     const std::uint16_t flags = mount.recursive ? plan::flag_recursive : std::uint16_t{0};
     writer_.add(Kind::open_source, Fields{.flags = flags, .reg = reg}, {path});
     // Always: a copy of a shared mount would go on sharing with the host.
-    const std::uint64_t propagation =
+    std::uint64_t propagation =
         mount.propagation != 0 ? mount.propagation : std::uint64_t{MS_PRIVATE};
+    if (propagation == MS_SHARED && has_user_namespace()) {
+        propagation = MS_SLAVE;  // What is mounted inside is nothing for the host.
+    }
     const bool apart = mount.recursive && !mount.attributes_recursive && mount.attributes != 0;
     const std::uint64_t below = apart ? 0 : mount.attributes;
     writer_.add(
@@ -138,6 +270,9 @@ std::uint16_t Compiler::source(const std::string& path, const Mount& mount) {
         {});
     if (apart) {
         writer_.add(Kind::mount_attributes, Fields{.reg = reg, .a = mount.attributes}, {});
+    }
+    if (mount.maps_ids && has_user_namespace()) {
+        writer_.add(Kind::map_ids, Fields{.reg = reg, .a = 1}, {path});
     }
     return reg;
 }
@@ -159,9 +294,12 @@ void Compiler::sources_open() {
         if (mount.kind == MountKind::bind) {
             mount_registers_[i] = source(mount.source, mount);
         }
+        Mount own;
+        own.recursive = false;
+        if (mount.kind == MountKind::cgroup && binds_cgroup2()) {
+            cgroup_registers_.push_back(source("/sys/fs/cgroup", own));
+        }
         if (mount.kind == MountKind::cgroup && !spec_.cgroup.pure_v2) {
-            Mount own;
-            own.recursive = false;
             for (const CgroupPlacement::Hierarchy& hierarchy : spec_.cgroup.hierarchies) {
                 cgroup_registers_.push_back(hierarchy.unified ? std::uint16_t{0}
                                                               : source(hierarchy.directory, own));
@@ -171,6 +309,11 @@ void Compiler::sources_open() {
 }
 
 void Compiler::cgroup_mount(const Mount& mount) {
+    if (binds_cgroup2()) {
+        writer_.add(Kind::attach, Fields{.reg = cgroup_registers_[0]}, {mount.target});
+        writer_.add(Kind::remount, Fields{.a = mount.attributes}, {mount.target});
+        return;
+    }
     if (spec_.cgroup.pure_v2) {
         writer_.add(Kind::mount_filesystem,
                     Fields{.a = mount.attributes},
@@ -199,29 +342,31 @@ void Compiler::cgroup_mount(const Mount& mount) {
                 {mount.target});
 }
 
+void Compiler::attach(const Mount& mount, std::size_t index) {
+    const std::uint16_t flags = mount.no_symlink ? plan::flag_no_symlink : std::uint16_t{0};
+    writer_.add(
+        Kind::attach, Fields{.flags = flags, .reg = mount_registers_[index]}, {mount.target});
+}
+
 void Compiler::mounts() {
     for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
         const Mount& mount = spec_.mounts[i];
         const std::uint16_t flags = mount.no_symlink ? plan::flag_no_symlink : std::uint16_t{0};
         switch (mount.kind) {
             case MountKind::filesystem:
+                if (mount_registers_[i] != 0) {
+                    attach(mount, i);
+                    break;
+                }
                 writer_.begin(Kind::mount_filesystem,
                               Fields{.flags = flags, .a = mount.attributes});
                 writer_.string(mount.fstype);
                 writer_.string(mount.target);
-                // What /proc/mounts shows as the device: the type's own name, or the volume's.
-                writer_.string("source");
-                writer_.string(mount.source.empty() ? mount.fstype : mount.source);
-                for (const auto& [key, value] : mount.options) {
-                    writer_.string(key);
-                    writer_.string(value);
-                }
+                filesystem_options(mount);
                 break;
             case MountKind::bind:
             case MountKind::prepared:
-                writer_.add(Kind::attach,
-                            Fields{.flags = flags, .reg = mount_registers_[i]},
-                            {mount.target});
+                attach(mount, i);
                 break;
             case MountKind::cgroup:
                 cgroup_mount(mount);
@@ -231,11 +376,10 @@ void Compiler::mounts() {
 }
 
 void Compiler::root_fill() {
-    for (const Device& device : spec_.devices) {
-        const std::uint64_t owner = (static_cast<std::uint64_t>(device.uid) << 32) | device.gid;
-        writer_.add(Kind::make_device,
-                    Fields{.a = device.mode, .b = device.major, .c = device.minor, .d = owner},
-                    {device.path});
+    if (!dev_index()) {
+        for (const Device& device : spec_.devices) {
+            device_make(device, device.path);
+        }
     }
     for (const auto& [target, path] : spec_.symlinks) {
         writer_.add(Kind::make_symlink, {target, path});
@@ -265,11 +409,16 @@ Result<LaunchPlan> Compiler::run() {
     namespaces();
     registers_assign();
     sources_open();
+    if (has_user_namespace()) {
+        dev_make();
+        user_namespace_enter();
+    }
     writer_.add(Kind::enter_root, {});
     mounts();
     root_fill();
     const std::string keyring = spec_.new_session_keyring ? "_ses." + spec_.id : "";
-    ProcessWriter process(writer_, spec_.process, {.forks = plan_.forks});
+    const bool forks_last = spec_.namespaces.pid == NamespaceMode::join;
+    ProcessWriter process(writer_, spec_.process, {.forks = forks_last});
     process.session(keyring);
     process.terminal();
     process.working_directory();
@@ -282,7 +431,7 @@ Result<LaunchPlan> Compiler::run() {
         writer_.add(Kind::gate, {});
     }
     process.confine();
-    if (plan_.forks) {
+    if (forks_last) {
         process.fork_inside();
     }
     process.execute();

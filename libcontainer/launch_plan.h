@@ -13,6 +13,7 @@ namespace davit {
 /// What a plan expects behind each passed descriptor, in the order of LaunchRequest::registers.
 enum class RegisterKind : std::uint8_t {
     rootfs,
+    namespace_user,
     namespace_network,
     namespace_ipc,
     namespace_uts,
@@ -39,6 +40,9 @@ struct PlanOptions {
 /// A plan that joins a pid namespace forks, for setns(2) gives it to children only: all is set up
 /// outside, and what appears in the namespace has no more power than the program will have. So it
 /// cannot mount a procfs that shows the namespace: the spec has one as a prepared mount.
+/// With ids, it begins with the daemon's power, for what only that can do: enter cgroups, open what
+/// is bound, make device nodes. Then it joins the user namespace, makes the other namespaces, which
+/// so belong to that, and forks into them; what of the host's it has by then are descriptors.
 /// Errors: invalid_argument (no command, a target that is not absolute, an embedded NUL, a joined
 ///         pid namespace without such a procfs); resource_exhausted (beyond plan::registers_max or
 ///         plan::plan_bytes_max).

@@ -40,6 +40,18 @@ std::uint16_t ProcessWriter::resolved_flag() const {
     return origin_.resolves ? plan::flag_resolved : std::uint16_t{0};
 }
 
+void ProcessWriter::user_namespace_prepare(const IdMap& ids) {
+    for (const ResourceLimit& limit : process_.resource_limits) {
+        writer_.add(Kind::resource_limit,
+                    Fields{.flags = plan::flag_hard_limit,
+                           .a = static_cast<std::uint64_t>(limit.resource),
+                           .b = limit.soft,
+                           .c = limit.hard},
+                    {limit.name});
+    }
+    writer_.add(Kind::give_stdio, Fields{.a = *ids.uid_outside(0), .b = *ids.gid_outside(0)}, {});
+}
+
 void ProcessWriter::session(const std::string& keyring) {
     const std::uint16_t flags = keyring.empty() ? std::uint16_t{0} : plan::flag_keyring;
     writer_.add(Kind::session, Fields{.flags = flags}, {keyring});

@@ -29,6 +29,10 @@ class ProcessWriter {
     ProcessWriter(PlanWriter& writer, const ProcessSpec& process, ProcessOrigin origin = {})
         : writer_(writer), process_(process), origin_(origin) {}
 
+    /// What only the daemon's user namespace may do: before the one with these ids is joined, and
+    /// before everything else.
+    void user_namespace_prepare(const IdMap& ids);
+
     /// keyring: the name of the session's own; empty: none.
     void session(const std::string& keyring);
     void terminal();

@@ -19,6 +19,7 @@
 
 #include "libcontainer/capabilities.h"
 #include "libcontainer/device_rule.h"
+#include "reactor/base/id_map.h"
 
 namespace davit {
 
@@ -57,6 +58,9 @@ struct Mount {
     std::uint64_t attributes_clear = 0;
     std::uint64_t propagation = 0;  // MS_PRIVATE (also 0), MS_SLAVE, MS_SHARED.
     bool recursive = true;          // bind: with the mounts below it.
+    /// bind, with ContainerSpec::ids: what is owned by N on disk is so inside, too. Of the source's
+    /// own file system, not of those mounted below.
+    bool maps_ids = false;
     /// bind, recursive: the attributes are for the mounts below, too.
     bool attributes_recursive = true;
     /// Refuse a target with a symlink in it instead of following it inside the root. For /proc and
@@ -133,6 +137,8 @@ struct ContainerSpec {
     std::string hostname = {};
     std::string domainname = {};
     Namespaces namespaces = {};
+    /// A user namespace is given at launch, with this map; none: the daemon's.
+    IdMap ids = {};
     bool rootfs_readonly = false;
     std::vector<Mount> mounts = {};  // In order.
     std::vector<Device> devices = {};

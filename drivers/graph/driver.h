@@ -25,6 +25,7 @@
 #include "graph/layer_archive.h"
 #include "graph/layer_extract.h"
 #include "reactor/base/fd.h"
+#include "reactor/base/id_map.h"
 #include "reactor/base/result.h"
 #include "reactor/task.h"
 
@@ -106,6 +107,8 @@ struct RootfsSpec {
     /// Never write the container's directory back for durability's sake: for containers that are
     /// removed when they end.
     bool rw_volatile = false;
+    /// For a user namespace: what belongs to N on disk belongs to the user that map_ids() said.
+    bool maps_ids = false;
 };
 
 /// What a container changed: a directory in the form of an overlayfs upper layer
@@ -224,6 +227,12 @@ class GraphDriver {
     /// Errors: not_found (a layer or the container's directory, or not prepared); what the kernel
     ///         says.
     virtual Result<Fd> mount(const RootfsSpec& spec) = 0;
+
+    /// Which ids files have in a root file system with RootfsSpec::maps_ids; once, before the
+    /// first. What is on disk stays as it is, owned as in the image. Takes:  a user namespace with
+    /// this map. Errors: unsupported (the kernel or the file system has no ID-mapped mounts).
+    /// Blocks: some milliseconds.
+    virtual Result<void> map_ids(Fd user_namespace, const IdMap& ids) = 0;
 
     /// At start: move everything that nobody knows into the trash. Gives the number of entries.
     virtual Result<std::size_t> recover(const DriverKnown& known) = 0;

@@ -298,6 +298,7 @@ Task<EndpointsJob> BridgeDriver::job_make(EndpointsRequest& request) {
     job.host_netns = netns_.get();
     job.from_container_fd = programs_->from_container_fd();
     job.pidfd = request.pidfd;
+    job.netns = std::move(request.netns);
     co_return std::move(job);
 }
 

@@ -115,8 +115,8 @@ Result<void> ports_take(const EndpointsJob& job, EndpointsMade& made) {
 
 Result<EndpointsMade> endpoints_make(const EndpointsJob& job) {
     TRY(NetlinkSocket host, NetlinkSocket::open());
-    Result<NetworkNamespace> netns =
-        job.pidfd < 0 ? netns_make(job.host_netns) : netns_of(job.pidfd, job.host_netns);
+    Result<NetworkNamespace> netns = job.pidfd < 0 ? netns_make(job.host_netns, job.netns.get())
+                                                   : netns_of(job.pidfd, job.host_netns);
     if (!netns) {
         return std::move(netns).error();
     }

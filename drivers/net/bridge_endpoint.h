@@ -32,8 +32,9 @@ struct EndpointsJob {
     std::vector<EndpointTarget> targets;
     int host_netns = -1;
     int from_container_fd = -1;
-    /// -1: a new namespace.
+    /// -1: a new namespace: `netns`, or one that is made.
     int pidfd = -1;
+    Fd netns = {};
     /// The links are there; only what is the daemon's own is made again.
     bool adopt = false;
     PortHoldHooks hooks;

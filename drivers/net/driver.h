@@ -67,8 +67,9 @@ struct EndpointSpec {
 
 struct EndpointsRequest {
     std::vector<EndpointSpec> endpoints;
-    /// A process in the namespace to attach to; -1: a new namespace is made.
+    /// A process in the namespace to attach to; -1: a new namespace is made, or `netns` is one.
     int pidfd = -1;
+    Fd netns = {};
     /// What 127.0.0.11:53 is inside; unset: nothing.
     IpAddress resolver;
     std::uint16_t resolver_port = 0;

@@ -70,9 +70,9 @@ Result<std::uint64_t> netns_cookie() {
     return cookie;
 }
 
-Result<NetworkNamespace> netns_make(int host) {
-    if (::unshare(CLONE_NEWNET) != 0) {
-        return Error::from_errno(errno, "unshare", "a network namespace");
+Result<NetworkNamespace> netns_make(int host, int made) {
+    if ((made < 0 ? ::unshare(CLONE_NEWNET) : ::setns(made, CLONE_NEWNET)) != 0) {
+        return Error::from_errno(errno, made < 0 ? "unshare" : "setns", "a network namespace");
     }
     const Visit visit(host);
     // A kernel without IPv6 has no such file; elsewhere the links are without addresses anyway.

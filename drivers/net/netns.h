@@ -32,7 +32,8 @@ Result<void> ipv6_setting(const std::string& interface,
 
 /// Make one. host: where the thread is, and returns to. IPv6 is off on the links that come into it,
 /// as Docker has it: on a network without, nobody announces a router to them.
-Result<NetworkNamespace> netns_make(int host);
+/// Takes: made: one that is there and has no links yet, for a user namespace owns it; -1: none.
+Result<NetworkNamespace> netns_make(int host, int made = -1);
 
 /// Switch it on for some of its links.
 Result<void> netns_ipv6_enable(const NetworkNamespace& netns,

@@ -68,6 +68,8 @@ constexpr const char* usage =
     "      --init                   containers that do not say get an init, as with run --init\n"
     "      --seccomp-profile NAME   builtin, unconfined or a file, for containers that do not say\n"
     "                               (default builtin)\n"
+    "      --userns-remap USER      default, USER[:GROUP] or UID[:GID]: containers are in user\n"
+    "                               namespaces with that user's subordinate ids\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
     "                               cgroup2 (default /: everybody's)\n"
@@ -94,6 +96,7 @@ enum LongOption : int {
     option_gc_low,
     option_init,
     option_seccomp_profile,
+    option_userns_remap,
     option_no_keeper,
     option_keeper_socket,
     option_upgrade,
@@ -250,6 +253,9 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_init:
             config.init = true;
             break;
+        case option_userns_remap:
+            config.userns_remap = value;
+            break;
         case option_seccomp_profile:
             config.seccomp_profile = value;
             break;
@@ -309,6 +315,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"init", no_argument, nullptr, option_init},
         {"seccomp-profile", required_argument, nullptr, option_seccomp_profile},
+        {"userns-remap", required_argument, nullptr, option_userns_remap},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},
         {"no-keeper", no_argument, nullptr, option_no_keeper},

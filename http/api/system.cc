@@ -92,7 +92,12 @@ void write_abilities(JsonWriter& json, const Daemon& daemon) {
     json.key("CgroupVersion").string(daemon.cgroups.mode == CgroupMode::v2 ? "2" : "1");
     json.key("SecurityOptions");
     const std::string seccomp = "name=seccomp,profile=" + daemon.seccomp.name();
-    json.strings(std::array<std::string_view, 2>{seccomp, "name=cgroupns"});
+    std::vector<std::string_view> options{seccomp};
+    if (daemon.user_remap) {
+        options.emplace_back("name=userns");
+    }
+    options.emplace_back("name=cgroupns");
+    json.strings(options);
 }
 
 }  // namespace

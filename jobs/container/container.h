@@ -12,6 +12,7 @@
 #include "jobs/keeper_link.h"
 #include "libcontainer/cgroup.h"
 #include "reactor/async_event.h"
+#include "reactor/base/id_map.h"
 #include "reactor/base/ids.h"
 #include "reactor/base/pid_ref.h"
 #include "reactor/stream.h"
@@ -29,6 +30,8 @@ enum class RunParent : std::uint8_t {
 struct ContainerRun {
     PidRef init;
     RunParent parent = RunParent::daemon;
+    /// Of its user namespace; none: the daemon's.
+    IdMap ids = {};
     /// Its part of the output store; the keeper knows the run by its number.
     std::optional<OutputSlot> slot;
     /// The write end of standard input, or the pty's master; null without either.

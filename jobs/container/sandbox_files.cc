@@ -1,7 +1,10 @@
 #include "jobs/container/sandbox_files.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "reactor/base/fd.h"
 
@@ -184,6 +187,9 @@ Result<void> sandbox_files_write(const std::string& directory, const SandboxFile
     TRY(Fd dir, Fd::open(directory, O_RDONLY | O_DIRECTORY));
     const auto write = [&](const char* name, std::string_view text) -> Result<void> {
         TRY(Fd file, Fd::openat(dir.get(), name, O_WRONLY | O_CREAT | O_TRUNC, 0644));
+        if (::fchown(file.get(), request.uid, request.gid) != 0) {
+            return Error::from_errno(errno, "fchown", name);
+        }
         return write_all(file.get(), text);
     };
     TRY_VOID(write("hostname", full_name + "\n"));

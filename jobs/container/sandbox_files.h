@@ -1,6 +1,7 @@
 #pragma once
 /// The files that davit writes for a container and mounts over its own: /etc/hostname, /etc/hosts,
 /// /etc/resolv.conf. Made anew at every start, in the run directory.
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +29,9 @@ struct SandboxFilesRequest {
     bool own_network = false;
     /// 127.0.0.11 answers, and asks the others.
     bool resolver = false;
+    /// Whose the files are: the container's root.
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
 };
 
 /// Contents of /etc/hosts. host_file: the host's own, for host_network.

@@ -49,7 +49,8 @@ void sysctls_add(ContainerSpec& spec, const ContainerRecord& record, bool own_ne
     std::map<std::string, std::string> sysctls = record.host_config.sysctls;
     if (own_network || spec.namespaces.network == NamespaceMode::own) {
         sysctls.emplace("net.ipv4.ip_unprivileged_port_start", "0");
-        sysctls.emplace("net.ipv4.ping_group_range", "0 2147483647");
+        const std::uint32_t group_max = std::min<std::uint32_t>(spec.ids.gid_max(), INT32_MAX);
+        sysctls.emplace("net.ipv4.ping_group_range", "0 " + std::to_string(group_max));
     }
     spec.sysctls.assign(sysctls.begin(), sysctls.end());
 }
@@ -138,6 +139,7 @@ Result<void> mounts_add(ContainerSpec& spec,
     }
     for (const MountPoint& point : record.mounts) {
         TRY(Mount mount, mount_point_spec(point));
+        mount.maps_ids = point.type == "volume" && !inputs.volumes_unmapped.contains(point.name);
         // The user's own mount takes the place of a default one, /dev/shm say.
         std::erase_if(spec.mounts,
                       [&](const Mount& other) { return other.target == mount.target; });
@@ -187,6 +189,7 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
         spec.process.seccomp_flags = inputs.seccomp->flags;
     }
     spec.id = record.id.str();
+    spec.ids = inputs.ids;
     if (spec.namespaces.uts == NamespaceMode::own) {
         spec.hostname = record.config.hostname;
         spec.domainname = record.config.domainname;

@@ -3,6 +3,9 @@
 #include <sys/resource.h>
 
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "jobs/container/devices.h"
 #include "jobs/container/record.h"
@@ -31,6 +34,11 @@ struct SpecInputs {
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
     std::vector<Device> devices = {};
+    /// The map of the user namespace that is given at launch; none: the daemon's.
+    IdMap ids = {};
+    /// Volumes that are not the daemon's own files, but something of the host's: like binds they
+    /// keep its ids.
+    std::set<std::string> volumes_unmapped = {};
     /// What a container that does not say gets: with an init, or without.
     bool init_default = false;
     /// What seccomp_wanted() says, compiled; nothing: Docker's own profile, if the container does

@@ -265,7 +265,7 @@ Result<void> Networks::choose(ContainerRecord& record,
     return ok;
 }
 
-Task<Sandbox> Networks::attach(Container& container) {
+Task<Sandbox> Networks::attach(Container& container, Fd netns) {
     ContainerRecord& record = container.record;
     const std::string& mode = record.host_config.network_mode;
     if (shares(mode)) {
@@ -298,6 +298,7 @@ Task<Sandbox> Networks::attach(Container& container) {
     }
     CO_CHECK(co_await resolver_choose(plan));
     sandbox.resolver = plan.request.resolver_port != 0;
+    plan.request.netns = std::move(netns);
     Result<EndpointsAttached> attached = co_await bridge_->attach(std::move(plan.request));
     if (!attached) {
         co_return std::move(attached).error().context("failed to set up container networking");

@@ -102,7 +102,9 @@ class Networks final : public NameSource {
 
     /// Connect a container to all its networks, at its start. release() takes it back.
     /// Errors: not_found (no such network, or container to share with); conflict; any driver's.
-    Task<Sandbox> attach(Container& container);
+    /// Takes:  a namespace for it, made but empty, if it shall not be one of the host's user
+    ///         namespace; it is not used by a container without a network of its own.
+    Task<Sandbox> attach(Container& container, Fd netns = {});
 
     /// Its process has ended, or was not started: ports, addresses and names are free. At once.
     void release(Container& container);

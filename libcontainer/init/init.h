@@ -92,6 +92,8 @@ long mask_path(State& state, const plan::Operation& operation);
 long readonly_path(State& state, const plan::Operation& operation);
 long terminal(State& state, const plan::Operation& operation);
 long open_root(State& state, const plan::Operation& operation);
+long make_filesystem(State& state, const plan::Operation& operation);
+long map_ids(State& state, const plan::Operation& operation);
 
 /// process.cc
 long join_cgroup(State& state, const plan::Operation& operation);
@@ -107,6 +109,8 @@ long capabilities(State& state, const plan::Operation& operation);
 long working_directory(State& state, const plan::Operation& operation);
 long seccomp_load(State& state, const plan::Operation& operation);
 long execute(State& state, const plan::Operation& operation);
+long give_stdio(State& state, const plan::Operation& operation);
+long become_root(State& state, const plan::Operation& operation);
 
 /// user.cc
 long resolve_user(State& state, const plan::Operation& operation);

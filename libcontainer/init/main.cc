@@ -81,12 +81,15 @@ long descriptor_send(State& state, const plan::Message& message, int fd, const c
     return sent < 0 ? fail(state, "sendmsg", what, sent) : 0;
 }
 
-/// Go on as a child in the joined pid namespace, which setns(2) gives to children only. It becomes
-/// the daemon's child and not ours, and does nothing until the daemon has been told of it: whatever
-/// ends us meanwhile ends it, too.
+/// Go on as a child in the joined pid namespace, which setns(2) gives to children only, or in a new
+/// one. It becomes the daemon's child and not ours, and does nothing until the daemon has been told
+/// of it: whatever ends us meanwhile ends it, too.
 long fork_inside(State& state, const plan::Operation& operation) {
-    for (int i = 0; i < state.passed; ++i) {
-        descriptor_close(state.registers[i]);  // Nothing of the host's goes along.
+    const plan::OperationHeader& header = *operation.header;
+    if ((header.flags & plan::flag_registers) == 0) {
+        for (int i = 0; i < state.passed; ++i) {
+            descriptor_close(state.registers[i]);  // Nothing of the host's goes along.
+        }
     }
     // We lead a session, and so a process group, by which the daemon finds the child if we end
     // before we can tell.
@@ -96,7 +99,7 @@ long fork_inside(State& state, const plan::Operation& operation) {
         return fail(state, "pipe2", "", done);
     }
     int pidfd = -1;
-    const long pid = raw::call(__NR_clone, CLONE_PARENT | CLONE_PIDFD, nullptr, &pidfd);
+    const long pid = raw::call(__NR_clone, CLONE_PARENT | CLONE_PIDFD | header.a, nullptr, &pidfd);
     if (pid < 0) {
         return fail(state, "clone", "", pid);
     }
@@ -166,6 +169,10 @@ long process_step(State& state, const plan::Operation& operation) {
             return resolve_user(state, operation);
         case plan::Kind::fork:
             return fork_inside(state, operation);
+        case plan::Kind::give_stdio:
+            return give_stdio(state, operation);
+        case plan::Kind::become_root:
+            return become_root(state, operation);
         default:
             return -EINVAL;
     }
@@ -191,6 +198,13 @@ long step(State& state, const plan::Operation& operation) {
             return open_root(state, operation);
         case plan::Kind::mount_filesystem:
             return mount_filesystem(state, operation);
+        case plan::Kind::make_filesystem:
+            return make_filesystem(state, operation);
+        case plan::Kind::map_ids:
+            return map_ids(state, operation);
+        case plan::Kind::work_in:
+            state.root = state.registers[operation.header->reg];
+            return 0;
         case plan::Kind::attach:
             return attach(state, operation);
         case plan::Kind::remount:

@@ -295,6 +295,38 @@ long mount_filesystem(State& state, const plan::Operation& operation) {
     return done;
 }
 
+long make_filesystem(State& state, const plan::Operation& operation) {
+    const plan::OperationHeader& header = *operation.header;
+    plan::Strings strings(operation);
+    const char* type = strings.next();
+    const long mount =
+        filesystem_make(state, type, header.a, strings, (header.string_count - 1) / 2);
+    if (mount < 0) {
+        subject_prefix(state, type);
+        return mount;
+    }
+    state.registers[header.reg] = static_cast<int>(mount);
+    return 0;
+}
+
+long map_ids(State& state, const plan::Operation& operation) {
+    const plan::OperationHeader& header = *operation.header;
+    plan::Strings strings(operation);
+    struct mount_attr attributes = {};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<uint64_t>(state.registers[header.a]);
+    const long done = raw::call(__NR_mount_setattr,
+                                state.registers[header.reg],
+                                "",
+                                AT_EMPTY_PATH,
+                                &attributes,
+                                sizeof(attributes));
+    if (done == -EINVAL) {
+        state.failure.detail = plan::Detail::ids_not_mapped;
+    }
+    return done < 0 ? fail(state, "mount_setattr(IDMAP)", strings.next(), done) : 0;
+}
+
 long attach(State& state, const plan::Operation& operation) {
     plan::Strings strings(operation);
     const char* path = strings.next();

@@ -70,8 +70,15 @@ enum class Kind : uint16_t {
     execute,            // flag_resolved; a: arguments; [argument..., environment...]
     open_root,          // the root is where the joined mount namespace has it
     resolve_user,  // [user, group or "", further group...] against the root's /etc/passwd, group
-    fork,  // after session: go on in a child in the joined pid namespace, a child of the daemon
-    last_ = fork,
+    /// after session: go on in a child in the joined pid namespace, or in a new one; a child of the
+    /// daemon. a: CLONE_NEWPID or 0; flag_registers
+    fork,
+    make_filesystem,  // reg: target register; a: MOUNT_ATTR_*; [fstype, (key, value)...]
+    map_ids,     // reg: detached mount; a: register of the user namespace whose ids it gets; [path]
+    work_in,     // reg: directory that is the root until enter_root or open_root
+    give_stdio,  // a: uid, b: gid: whose standard streams are
+    become_root,  // of the user namespace that was joined
+    last_ = become_root,
 };
 
 inline constexpr uint16_t flag_recursive = 1;
@@ -87,6 +94,10 @@ inline constexpr uint16_t flag_resolved = 32;
 inline constexpr uint16_t flag_no_control = 64;
 /// session: standard input, which is a terminal, controls it.
 inline constexpr uint16_t flag_terminal = 128;
+/// fork: the child goes on with what was opened.
+inline constexpr uint16_t flag_registers = 256;
+/// resource_limit: only see to it that the hard limit is not lower.
+inline constexpr uint16_t flag_hard_limit = 512;
 
 struct OperationHeader {
     Kind kind;
@@ -150,6 +161,11 @@ inline constexpr KindTraits kind_traits[] = {
     {"open rootfs", 0, 0, 0, false},
     {"find user", 2, any_count, 0, false},
     {"fork", 0, 0, 0, false},
+    {"mount", 1, any_count, 0, true},
+    {"map ids of mount", 1, 1, 0, true},
+    {"enter directory", 0, 0, 0, true},
+    {"give standard streams", 0, 0, 0, false},
+    {"become root of user namespace", 0, 0, 0, false},
 };
 static_assert(sizeof(kind_traits) / sizeof(kind_traits[0]) == static_cast<size_t>(Kind::last_) + 1);
 
@@ -245,7 +261,9 @@ class Reader {
         if (head.kind == Kind::execute && (head.a == 0 || head.a > head.string_count)) {
             return false;
         }
-        if (head.kind == Kind::mount_filesystem && head.string_count % 2 != 0) {
+        if ((head.kind == Kind::mount_filesystem && head.string_count % 2 != 0) ||
+            (head.kind == Kind::make_filesystem && head.string_count % 2 != 1) ||
+            (head.kind == Kind::map_ids && head.a >= registers_max)) {
             return false;
         }
         return strings_fit(
@@ -288,7 +306,8 @@ enum class Detail : uint16_t {
     unknown_user,
     unknown_group,
     id_out_of_range,
-    inside_proc,  // A mount where only the kernel may have files.
+    inside_proc,     // A mount where only the kernel may have files.
+    ids_not_mapped,  // A file system without ID-mapped mounts.
 };
 
 inline constexpr size_t call_bytes_max = 24;

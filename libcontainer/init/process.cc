@@ -65,14 +65,16 @@ bool is_resolved(const plan::Operation& operation) {
     return (operation.header->flags & plan::flag_resolved) != 0;
 }
 
+constexpr uint64_t same_id = 0xffffffff;
+
 /// So that a container's user other than root can open /dev/stdout again.
-void stdio_give(uint64_t uid) {
+void stdio_give(uint64_t uid, uint64_t gid = same_id) {
     for (int fd = 0; fd < 3; ++fd) {
         struct statx info = {};
         const bool null_device =
             descriptor_stat(fd, info) == 0 && info.stx_rdev_major == 1 && info.stx_rdev_minor == 3;
         if (!null_device && info.stx_uid != uid) {
-            raw::call(__NR_fchown, fd, uid, -1);  // A read-only or foreign file stays as it is.
+            raw::call(__NR_fchown, fd, uid, gid);  // A read-only or foreign file stays as it is.
         }
     }
 }
@@ -96,6 +98,29 @@ long join_namespace(State& state, const plan::Operation& operation) {
 long unshare_namespaces(State& state, const plan::Operation& operation) {
     const long done = raw::call(__NR_unshare, operation.header->a);
     return done < 0 ? fail(state, "unshare", "", done) : 0;
+}
+
+long give_stdio(State& /*state*/, const plan::Operation& operation) {
+    stdio_give(operation.header->a, operation.header->b);
+    return 0;
+}
+
+long become_root(State& state, const plan::Operation& /*operation*/) {
+    long done = raw::call(__NR_setgroups, 0, nullptr);
+    if (done < 0) {
+        return fail(state, "setgroups", "", done);
+    }
+    done = raw::call(__NR_setresgid, 0, 0, 0);
+    if (done < 0) {
+        return fail(state, "setresgid", "", done);
+    }
+    done = raw::call(__NR_setresuid, 0, 0, 0);
+    if (done < 0) {
+        return fail(state, "setresuid", "", done);
+    }
+    // Other credentials may have made us dumpable.
+    raw::call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return 0;
 }
 
 long oom_score_adjust(State& state, const plan::Operation& operation) {
@@ -172,7 +197,18 @@ long resource_limit(State& state, const plan::Operation& operation) {
     plan::Strings strings(operation);
     const char* name = strings.next();
     Limit wanted = {header.b, header.c};
-    long done = raw::call(__NR_prlimit64, 0, header.a, &wanted, nullptr);
+    long done = 0;
+    if ((header.flags & plan::flag_hard_limit) != 0) {
+        Limit current = {};
+        done = raw::call(__NR_prlimit64, 0, header.a, nullptr, &current);
+        if (done == 0 && current.hard < wanted.hard) {
+            current.hard = wanted.hard;
+            // Who may not is told when the limit itself is set.
+            raw::call(__NR_prlimit64, 0, header.a, &current, nullptr);
+        }
+        return done < 0 ? fail(state, "prlimit64", name, done) : 0;
+    }
+    done = raw::call(__NR_prlimit64, 0, header.a, &wanted, nullptr);
     if (done == -EPERM) {
         // Raising a hard limit takes CAP_SYS_RESOURCE: without it the limit is as high as it can
         // be.

@@ -12,6 +12,7 @@
 #include "drivers/graph/directory_names.h"
 #include "drivers/graph/flat/tree_changes.h"
 #include "libcontainer/mount.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/base/digest.h"
 #include "reactor/base/ids.h"
 #include "reactor/base/log.h"
@@ -278,7 +279,17 @@ Result<Fd> FlatDriver::mount(const RootfsSpec& spec) {
         attributes.clear |= MOUNT_ATTR_RDONLY;
     }
     TRY_VOID(mount_attributes_change(mounted->get(), attributes));
+    if (spec.maps_ids) {
+        TRY_VOID(mount_map_ids(mounted->get(), user_namespace_.get(), path_));
+    }
     return mounted;
+}
+
+Result<void> FlatDriver::map_ids(Fd user_namespace, const IdMap& /*ids*/) {
+    TRY(const Fd trial, open_tree_clone(base_.get(), "", false));
+    TRY_VOID(mount_map_ids(trial.get(), user_namespace.get(), path_));
+    user_namespace_ = std::move(user_namespace);
+    return ok;
 }
 
 Result<void> FlatDriver::rw_create(const std::string& name) {

@@ -34,6 +34,7 @@ class FlatDriver : public DirectoryDriver {
     Task<RwChanges> rw_changes(RootfsSpec spec) override;
     Task<void> prepare(RootfsSpec spec) override;
     Result<Fd> mount(const RootfsSpec& spec) override;
+    Result<void> map_ids(Fd user_namespace, const IdMap& ids) override;
     Result<std::size_t> recover(const DriverKnown& known) override;
 
     /// The chains that are there: for tests and `docker info`.
@@ -72,6 +73,7 @@ class FlatDriver : public DirectoryDriver {
 
     std::unique_ptr<const FlatTrees> trees_;
     std::map<std::string, Layers> chains_;
+    Fd user_namespace_;
     std::map<std::string, std::weak_ptr<AsyncMutex>> making_;
 };
 

@@ -1,13 +1,17 @@
 #include "drivers/graph/overlay/overlay_driver.h"
 
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "drivers/graph/file_system.h"
 #include "drivers/graph/overlay/overlay_probe.h"
 #include "drivers/graph/project_quota.h"
+#include "libcontainer/mount.h"
+#include "libcontainer/user_namespace.h"
 #include "reactor/base/ids.h"
 #include "reactor/base/tree_remove.h"
 #include "reactor/offload.h"
@@ -17,6 +21,8 @@ namespace davit {
 namespace {
 
 constexpr const char* empty_dir = "empty";
+constexpr const char* mapped_dir = "mapped";
+const std::string no_path;
 
 }  // namespace
 
@@ -84,6 +90,44 @@ Result<Fd> OverlayDriver::rw_open(const std::string& name) const {
     return Fd::openat(base_.get(), rw_path(name) + "/diff", O_RDONLY | O_DIRECTORY);
 }
 
+OverlayDriver::~OverlayDriver() {
+    if (!mapped_path_.empty()) {
+        static_cast<void>(mount_detach(mapped_path_));
+    }
+}
+
+Result<void> OverlayDriver::mapped_probe() const {
+    const std::string scratch = staged_path("probe-" + random_hex(4));
+    const FileOwnerGuard owner(mapped_uid_, mapped_gid_);
+    Result<void> usable = overlay_probe({mapped_.get(), no_path}, method_, scratch);
+    TRY_VOID(remove_tree(base_.get(), scratch));
+    return usable;
+}
+
+Result<void> OverlayDriver::map_ids(Fd user_namespace, const IdMap& ids) {
+    mapped_uid_ = ids.uid_outside(0).value_or(0);
+    mapped_gid_ = ids.gid_outside(0).value_or(0);
+    const std::string place = path_ + "/" + mapped_dir;
+    while (mount_detach(place)) {  // An earlier daemon was killed.
+    }
+    TRY(mapped_, open_tree_clone(base_.get(), "", false));
+    MountAttributes attributes;
+    attributes.clear = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    attributes.propagation = MS_PRIVATE;
+    TRY_VOID(mount_attributes_change(mapped_.get(), attributes));
+    TRY_VOID(mount_map_ids(mapped_.get(), user_namespace.get(), path_));
+    if (mapped_probe()) {
+        return ok;
+    }
+    if (::mkdirat(base_.get(), mapped_dir, 0700) != 0 && errno != EEXIST) {
+        return Error::from_errno(errno, "mkdirat", mapped_dir);
+    }
+    TRY_VOID(mount_attach(mapped_.get(), base_.get(), mapped_dir));
+    mapped_path_ = place;
+    TRY(mapped_, Fd::open(place, O_RDONLY | O_DIRECTORY));
+    return mapped_probe();
+}
+
 Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) {
     OverlaySpec overlay;
     overlay.lower.reserve(spec.layers.size() + 1);
@@ -113,7 +157,14 @@ Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) {
             TRY_VOID(remove_tree(base_.get(), overlay.work + "/work/incompat/volatile"));
         }
     }
-    const OverlayBase base{base_.get(), path_};
+    const OverlayBase base =
+        spec.maps_ids ? OverlayBase{mapped_.get(), no_path} : OverlayBase{base_.get(), path_};
+    std::optional<FileOwnerGuard> owner;
+    if (spec.maps_ids) {
+        // What overlayfs makes for itself, now and whenever it copies a file up, it makes as who
+        // mounted it; the host's root is nobody below an ID-mapped mount.
+        owner.emplace(mapped_uid_, mapped_gid_);
+    }
     Result<Fd> mounted = overlay_mount(base, method_, overlay);
     if (!mounted) {
         return std::move(mounted).error().context("mount the root file system");

@@ -33,7 +33,7 @@ constexpr std::pair<const char*, const char*> fixed_options[] = {
 /// The base's own path where overlayfs can take it literally, since it is what people see in
 /// /proc/mounts; else a path through our descriptor, which is short and has no special characters.
 std::string base_prefix(OverlayBase base, std::size_t longest_name) {
-    if (base.path.find_first_of("\\:,") == std::string::npos &&
+    if (!base.path.empty() && base.path.find_first_of("\\:,") == std::string::npos &&
         base.path.size() + 1 + longest_name <= fsconfig_value_max) {
         return base.path + "/";
     }

@@ -21,7 +21,8 @@ struct OverlaySpec {
     bool is_volatile = false;
 };
 
-/// The base directory of the layers: its descriptor and its absolute path.
+/// The base directory of the layers: its descriptor and its absolute path; none ("") if only the
+/// descriptor leads there.
 struct OverlayBase {
     int fd;
     const std::string& path;

@@ -209,6 +209,7 @@ Outcome run_with(const ContainerSpec& spec,
         return outcome;
     }
     out->write_end.reset();
+    PidRef forked;
     for (;;) {
         InitEvent event = next_event(launched->channel.get());
         if (event.kind == InitEvent::Kind::warning) {
@@ -217,12 +218,17 @@ Outcome run_with(const ContainerSpec& spec,
             outcome.console = std::move(event.console);
         } else if (event.kind == InitEvent::Kind::failed) {
             outcome.error = std::move(event.error);
+        } else if (event.kind == InitEvent::Kind::process) {
+            forked = std::move(event.process);
         } else {
             break;
         }
     }
     outcome.output = read_to_end(outcome.console ? outcome.console.get() : out->read_end.get());
     outcome.status = reap(launched->init);
+    if (forked) {
+        outcome.status = reap(forked);
+    }
     return outcome;
 }
 

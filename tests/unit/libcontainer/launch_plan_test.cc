@@ -74,6 +74,58 @@ TEST_CASE("read-only for a bind's top alone is set apart from what is for all") 
     CHECK(attributes_count(spec) == before);
 }
 
+TEST_CASE("a user namespace is entered when nothing of the host's is needed any more") {
+    ContainerSpec spec = sample();
+    spec.ids = {.uids = {{0, 100'000, 65'536}}, .gids = {{0, 100'000, 65'536}}};
+    spec.mounts.back().maps_ids = true;
+    const auto compiled = plan_compile(spec);
+    REQUIRE(compiled);
+    CHECK(compiled->forks);
+    CHECK(compiled->clone_flags == 0);
+    CHECK(compiled->registers == std::vector{RegisterKind::rootfs, RegisterKind::namespace_user});
+    const auto steps = steps_of(spec);
+    std::size_t next = 0;
+    for (const Kind kind : {Kind::join_cgroup,
+                            Kind::open_source,
+                            Kind::map_ids,
+                            Kind::work_in,
+                            Kind::make_device,
+                            Kind::give_stdio,
+                            Kind::join_namespace,
+                            Kind::become_root,
+                            Kind::unshare,
+                            Kind::fork,
+                            Kind::enter_root,
+                            Kind::attach,
+                            Kind::sysctl,
+                            Kind::execute}) {
+        INFO(static_cast<int>(kind));
+        const std::size_t at = position(steps, kind);
+        CHECK(at >= next);
+        CHECK(at < steps.size());
+        next = at + 1;
+    }
+    // The kernel wants these from who still sees the host's.
+    for (const PlanStep& step : steps) {
+        if (step.kind == static_cast<std::uint16_t>(Kind::mount_filesystem)) {
+            CHECK(step.strings[0] != "proc");
+            CHECK(step.strings[0] != "sysfs");
+        }
+    }
+}
+
+TEST_CASE("what cannot be in a user namespace is refused") {
+    ContainerSpec spec = sample();
+    spec.ids = {.uids = {{0, 100'000, 65'536}}, .gids = {{0, 100'000, 65'536}}};
+    spec.devices.push_back(Device{.path = "/srv/null", .major = 1, .minor = 3});
+    const auto device = plan_compile(spec);
+    REQUIRE_FALSE(device);
+    CHECK_THAT(device.error().message(), Catch::Matchers::Contains("\"/srv/null\""));
+    spec.devices.pop_back();
+    spec.namespaces.pid = NamespaceMode::host;
+    CHECK_FALSE(plan_compile(spec));
+}
+
 TEST_CASE("what was compiled is what is decoded") {
     const auto steps = steps_of(sample());
     REQUIRE(steps.back().kind == static_cast<std::uint16_t>(Kind::execute));
