@@ -123,9 +123,8 @@ class Starter {
                                     container_.record.host_config.group_add));
 
         phases_.begin("cgroup");
-        CO_TRY(ContainerDevices devices, co_await devices_find());
-        CO_CHECK(cgroup_make(devices));
-        inputs.devices = std::move(devices.nodes);
+        CO_TRY(inputs.devices, co_await devices_find(inputs.user));
+        CO_CHECK(cgroup_make(inputs.devices));
         inputs.cgroup = cgroup_->placement();
         inputs.descriptors = daemon_.config.descriptors_at_start;
         inputs.joins_network = static_cast<bool>(sandbox.netns);
@@ -187,11 +186,14 @@ class Starter {
     }
 
     /// A container that asks for none, as most, does not wait for a worker.
-    Task<ContainerDevices> devices_find() {
+    Task<ContainerDevices> devices_find(const ResolvedUser& user) {
         if (!container_has_devices(container_.record.host_config)) {
             co_return ContainerDevices{};
         }
-        auto find = [config = container_.record.host_config] { return container_devices(config); };
+        auto find = [config = container_.record.host_config,
+                     directories = daemon_.config.cdi_directories,
+                     uid = user.uid,
+                     gid = user.gid] { return container_devices(config, directories, uid, gid); };
         co_return co_await offload(std::move(find));
     }
 

@@ -46,6 +46,8 @@ struct DaemonConfig {
     bool init = false;
     /// What containers that do not say are filtered with: "builtin", "unconfined", or a file.
     std::string seccomp_profile = "builtin";
+    /// Where specs of CDI devices are; none: there are no such devices.
+    std::vector<std::string> cdi_directories{"/etc/cdi", "/var/run/cdi"};
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.

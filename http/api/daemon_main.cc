@@ -68,6 +68,8 @@ constexpr const char* usage =
     "      --init                   containers that do not say get an init, as with run --init\n"
     "      --seccomp-profile NAME   builtin, unconfined or a file, for containers that do not say\n"
     "                               (default builtin)\n"
+    "      --cdi-spec-dir DIR       specs of CDI devices, in JSON; may be repeated, \"\" for none\n"
+    "                               (default /etc/cdi and /var/run/cdi)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
     "                               cgroup2 (default /: everybody's)\n"
@@ -93,6 +95,7 @@ enum LongOption : int {
     option_gc_high,
     option_gc_low,
     option_init,
+    option_cdi_spec_dir,
     option_seccomp_profile,
     option_no_keeper,
     option_keeper_socket,
@@ -104,6 +107,7 @@ struct Arguments {
     DaemonConfig config;
     std::optional<int> gc_high;
     std::optional<int> gc_low;
+    std::vector<std::string> cdi_directories;
     bool keeper = true;
     bool upgrade = false;
     bool help = false;
@@ -250,6 +254,9 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_init:
             config.init = true;
             break;
+        case option_cdi_spec_dir:
+            arguments.cdi_directories.emplace_back(value);
+            break;
         case option_seccomp_profile:
             config.seccomp_profile = value;
             break;
@@ -291,6 +298,21 @@ Result<std::string> absolute(const std::string& path) {
     return std::string(buffer) + "/" + path;
 }
 
+/// Directories that are given take the place of the default ones.
+Result<void> cdi_directories_take(Arguments& arguments) {
+    if (arguments.cdi_directories.empty()) {
+        return ok;
+    }
+    arguments.config.cdi_directories.clear();
+    for (const std::string& directory : arguments.cdi_directories) {
+        if (!directory.empty()) {
+            TRY(std::string path, absolute(directory));
+            arguments.config.cdi_directories.push_back(std::move(path));
+        }
+    }
+    return ok;
+}
+
 Result<Arguments> arguments_parse(int argc, char** argv) {
     static const option options[] = {
         {"host", required_argument, nullptr, 'H'},
@@ -308,6 +330,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"gc-high", required_argument, nullptr, option_gc_high},
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"init", no_argument, nullptr, option_init},
+        {"cdi-spec-dir", required_argument, nullptr, option_cdi_spec_dir},
         {"seccomp-profile", required_argument, nullptr, option_seccomp_profile},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},
@@ -333,6 +356,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         TRY(config.seccomp_profile, absolute(config.seccomp_profile));
     }
     TRY(config.gc, gc_marks(arguments));
+    TRY_VOID(cdi_directories_take(arguments));
     if (config.hosts.empty()) {
         config.hosts.push_back("unix://" + config.run_dir + "/davit.sock");
     }

@@ -30,7 +30,8 @@ struct SpecInputs {
     std::vector<std::string> link_environment = {};
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
-    std::vector<Device> devices = {};
+    /// Those of container_devices(), which resources_build() looks at, too.
+    ContainerDevices devices = {};
     /// What a container that does not say gets: with an init, or without.
     bool init_default = false;
     /// What seccomp_wanted() says, compiled; nothing: Docker's own profile, if the container does
