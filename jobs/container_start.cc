@@ -18,6 +18,7 @@
 #include "jobs/container_namespaces.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/log_server.h"
 #include "jobs/network/networks.h"
 #include "libcontainer/reaper_binary.h"
 #include "libcontainer/user.h"
@@ -108,7 +109,7 @@ class Starter {
         }
         CO_CHECK(container_bind_sources_make(container_.record));
         CO_CHECK(co_await propagation_check(container_.record));
-        CO_CHECK(log_open());
+        CO_CHECK(co_await log_open());
         CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
 
         phases_.begin("rootfs");
@@ -213,23 +214,23 @@ class Starter {
     }
 
     /// The log's file is made now, but with --rm only when there is something to write.
-    Result<void> log_open() {
+    Task<void> log_open() {
         if (container_.record.log_path.empty()) {
-            return ok;
+            co_return ok;
         }
         JsonFileWriter log = log_writer_make(container_.record);
         if (log_has_service(container_.record.host_config.log_config)) {
-            auto sink = log_service_open(container_.record, daemon_.system.host_name);
+            auto sink = co_await log_service_connect(container_.record, daemon_.system.host_name);
             if (!sink) {
-                return std::move(sink).error().context("failed to initialize logging driver");
+                co_return std::move(sink).error().context("failed to initialize logging driver");
             }
             log.also_to(*std::move(sink));
         }
         if (!container_.record.host_config.auto_remove) {
-            TRY_VOID(log.create());
+            CO_CHECK(log.create());
         }
         container_.output.log_to(std::move(log));
-        return ok;
+        co_return ok;
     }
 
     void warn(const std::vector<std::string>& warnings) {
