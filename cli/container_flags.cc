@@ -50,6 +50,7 @@ constexpr Flag flags[] = {
     flag<O, &O::env>("env", 'e', "list", "Set an environment variable"),
     flag<O, &O::env_files>("env-file", 0, "list", "Read environment variables from a file"),
     flag<O, &O::expose>("expose", 0, "list", "Expose a port or a range of ports"),
+    flag<O, &O::gpus>("gpus", 0, "gpu-request", "GPU devices to add (\"all\" for all of them)"),
     flag<O, &O::group_add>("group-add", 0, "list", "Groups to join besides the user's"),
     flag<O, &O::health_cmd>("health-cmd", 0, "string", "Command that checks health"),
     flag<O, &O::health_interval>("health-interval", 0, "duration", "Time between two checks"),

@@ -73,6 +73,7 @@ struct CreateOptions {
     bool read_only = false;
     std::optional<ByteSize> shm_size;
     std::vector<std::string> devices;
+    std::string gpus;
 
     // --- resources
     std::optional<ByteSize> memory;

@@ -118,17 +118,93 @@ Result<void> device_write(JsonWriter& json, std::string_view text) {
     return ok;
 }
 
-Result<void> devices_write(JsonWriter& json, const CreateOptions& options) {
-    const auto is_cdi = [](const std::string& device) { return is_cdi_name(device); };
-    if (std::ranges::any_of(options.devices, is_cdi)) {
-        json.key("DeviceRequests").begin_array().begin_object().key("Driver").string("cdi");
-        json.key("DeviceIDs").begin_array();
+std::vector<std::string> words(std::string_view text) {
+    std::vector<std::string> list;
+    for (std::string_view rest = text;;) {
+        const std::size_t comma = rest.find(',');
+        list.emplace_back(rest.substr(0, comma));
+        if (comma == std::string_view::npos) {
+            return list;
+        }
+        rest.remove_prefix(comma + 1);
+    }
+}
+
+/// One of --gpus' fields. Follows: docker/cli opts/gpus.go.
+Result<void> gpu_field_write(JsonWriter& json, std::string_view field) {
+    const std::size_t equals = field.find('=');
+    const bool is_count = equals == std::string_view::npos;
+    const std::string_view key = is_count ? "count" : field.substr(0, equals);
+    const std::string_view value = is_count ? field : field.substr(equals + 1);
+    if (key == "count") {
+        const Result<std::int64_t> count = value == "all" ? -1 : integer_parse(value);
+        if (!count) {
+            return invalid(fmt::format(
+                "invalid count ({}): value must be either \"all\" or an integer", value));
+        }
+        json.key("Count").number(*count);
+    } else if (key == "driver") {
+        json.key("Driver").string(value);
+    } else if (key == "device") {
+        json.key("DeviceIDs").strings(words(value));
+    } else if (key == "capabilities") {
+        std::vector<std::string> all_of = words(value);
+        all_of.emplace_back("gpu");
+        json.key("Capabilities").begin_array().strings(all_of).end_array();
+    } else {
+        return invalid(fmt::format("unexpected key '{}' in '{}'", key, field));
+    }
+    return ok;
+}
+
+Result<void> gpus_write(JsonWriter& json, std::string_view text) {
+    TRY(const std::vector<std::string> fields, csv_split(text));
+    std::vector<std::string> seen;
+    const auto has = [&](std::string_view key) {
+        return std::ranges::find(seen, key) != seen.end();
+    };
+    json.begin_object();
+    for (const std::string& field : fields) {
+        const std::size_t equals = field.find('=');
+        std::string key = equals == std::string::npos ? "count" : field.substr(0, equals);
+        if (has(key)) {
+            return invalid(fmt::format("gpu request key '{}' can be specified only once", key));
+        }
+        TRY_VOID(gpu_field_write(json, field));
+        seen.push_back(std::move(key));
+    }
+    if (!has("count") && !has("device")) {
+        json.key("Count").number(1);
+    }
+    if (!has("capabilities")) {
+        json.key("Capabilities").begin_array().strings(std::array{"gpu"}).end_array();
+    }
+    json.end_object();
+    return ok;
+}
+
+Result<void> device_requests_write(JsonWriter& json, const CreateOptions& options) {
+    json.key("DeviceRequests").begin_array();
+    if (!options.gpus.empty()) {
+        TRY_VOID(gpus_write(json, options.gpus));
+    }
+    if (std::ranges::any_of(options.devices, is_cdi_name)) {
+        json.begin_object().key("Driver").string("cdi").key("DeviceIDs").begin_array();
         for (const std::string& device : options.devices) {
             if (is_cdi_name(device)) {
                 json.string(device);
             }
         }
-        json.end_array().end_object().end_array();
+        json.end_array().end_object();
+    }
+    json.end_array();
+    return ok;
+}
+
+Result<void> devices_write(JsonWriter& json, const CreateOptions& options) {
+    const auto is_cdi = [](const std::string& device) { return is_cdi_name(device); };
+    if (!options.gpus.empty() || std::ranges::any_of(options.devices, is_cdi)) {
+        TRY_VOID(device_requests_write(json, options));
     }
     if (!std::ranges::all_of(options.devices, is_cdi)) {
         json.key("Devices").begin_array();

@@ -105,6 +105,10 @@ Result<ContainerRecord> record_make(Daemon& daemon,
                          daemon.cgroups.mode == CgroupMode::v2};
     TRY_VOID(container_merge(record, image.config.config, warnings, host));
     TRY_VOID(user_namespace_check(daemon, record.host_config));
+    for (MountPoint& mount : record.mounts) {
+        mount.read_only_recursive =
+            mount.read_only_recursive && (mount.type != "bind" || request.read_only_recursive);
+    }
     TRY_VOID(namespaces_resolve(daemon, record.host_config));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     TRY_VOID(links_resolve(daemon, record));

@@ -23,6 +23,8 @@ struct ContainerCreateRequest {
     std::map<std::string, EndpointSettings> endpoints;
     /// "linux/amd64"; empty: the host's.
     std::string platform;
+    /// Whether a read-only bind mount is so with what is mounted below it, if it does not say.
+    bool read_only_recursive = true;
 };
 
 struct ContainerCreated {

@@ -39,8 +39,9 @@ Result<void> log_resume(const Daemon& daemon, Container& container, OutputSlot& 
             TRY_VOID(log.cut_off(*place));
         }
     }
-    if (log_has_service(record.host_config.log_config)) {
-        auto sink = log_service_open(record, daemon.system.host_name);
+    const LogConfig& config = record.host_config.log_config;
+    if (log_has_service(config) && !log_server_of(config)) {
+        auto sink = log_service_open(record, daemon.system.host_name, Fd());
         if (sink) {
             log.also_to(*std::move(sink));
         } else {

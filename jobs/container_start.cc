@@ -18,6 +18,7 @@
 #include "jobs/container_namespaces.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/log_server.h"
 #include "jobs/network/networks.h"
 #include "libcontainer/reaper_binary.h"
 #include "libcontainer/user.h"
@@ -119,7 +120,7 @@ class Starter {
         }
         CO_CHECK(container_bind_sources_make(container_.record));
         CO_CHECK(co_await propagation_check(container_.record));
-        CO_CHECK(log_open());
+        CO_CHECK(co_await log_open());
         CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
 
         phases_.begin("rootfs");
@@ -135,9 +136,8 @@ class Starter {
                                     container_.record.host_config.group_add));
 
         phases_.begin("cgroup");
-        CO_TRY(ContainerDevices devices, co_await devices_find());
-        CO_CHECK(cgroup_make(devices));
-        inputs.devices = std::move(devices.nodes);
+        CO_TRY(inputs.devices, co_await devices_find(inputs.user));
+        CO_CHECK(cgroup_make(inputs.devices));
         inputs.cgroup = cgroup_->placement();
         inputs.descriptors = daemon_.config.descriptors_at_start;
         inputs.ids = users_.ids;
@@ -204,11 +204,14 @@ class Starter {
     }
 
     /// A container that asks for none, as most, does not wait for a worker.
-    Task<ContainerDevices> devices_find() {
+    Task<ContainerDevices> devices_find(const ResolvedUser& user) {
         if (!container_has_devices(container_.record.host_config)) {
             co_return ContainerDevices{};
         }
-        auto find = [config = container_.record.host_config] { return container_devices(config); };
+        auto find = [config = container_.record.host_config,
+                     directories = daemon_.config.cdi_directories,
+                     uid = user.uid,
+                     gid = user.gid] { return container_devices(config, directories, uid, gid); };
         co_return co_await offload(std::move(find));
     }
 
@@ -228,23 +231,23 @@ class Starter {
     }
 
     /// The log's file is made now, but with --rm only when there is something to write.
-    Result<void> log_open() {
+    Task<void> log_open() {
         if (container_.record.log_path.empty()) {
-            return ok;
+            co_return ok;
         }
         JsonFileWriter log = log_writer_make(container_.record);
         if (log_has_service(container_.record.host_config.log_config)) {
-            auto sink = log_service_open(container_.record, daemon_.system.host_name);
+            auto sink = co_await log_service_connect(container_.record, daemon_.system.host_name);
             if (!sink) {
-                return std::move(sink).error().context("failed to initialize logging driver");
+                co_return std::move(sink).error().context("failed to initialize logging driver");
             }
             log.also_to(*std::move(sink));
         }
         if (!container_.record.host_config.auto_remove) {
-            TRY_VOID(log.create());
+            CO_CHECK(log.create());
         }
         container_.output.log_to(std::move(log));
-        return ok;
+        co_return ok;
     }
 
     void warn(const std::vector<std::string>& warnings) {

@@ -49,6 +49,8 @@ struct DaemonConfig {
     /// Whose subordinate ids containers get (jobs/user_remap.h); "": they share the daemon's user
     /// namespace.
     std::string userns_remap;
+    /// Where specs of CDI devices are; none: there are no such devices.
+    std::vector<std::string> cdi_directories{"/etc/cdi", "/var/run/cdi"};
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.

@@ -15,6 +15,7 @@
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/image/remove.h"
+#include "jobs/log_server.h"
 #include "jobs/network/networks.h"
 #include "reactor/base/log.h"
 
@@ -181,6 +182,9 @@ void Daemon::containers_resume() {
         if (const Result<void> resumed = container_resume(*this, *container, std::move(kept));
             resumed) {
             supervisors.spawn(container_supervise(*this, container));
+            if (log_server_of(container->record.host_config.log_config)) {
+                supervisors.spawn(log_server_resume(container, system.host_name));
+            }
         } else {
             LOG_ERROR("container={}: go on with it: {}",
                       container->id().short_id(),

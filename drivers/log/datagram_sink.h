@@ -1,8 +1,11 @@
 #pragma once
-/// Records on their way to a logging service of this host: syslog(3)'s, or the journal.
+/// Records on their way to a logging service: this host's syslog(3) or journal, or a syslog server.
 ///
-/// Nothing waits for the service: what it does not take at once is dropped, and counted.
-/// Follows: RFC 3164; systemd's "Native Journal Protocol"; moby daemon/logger/syslog, /journald.
+/// Nothing waits for the service: what it does not take at once is dropped, and counted. A
+/// connection that breaks is made anew with the next record.
+/// Follows: systemd's "Native Journal Protocol"; moby daemon/logger/journald.
+#include <sys/socket.h>
+
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -28,7 +31,11 @@ class DatagramSink {
     const std::string& path() const { return path_; }
 
   protected:
+    /// To a unix socket: connect() is still to be called.
     explicit DatagramSink(std::string path) : path_(std::move(path)) {}
+
+    /// To a server, over a connected socket of UDP or TCP. Takes: name, for messages.
+    DatagramSink(std::string name, Fd connected);
 
     /// The record as the service takes it.
     virtual std::string datagram(bool is_error, std::string_view text) const = 0;
@@ -37,25 +44,21 @@ class DatagramSink {
     Result<void> connect();
 
   private:
+    Result<void> path_to_peer();
+    bool put(std::string_view bytes);
+
     std::string path_;
     Fd socket_;
+    sockaddr_storage peer_{};
+    socklen_t peer_bytes_ = 0;
+    int type_ = SOCK_DGRAM;
+    /// Of a stream: what is still to be sent of a record that was sent in part.
+    std::string rest_;
     std::uint64_t dropped_ = 0;
 };
 
-struct SyslogOptions {
-    /// Empty: the first of the usual places that exists.
-    std::string socket_path;
-    int facility = 3;  // daemon
-    std::string tag;
-    /// Empty: none, as a local syslog expects.
-    std::string host_name;
-};
-
-/// Errors: unavailable, saying which socket is missing or has nobody behind it.
-Result<std::unique_ptr<DatagramSink>> syslog_sink_make(SyslogOptions options);
-
-/// The number of "daemon", "local0", ..., or of a number's text. Errors: invalid_argument.
-Result<int> syslog_facility_parse(std::string_view text);
+/// Not in the words of an errno: clients take "no such file" for a missing command.
+Error service_unavailable(const Error& error, const std::string& what, const std::string& path);
 
 inline constexpr const char* journal_socket_path = "/run/systemd/journal/socket";
 

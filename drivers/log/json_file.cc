@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "http/json_reader.h"
 #include "http/json_writer.h"
 #include "reactor/base/limits.h"
 
@@ -17,21 +16,10 @@ namespace davit {
 
 namespace {
 
-constexpr std::size_t read_bytes = 256 * 1024;
-
 /// Of records, before they are written and others have their turn.
 constexpr std::size_t step_bytes = 256 * 1024;
 
-/// A record's text may grow sixfold by escapes; other writers add attributes. No line is read into
-/// memory beyond this.
-constexpr std::size_t record_bytes_max = 1024 * 1024;
-static_assert(record_bytes_max > 8 * limits::log_line_bytes_max);
-
 constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
-
-Error too_long() {
-    return Error(ErrorKind::corrupt, "log record: the line is longer than any record");
-}
 
 std::string_view stream_name(OutputStream stream) {
     return stream == OutputStream::standard_output ? "stdout" : "stderr";
@@ -66,13 +54,23 @@ Result<void> JsonFileWriter::create() {
 /// FILE becomes FILE.1, and so on; the oldest goes. Some tens of microseconds, since what takes
 /// time, giving up the oldest one's blocks, is done when its last descriptor is closed.
 Result<void> JsonFileWriter::rotate() {
-    const auto name = [this](unsigned number) {
-        return number == 0 ? path_ : path_ + "." + std::to_string(number);
-    };
     const unsigned last = std::max(rotation_.files_max, 1U) - 1;
-    if (auto oldest = Fd::open(name(last), O_PATH | O_NOFOLLOW)) {
-        retired_ = std::make_shared<const Fd>(*std::move(oldest));
+    for (const std::string& oldest : {name(last), name(last) + ".gz"}) {
+        if (auto file = Fd::open(oldest, O_PATH | O_NOFOLLOW)) {
+            retired_ = std::make_shared<const Fd>(*std::move(file));
+            break;
+        }
     }
+    for (unsigned number = last; rotation_.compress && number > 0; --number) {
+        const std::string from = name(number) + ".gz";
+        const int moved = number == last
+                              ? ::unlink(from.c_str())
+                              : ::rename(from.c_str(), (name(number + 1) + ".gz").c_str());
+        if (moved != 0 && errno != ENOENT) {
+            return Error::from_errno(errno, number == last ? "unlink" : "rename", from);
+        }
+    }
+    compress_due_ = rotation_.compress;
     if (last == 0 && ::unlink(path_.c_str()) != 0 && errno != ENOENT) {
         return Error::from_errno(errno, "unlink", path_);
     }
@@ -83,6 +81,61 @@ Result<void> JsonFileWriter::rotate() {
         }
     }
     return create();
+}
+
+std::string JsonFileWriter::name(unsigned number) const {
+    return number == 0 ? path_ : path_ + "." + std::to_string(number);
+}
+
+std::shared_ptr<const Fd> JsonFileWriter::compress_next() {
+    for (unsigned number = 1; compress_due_ && number < rotation_.files_max; ++number) {
+        if (auto file = Fd::open(name(number), O_RDONLY | O_NOFOLLOW)) {
+            return std::make_shared<const Fd>(*std::move(file));
+        }
+        if (::access((name(number) + ".gz").c_str(), F_OK) != 0) {
+            break;
+        }
+    }
+    compress_due_ = false;
+    return nullptr;
+}
+
+Result<void> JsonFileWriter::compressed(const Fd& source, const Result<Fd>& made) {
+    Result<void> put = made ? compressed_put(source, *made) : made.error();
+    if (!put) {
+        rotation_.compress = compress_due_ = false;
+        return std::move(put).error().context("compress a rotated log");
+    }
+    return ok;
+}
+
+/// A rotation may have given it another name, or taken its last one. A crash between the two steps
+/// leaves both: readers take the first, and the next rotation's compression ends it.
+Result<void> JsonFileWriter::compressed_put(const Fd& source, const Fd& made) const {
+    struct stat wanted {};
+
+    if (::fstat(source.get(), &wanted) != 0) {
+        return Error::from_errno(errno, "fstat", path_);
+    }
+    for (unsigned number = 1; number < rotation_.files_max; ++number) {
+        struct stat info {};
+
+        const std::string from = name(number);
+        if (::lstat(from.c_str(), &info) != 0 || info.st_ino != wanted.st_ino) {
+            continue;
+        }
+        const std::string self = "/proc/self/fd/" + std::to_string(made.get());
+        const std::string to = from + ".gz";
+        if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) != 0 &&
+            errno != EEXIST) {
+            return Error::from_errno(errno, "linkat", to);
+        }
+        if (::unlink(from.c_str()) != 0) {
+            return Error::from_errno(errno, "unlink", from);
+        }
+        break;
+    }
+    return ok;
 }
 
 void JsonFileWriter::add_record(OutputStream stream, std::string_view text) {
@@ -290,109 +343,6 @@ LogPosition JsonFileWriter::position() const {
     position.partial_output = partial_[0];
     position.partial_error = partial_[1];
     return position;
-}
-
-Result<JsonFileReader> JsonFileReader::open(const std::string& path) {
-    TRY(Fd fd, Fd::open(path, O_RDONLY));
-    return JsonFileReader(std::move(fd));
-}
-
-Result<bool> JsonFileReader::seek_tail_step(std::uint64_t count) {
-    if (!tail_) {
-        struct stat info {};
-
-        if (::fstat(fd_.get(), &info) != 0) {
-            return Error::from_errno(errno, "fstat", "log");
-        }
-        tail_ = Tail{static_cast<std::uint64_t>(info.st_size), 0};
-    }
-    offset_ = 0;
-    if (tail_->position == 0) {
-        return true;
-    }
-    // Backwards over the newlines that end records; the count+1st from the end stands right before.
-    const std::uint64_t size = std::min<std::uint64_t>(tail_->position, read_bytes);
-    tail_->position -= size;
-    std::string block(size, '\0');
-    const ssize_t got =
-        ::pread(fd_.get(), block.data(), block.size(), static_cast<off_t>(tail_->position));
-    if (got < 0) {
-        return Error::from_errno(errno, "pread", "log");
-    }
-    for (auto i = static_cast<std::size_t>(got); i-- > 0;) {
-        if (block[i] == '\n' && tail_->newlines++ == count) {
-            offset_ = tail_->position + i + 1;
-            return true;
-        }
-    }
-    return tail_->position == 0;
-}
-
-/// Read once into buffer_. Gives: how many bytes; 0 at the end.
-Result<std::size_t> JsonFileReader::fill() {
-    const std::size_t before = buffer_.size();
-    const std::size_t want =
-        std::min<std::uint64_t>(read_bytes, end_ > offset_ ? end_ - offset_ : 0);
-    buffer_.resize(before + want);
-    const ssize_t got =
-        ::pread(fd_.get(), buffer_.data() + before, want, static_cast<off_t>(offset_));
-    buffer_.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-    if (got < 0) {
-        return Error::from_errno(errno, "pread", "log");
-    }
-    offset_ += static_cast<std::uint64_t>(got);
-    return static_cast<std::size_t>(got);
-}
-
-Result<std::optional<LogRecord>> JsonFileReader::next() {
-    std::size_t newline = buffer_.find('\n', used_);
-    while (newline == std::string::npos) {
-        buffer_.erase(0, used_);
-        used_ = 0;
-        const std::size_t before = buffer_.size();
-        if (skipping_ || before > record_bytes_max) {
-            skipping_ = true;
-            buffer_.clear();
-            if (before > 0) {
-                return too_long();
-            }
-        }
-        TRY(const std::size_t got, fill());
-        if (got == 0) {
-            return std::optional<LogRecord>{};
-        }
-        newline = buffer_.find('\n', before);
-    }
-    if (std::exchange(skipping_, false)) {
-        used_ = newline + 1;
-        return too_long();
-    }
-    const std::string_view line = std::string_view(buffer_).substr(used_, newline - used_);
-    used_ = newline + 1;
-    const auto corrupt = [](Error error) {
-        return std::move(error).context("log record").with_kind(ErrorKind::corrupt);
-    };
-    auto document = JsonDocument::parse(line);
-    if (!document) {
-        return corrupt(std::move(document).error());
-    }
-    const JsonValue root = document->root();
-    LogRecord record;
-    TRY(record.text, root.string_or("log", ""));
-    TRY(const std::string stream, root.string_or("stream", "stdout"));
-    TRY(const std::string time, root.string_or("time", ""));
-    record.stream =
-        stream == "stderr" ? OutputStream::standard_error : OutputStream::standard_output;
-    auto when = rfc3339_parse(time);
-    if (!when) {
-        return corrupt(std::move(when).error());
-    }
-    record.time = *when;
-    if (attributes_wanted_) {
-        auto attributes = root.member("attrs").as_string_map();
-        record.attributes = attributes ? *std::move(attributes) : LogAttributes();
-    }
-    return std::optional<LogRecord>(std::move(record));
 }
 
 }  // namespace davit

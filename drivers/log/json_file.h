@@ -7,7 +7,8 @@
 /// "\n".
 ///
 /// A file that has grown to its bound is renamed to FILE.1, that to FILE.2, and so on; the oldest
-/// goes. drivers/log/log_files.h reads them as one.
+/// goes. Where it is wanted FILE.1 then becomes FILE.1.gz (drivers/log/log_gzip.h).
+/// drivers/log/log_files.h reads them as one.
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -17,6 +18,7 @@
 #include <string_view>
 
 #include "drivers/log/datagram_sink.h"
+#include "drivers/log/log_gzip.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/fd.h"
 
@@ -30,6 +32,8 @@ struct LogRotation {
     std::uint64_t bytes_max = 0;
     /// The one that is written to, and older ones.
     unsigned files_max = 1;
+    /// The older ones in gzip.
+    bool compress = false;
 
     bool operator==(const LogRotation&) const = default;
 };
@@ -90,6 +94,16 @@ class JsonFileWriter {
     /// null if there is none.
     std::shared_ptr<const Fd> retired_take() { return std::exchange(retired_, nullptr); }
 
+    /// A file that was rotated away and is to be compressed; null if there is none.
+    std::shared_ptr<const Fd> compress_next();
+
+    /// Where log_compress() makes what takes its place.
+    std::string directory() const { return path_.substr(0, path_.rfind('/')); }
+
+    /// Put what a file was compressed to in its place, unless it has gone meanwhile. After an error
+    /// no more files are compressed.
+    Result<void> compressed(const Fd& source, const Result<Fd>& made);
+
     /// The file that is written to.
     LogPlace place() const;
 
@@ -110,6 +124,8 @@ class JsonFileWriter {
     void add_time();
     Result<void> flush();
     Result<void> rotate();
+    Result<void> compressed_put(const Fd& source, const Fd& made) const;
+    std::string name(unsigned number) const;
     std::string_view part_take(std::string_view& left) const;
     Result<void> part_write(std::string_view part);
     void torn_record_remove(std::size_t torn_bytes);
@@ -123,6 +139,7 @@ class JsonFileWriter {
     std::shared_ptr<const Fd> fd_;
     std::uint64_t bytes_ = 0;  // Of the file.
     std::shared_ptr<const Fd> retired_;
+    bool compress_due_ = false;
     std::shared_ptr<DatagramSink> sink_;
     /// What stands between stream and time: ",\"attrs\":{...}", or nothing.
     std::string attributes_;
@@ -148,7 +165,7 @@ struct LogRecord {
 /// Reads records from a position on; sees what is appended after it was opened.
 class JsonFileReader {
   public:
-    /// Errors: not_found.
+    /// One that ends in ".gz" was compressed. Errors: not_found; corrupt.
     static Result<JsonFileReader> open(const std::string& path);
 
     /// One step (of one block) towards the position from which exactly the last count records, of
@@ -162,7 +179,9 @@ class JsonFileReader {
     /// Read the records' attributes, too.
     void attributes_wanted() { attributes_wanted_ = true; }
 
-    /// Which file it is.
+    /// Whether it is the file of this descriptor, or what that was compressed to.
+    bool is(int fd) const;
+
     int fd() const { return fd_.get(); }
 
     /// The next complete record; nothing at the end of what is written so far.
@@ -185,11 +204,15 @@ class JsonFileReader {
     struct Tail {
         std::uint64_t position = 0;  // Everything behind it was looked at.
         std::uint64_t newlines = 0;
+        /// Of a compressed file, once all are counted: how many are still to be passed.
+        std::optional<std::uint64_t> left = {};
     };
 
+    Result<bool> seek_tail_step_inflate(std::uint64_t count);
     Result<std::size_t> fill();
 
     Fd fd_;
+    std::optional<LogInflate> inflate_;  // Offsets are those of what comes out of it.
     std::optional<Tail> tail_;
     bool attributes_wanted_ = false;
     bool skipping_ = false;     // Inside a line that was too long.

@@ -1,23 +1,8 @@
 #include "drivers/log/log_files.h"
 
-#include <sys/stat.h>
-
 #include <cerrno>
 
 namespace davit {
-
-namespace {
-
-bool is_same_file(int first, int second) {
-    struct stat one {};
-
-    struct stat other {};
-
-    return ::fstat(first, &one) == 0 && ::fstat(second, &other) == 0 &&
-           one.st_ino == other.st_ino && one.st_dev == other.st_dev;
-}
-
-}  // namespace
 
 Result<LogFiles> LogFiles::open(std::string path) {
     LogFiles log(std::move(path));
@@ -35,13 +20,19 @@ Result<void> LogFiles::newer_open() {
     for (unsigned number = 0;; ++number) {
         const std::string name = number == 0 ? path_ : path_ + "." + std::to_string(number);
         auto file = JsonFileReader::open(name);
+        if (!file && number > 0 && file.error().errno_value() == ENOENT) {
+            file = JsonFileReader::open(name + ".gz");
+            if (!file && file.error().kind() == ErrorKind::corrupt) {
+                continue;  // Nobody's: it must not hide the others.
+            }
+        }
         if (!file && file.error().errno_value() != ENOENT) {
             return std::move(file).error();
         }
         if (!file && number == 0) {
             continue;  // A rotation that was cut short: the one before it is there.
         }
-        if (!file || (known >= 0 && is_same_file(known, file->fd()))) {
+        if (!file || (known >= 0 && file->is(known))) {
             break;
         }
         if (attributes_wanted_) {
@@ -103,7 +94,7 @@ Result<std::optional<LogRecord>> LogFiles::next() {
 void LogFiles::end_at(const LogPosition& position) {
     ended_ = true;
     const auto is_last = [&position](const JsonFileReader& file) {
-        return position.file && is_same_file(position.file->get(), file.fd());
+        return position.file && file.is(position.file->get());
     };
     while (files_.size() > 1 && !is_last(files_.back())) {
         files_.pop_back();

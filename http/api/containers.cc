@@ -37,6 +37,7 @@ Result<ContainerCreateRequest> create_request(const ApiContext& context, std::st
         request.host_config.cgroupns_mode = "host";
     }
     request.endpoints = std::move(parsed.endpoints);
+    request.read_only_recursive = context.version >= ApiVersion{1, 44};
     return request;
 }
 

@@ -70,6 +70,8 @@ constexpr const char* usage =
     "                               (default builtin)\n"
     "      --userns-remap USER      default, USER[:GROUP] or UID[:GID]: containers are in user\n"
     "                               namespaces with that user's subordinate ids\n"
+    "      --cdi-spec-dir DIR       specs of CDI devices, in JSON; may be repeated, \"\" for none\n"
+    "                               (default /etc/cdi and /var/run/cdi)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
     "                               cgroup2 (default /: everybody's)\n"
@@ -95,6 +97,7 @@ enum LongOption : int {
     option_gc_high,
     option_gc_low,
     option_init,
+    option_cdi_spec_dir,
     option_seccomp_profile,
     option_userns_remap,
     option_no_keeper,
@@ -107,6 +110,7 @@ struct Arguments {
     DaemonConfig config;
     std::optional<int> gc_high;
     std::optional<int> gc_low;
+    std::vector<std::string> cdi_directories;
     bool keeper = true;
     bool upgrade = false;
     bool help = false;
@@ -256,6 +260,9 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_userns_remap:
             config.userns_remap = value;
             break;
+        case option_cdi_spec_dir:
+            arguments.cdi_directories.emplace_back(value);
+            break;
         case option_seccomp_profile:
             config.seccomp_profile = value;
             break;
@@ -297,6 +304,21 @@ Result<std::string> absolute(const std::string& path) {
     return std::string(buffer) + "/" + path;
 }
 
+/// Directories that are given take the place of the default ones.
+Result<void> cdi_directories_take(Arguments& arguments) {
+    if (arguments.cdi_directories.empty()) {
+        return ok;
+    }
+    arguments.config.cdi_directories.clear();
+    for (const std::string& directory : arguments.cdi_directories) {
+        if (!directory.empty()) {
+            TRY(std::string path, absolute(directory));
+            arguments.config.cdi_directories.push_back(std::move(path));
+        }
+    }
+    return ok;
+}
+
 Result<Arguments> arguments_parse(int argc, char** argv) {
     static const option options[] = {
         {"host", required_argument, nullptr, 'H'},
@@ -314,6 +336,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"gc-high", required_argument, nullptr, option_gc_high},
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"init", no_argument, nullptr, option_init},
+        {"cdi-spec-dir", required_argument, nullptr, option_cdi_spec_dir},
         {"seccomp-profile", required_argument, nullptr, option_seccomp_profile},
         {"userns-remap", required_argument, nullptr, option_userns_remap},
         {"log-level", required_argument, nullptr, 'l'},
@@ -340,6 +363,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         TRY(config.seccomp_profile, absolute(config.seccomp_profile));
     }
     TRY(config.gc, gc_marks(arguments));
+    TRY_VOID(cdi_directories_take(arguments));
     if (config.hosts.empty()) {
         config.hosts.push_back("unix://" + config.run_dir + "/davit.sock");
     }

@@ -3,10 +3,12 @@
 
 #include "http/api/handlers.h"
 #include "http/json_writer.h"
+#include "jobs/container/cdi_registry.h"
 #include "jobs/daemon.h"
 #include "jobs/version.h"
 #include "reactor/base/log.h"
 #include "reactor/loop.h"
+#include "reactor/offload.h"
 
 namespace davit::api {
 
@@ -100,6 +102,28 @@ void write_abilities(JsonWriter& json, const Daemon& daemon) {
     json.strings(options);
 }
 
+/// Since 1.50; with what is wrong with the specs as warnings. Follows: moby daemon/info.go.
+void write_devices(JsonWriter& json, const ApiContext& context, const CdiRegistry& registry) {
+    const Daemon& daemon = context.daemon;
+    std::vector<std::string> warnings = daemon.warnings();
+    json.key("CDISpecDirs").strings(daemon.config.cdi_directories);
+    if (context.version >= ApiVersion{1, 50}) {
+        const std::vector<std::string> names = registry.device_names();
+        if (!names.empty()) {
+            json.key("DiscoveredDevices").begin_array();
+            for (const std::string& name : names) {
+                json.begin_object().key("Source").string("cdi").key("ID").string(name);
+                json.end_object();
+            }
+            json.end_array();
+        }
+        for (const std::string& problem : registry.problems()) {
+            warnings.push_back("CDI: " + problem);
+        }
+    }
+    json.key("Warnings").strings(warnings);
+}
+
 }  // namespace
 
 Task<void> ping(ApiContext& context) {
@@ -128,6 +152,10 @@ Task<void> version(ApiContext& context) {
 
 Task<void> info(ApiContext& context) {
     const Daemon& daemon = context.daemon;
+    auto read = [directories = daemon.config.cdi_directories]() -> Result<CdiRegistry> {
+        return CdiRegistry::read(directories);
+    };
+    CO_TRY(const CdiRegistry devices, co_await offload(std::move(read)));
     std::string body;
     JsonWriter json(body);
     json.begin_object().key("ID").string(daemon.id);
@@ -164,8 +192,8 @@ Task<void> info(ApiContext& context) {
         .key("GenericResources")
         .null();
     json.key("DefaultAddressPools").begin_array().end_array();
-    json.key("CDISpecDirs").begin_array().end_array();
-    json.key("Warnings").strings(daemon.warnings()).end_object();
+    write_devices(json, context, devices);
+    json.end_object();
     co_return co_await context.send_json(200, std::move(body));
 }
 

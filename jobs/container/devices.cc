@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "jobs/container/device_requests.h"
+
 namespace davit {
 
 namespace {
@@ -33,18 +35,6 @@ std::optional<Device> device_at(const std::string& path) {
                   .minor = minor(found.st_rdev),
                   .uid = found.st_uid,
                   .gid = found.st_gid};
-}
-
-DeviceRule rule_for(const Device& device, std::string_view permissions) {
-    const auto has = [&](char letter) {
-        return permissions.find(letter) != std::string_view::npos;
-    };
-    return {.type = S_ISBLK(device.mode) ? DeviceRule::Type::block : DeviceRule::Type::character,
-            .major = device.major,
-            .minor = device.minor,
-            .read = has('r'),
-            .write = has('w'),
-            .make = has('m')};
 }
 
 /// Call for every device node below a directory.
@@ -88,10 +78,8 @@ Result<void> mapping_add(ContainerDevices& all, const DeviceMapping& mapping) {
     TRY(const std::string host, resolved(mapping.path_on_host));
     const std::string& target =
         mapping.path_in_container.empty() ? mapping.path_on_host : mapping.path_in_container;
-    const std::string_view permissions =
-        mapping.cgroup_permissions.empty() ? "rwm" : std::string_view(mapping.cgroup_permissions);
     const auto add = [&](Device device, std::string path) {
-        all.rules.push_back(rule_for(device, permissions));
+        all.rules.push_back(device_rule_for(device, mapping.cgroup_permissions));
         device.path = std::move(path);
         all.nodes.push_back(std::move(device));
     };
@@ -131,13 +119,29 @@ Result<void> block_limits_add(std::vector<BlockLimits::Limit>& limits,
 
 }  // namespace
 
-bool container_has_devices(const HostConfig& config) {
-    return config.privileged || !config.devices.empty() || !config.blkio_weight_device.empty() ||
-           !config.blkio_device_read_bps.empty() || !config.blkio_device_write_bps.empty() ||
-           !config.blkio_device_read_iops.empty() || !config.blkio_device_write_iops.empty();
+DeviceRule device_rule_for(const Device& device, std::string_view permissions) {
+    const auto has = [&](char letter) {
+        return permissions.empty() || permissions.find(letter) != std::string_view::npos;
+    };
+    return {.type = S_ISBLK(device.mode) ? DeviceRule::Type::block : DeviceRule::Type::character,
+            .major = device.major,
+            .minor = device.minor,
+            .read = has('r'),
+            .write = has('w'),
+            .make = has('m')};
 }
 
-Result<ContainerDevices> container_devices(const HostConfig& config) {
+bool container_has_devices(const HostConfig& config) {
+    return config.privileged || !config.devices.empty() || !config.device_requests.empty() ||
+           !config.blkio_weight_device.empty() || !config.blkio_device_read_bps.empty() ||
+           !config.blkio_device_write_bps.empty() || !config.blkio_device_read_iops.empty() ||
+           !config.blkio_device_write_iops.empty();
+}
+
+Result<ContainerDevices> container_devices(const HostConfig& config,
+                                           const std::vector<std::string>& cdi_directories,
+                                           std::uint32_t uid,
+                                           std::uint32_t gid) {
     ContainerDevices all;
     if (config.privileged) {
         each_device("/dev", [&](Device device) {
@@ -149,6 +153,10 @@ Result<ContainerDevices> container_devices(const HostConfig& config) {
     }
     for (const DeviceMapping& mapping : config.devices) {
         TRY_VOID(mapping_add(all, mapping));
+    }
+    if (!config.device_requests.empty()) {
+        TRY(const CdiEdits edits, device_requests_resolve(config.device_requests, cdi_directories));
+        TRY_VOID(cdi_edits_apply(all, edits, uid, gid));
     }
     BlockLimits& limits = all.block_limits;
     constexpr auto rate = &DeviceRate::rate;

@@ -58,6 +58,15 @@ void fields(V& visit, FieldOf<V, DeviceMapping>& mapping) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, DeviceRequest>& request) {
+    visit("Driver", request.driver);
+    visit("Count", request.count);
+    visit("DeviceIDs", request.device_ids, WhenEmpty::null);
+    visit("Capabilities", request.capabilities, WhenEmpty::null);
+    visit("Options", request.options, WhenEmpty::null);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, DeviceWeight>& device) {
     visit("Path", device.path);
     visit("Weight", device.weight);
@@ -184,7 +193,7 @@ void resource_fields(V& visit, FieldOf<V, HostConfig>& config) {
     visit("CpusetMems", config.cpuset_mems);
     visit("Devices", config.devices);
     visit("DeviceCgroupRules", config.device_cgroup_rules, WhenEmpty::null);
-    visit.constant("DeviceRequests", "null");
+    visit("DeviceRequests", config.device_requests, WhenEmpty::null);
     visit("MemoryReservation", config.memory_reservation);
     visit("MemorySwap", config.memory_swap);
     visit("MemorySwappiness", config.memory_swappiness);
@@ -219,7 +228,6 @@ void note_if_given(const JsonValue& json,
 /// Keys of the API that davit knows of and does not do yet.
 void note_unsupported(const JsonValue& json, HostConfig& config) {
     static constexpr auto keys = std::to_array<std::string_view>({
-        "DeviceRequests",
         "KernelMemory",
         "KernelMemoryTCP",
         "CpuCount",

@@ -94,6 +94,17 @@ struct DeviceRate {
     bool operator==(const DeviceRate&) const = default;
 };
 
+/// Devices that a driver finds: those named, or as many as count says.
+struct DeviceRequest {
+    std::string driver;      // "cdi", "nvidia"; "": one that has the capabilities.
+    std::int64_t count = 0;  // -1: all.
+    std::vector<std::string> device_ids;
+    std::vector<std::vector<std::string>> capabilities;  // All of one of the lists.
+    std::map<std::string, std::string> options;
+
+    bool operator==(const DeviceRequest&) const = default;
+};
+
 struct Ulimit {
     std::string name;
     std::int64_t soft = 0;
@@ -128,7 +139,7 @@ void field_write(JsonWriter& json, const PortBinding& binding);
 
 /// A key that davit does not implement yet and that was given a value.
 struct UnsupportedOption {
-    std::string key;    // "DeviceRequests", "KernelMemory", ...
+    std::string key;    // "KernelMemory", ...
     std::string value;  // JSON.
 
     bool operator==(const UnsupportedOption&) const = default;
@@ -185,6 +196,7 @@ struct HostConfig {
     std::vector<DeviceRate> blkio_device_write_iops;
     std::vector<DeviceMapping> devices;
     std::vector<std::string> device_cgroup_rules;
+    std::vector<DeviceRequest> device_requests;
     std::int64_t cpu_period = 0;
     std::int64_t cpu_quota = 0;
     std::int64_t cpu_realtime_period = 0;

@@ -400,6 +400,7 @@ Result<void> check_unchangeable(const HostConfig& update) {
         {"BlkioDeviceWriteIOps", !update.blkio_device_write_iops.empty()},
         {"CgroupParent", !update.cgroup_parent.empty()},
         {"DeviceCgroupRules", !update.device_cgroup_rules.empty()},
+        {"DeviceRequests", !update.device_requests.empty()},
         {"Devices", !update.devices.empty()},
         {"Init", update.init.has_value()},
         {"MemorySwappiness", update.memory_swappiness.value_or(-1) != -1},

@@ -162,29 +162,72 @@ constexpr std::array<Driver, 4> drivers{{{"json-file", "json-file log driver", o
                                          {"journald", "journald log driver", of_journald},
                                          {"syslog", "syslog log driver", of_syslog}}};
 
-/// "unix:///dev/log" to its path; other transports are not there. "" for none.
-Result<std::string> syslog_path(const LogConfig& config) {
-    const std::string* address = option_of(config, "syslog-address");
-    if (address == nullptr || address->empty()) {
-        return std::string();
-    }
-    for (const std::string_view scheme : {"unixgram://", "unix://"}) {
-        if (address->starts_with(scheme) && address->size() > scheme.size()) {
-            return address->substr(scheme.size());
+/// "host", "host:514", "[::1]:514".
+Result<SyslogServer> server_parse(std::string_view text) {
+    constexpr std::string_view digits = "0123456789";
+    SyslogServer server;
+    const std::size_t bracket = text.starts_with('[') ? text.find(']') : 0;
+    const std::size_t colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
+    server.host = text.substr(0, colon);
+    if (colon != std::string_view::npos) {
+        const std::string_view port = text.substr(colon + 1);
+        const auto parsed = std::from_chars(port.data(), port.data() + port.size(), server.port);
+        if (parsed.ec != std::errc{} || parsed.ptr != port.data() + port.size() ||
+            port.find_first_not_of(digits) != std::string_view::npos) {
+            return bad("invalid syslog-address: bad port in " + std::string(text));
         }
     }
-    return not_yet("LogConfig.Config", "syslog-address=" + *address, "use unix:///PATH");
+    if (bracket > 0 && server.host.ends_with(']')) {
+        server.host = server.host.substr(1, server.host.size() - 2);
+    }
+    if (server.host.empty() || server.host.find_first_of("/[]@?#") != std::string::npos) {
+        return bad("invalid syslog-address: bad host in " + std::string(text));
+    }
+    return server;
+}
+
+struct SyslogAddress {
+    std::string path;  // "": the usual places.
+    std::optional<SyslogServer> server;
+};
+
+/// Follows: moby daemon/logger/syslog parseAddress().
+Result<SyslogAddress> syslog_address(const LogConfig& config) {
+    SyslogAddress address;
+    const std::string* text = option_of(config, "syslog-address");
+    if (text == nullptr || text->empty()) {
+        return address;
+    }
+    const std::size_t end = text->find("://");
+    const std::string scheme = text->substr(0, end);
+    const std::string rest = end == std::string::npos ? "" : text->substr(end + 3);
+    if (scheme == "tcp+tls") {
+        return not_yet("LogConfig.Config", "syslog-address=" + *text, "use tcp://HOST:PORT");
+    }
+    if (end == std::string::npos ||
+        (scheme != "unix" && scheme != "unixgram" && scheme != "udp" && scheme != "tcp")) {
+        return bad("unsupported scheme: '" + (end == std::string::npos ? "" : scheme) + "'");
+    }
+    if (scheme.starts_with("unix")) {
+        address.path = rest;
+        return address;
+    }
+    TRY(address.server, server_parse(rest));
+    address.server->tcp = scheme == "tcp";
+    return address;
+}
+
+Result<SyslogFormat> syslog_format(const LogConfig& config) {
+    const std::string* format = option_of(config, "syslog-format");
+    return syslog_format_parse(format == nullptr ? "" : *format);
 }
 
 /// What is asked of a service of the host.
 Result<void> service_check(const LogConfig& config) {
-    TRY([[maybe_unused]] const std::string path, syslog_path(config));
+    TRY([[maybe_unused]] const SyslogAddress address, syslog_address(config));
+    TRY([[maybe_unused]] const SyslogFormat format, syslog_format(config));
     if (const std::string* facility = option_of(config, "syslog-facility")) {
         TRY([[maybe_unused]] const int number, syslog_facility_parse(*facility));
-    }
-    const std::string* format = option_of(config, "syslog-format");
-    if (format != nullptr && !format->empty() && *format != "rfc3164") {
-        return not_yet("LogConfig.Config", "syslog-format=" + *format, "use rfc3164");
     }
     return ok;
 }
@@ -217,8 +260,10 @@ Result<void> sizes_check(const LogConfig& config) {
         if (!wanted) {
             return bad("strconv.ParseBool: parsing \"" + *compress + "\": invalid syntax");
         }
-        if (*wanted) {
-            return not_yet("LogConfig.Config", "compress=" + *compress, "leave it out");
+        const LogRotation rotation = log_rotation_of(config);
+        if (*wanted && (rotation.files_max < 2 || rotation.bytes_max == 0)) {
+            return bad(
+                "compress cannot be true when max-file is less than 2 or max-size is not set");
         }
     }
     return ok;
@@ -336,8 +381,14 @@ bool log_has_service(const LogConfig& config) {
     return config.type == "syslog" || config.type == "journald";
 }
 
+std::optional<SyslogServer> log_server_of(const LogConfig& config) {
+    const auto address = syslog_address(config);
+    return config.type == "syslog" && address ? address->server : std::nullopt;
+}
+
 Result<std::shared_ptr<DatagramSink>> log_service_open(const ContainerRecord& record,
-                                                       const std::string& host_name) {
+                                                       const std::string& host_name,
+                                                       Fd connected) {
     const LogConfig& config = record.host_config.log_config;
     const std::string* given = option_of(config, "tag");
     const std::string tag = given != nullptr && !given->empty()
@@ -345,13 +396,17 @@ Result<std::shared_ptr<DatagramSink>> log_service_open(const ContainerRecord& re
                                 : record.id.short_id();
     if (config.type == "syslog") {
         SyslogOptions options;
-        TRY(options.socket_path, syslog_path(config));
+        TRY(const SyslogAddress address, syslog_address(config));
+        TRY(options.format, syslog_format(config));
+        options.socket_path = address.path;
         options.tag = tag;
+        options.host_name = host_name;
         if (const std::string* facility = option_of(config, "syslog-facility")) {
             TRY(options.facility, syslog_facility_parse(*facility));
         }
-        if (option_of(config, "syslog-format") != nullptr) {
-            options.host_name = host_name;
+        if (address.server) {
+            return std::shared_ptr<DatagramSink>(
+                syslog_sink_make(std::move(options), *address.server, std::move(connected)));
         }
         TRY(auto sink, syslog_sink_make(std::move(options)));
         return std::shared_ptr<DatagramSink>(std::move(sink));
@@ -393,6 +448,9 @@ LogRotation log_rotation_of(const LogConfig& config) {
     }
     if (files != nullptr) {
         std::from_chars(files->data(), files->data() + files->size(), rotation.files_max);
+    }
+    if (const std::string* compress = option_of(config, "compress")) {
+        rotation.compress = boolean_parse(*compress).value_or(false);
     }
     return rotation;
 }

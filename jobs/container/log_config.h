@@ -2,10 +2,12 @@
 /// What a container's LogConfig says: where its output goes, how much of it is kept, and what is
 /// noted beside every record. Follows: moby daemon/logger (json-file, local,
 /// syslog, journald), loginfo.go.
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "drivers/log/json_file.h"
+#include "drivers/log/syslog_sink.h"
 #include "jobs/container/host_config.h"
 
 namespace davit {
@@ -23,13 +25,17 @@ std::string log_path_of(const LogConfig& config,
                         const std::string& directory,
                         const std::string& id);
 
-/// Whether records go to a service of the host; what they are read from is a file all the same.
+/// Whether records go to a service; what they are read from is a file all the same.
 bool log_has_service(const LogConfig& config);
 
+/// The syslog server that they go to, if it is one in the network.
+std::optional<SyslogServer> log_server_of(const LogConfig& config);
+
 /// The way to that service. Errors: unavailable (there is none on this host).
-/// Takes:  host_name: the host's.
+/// Takes:  host_name: the host's; connected: to log_server_of(), if there is one.
 Result<std::shared_ptr<DatagramSink>> log_service_open(const ContainerRecord& record,
-                                                       const std::string& host_name);
+                                                       const std::string& host_name,
+                                                       Fd connected);
 
 /// How much is kept. config passed log_config_check().
 LogRotation log_rotation_of(const LogConfig& config);

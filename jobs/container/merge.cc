@@ -151,17 +151,21 @@ std::vector<std::string> container_environment(const ContainerConfig& config,
     }
     env.insert(env.end(), of_links.begin(), of_links.end());
     for (const std::string& entry : config.env) {
-        const auto found = env_find(env, env_key(entry));
-        const bool removes = entry.find('=') == std::string::npos;
-        if (found == env.end() && !removes) {
-            env.push_back(entry);
-        } else if (found != env.end() && removes) {
-            env.erase(found);
-        } else if (found != env.end()) {
-            *found = entry;
-        }
+        env_set(env, entry);
     }
     return env;
+}
+
+void env_set(std::vector<std::string>& env, const std::string& entry) {
+    const auto found = env_find(env, env_key(entry));
+    const bool removes = entry.find('=') == std::string::npos;
+    if (found == env.end() && !removes) {
+        env.push_back(entry);
+    } else if (found != env.end() && removes) {
+        env.erase(found);
+    } else if (found != env.end()) {
+        *found = entry;
+    }
 }
 
 }  // namespace davit

@@ -35,4 +35,8 @@ Result<void> container_merge(ContainerRecord& record,
 std::vector<std::string> container_environment(const ContainerConfig& config,
                                                const std::vector<std::string>& of_links = {});
 
+/// Put "NAME=value" in the place of the variable of that name, or after all others; "NAME" takes it
+/// away.
+void env_set(std::vector<std::string>& env, const std::string& entry);
+
 }  // namespace davit

@@ -1,8 +1,11 @@
 # davit_container_model: a container as data: configuration, record, state machine, mounts, spec.
 add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/../signal_name.cc
+    ${CMAKE_CURRENT_LIST_DIR}/cdi_registry.cc
+    ${CMAKE_CURRENT_LIST_DIR}/cdi_spec.cc
     ${CMAKE_CURRENT_LIST_DIR}/config.cc
     ${CMAKE_CURRENT_LIST_DIR}/cpu_list.cc
+    ${CMAKE_CURRENT_LIST_DIR}/device_requests.cc
     ${CMAKE_CURRENT_LIST_DIR}/devices.cc
     ${CMAKE_CURRENT_LIST_DIR}/endpoint.cc
     ${CMAKE_CURRENT_LIST_DIR}/exit_cause.cc

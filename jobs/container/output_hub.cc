@@ -100,11 +100,37 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
             };
             CO_CHECK(co_await offload(std::move(close)));
         }
+        CO_CHECK(co_await log_compress());
         if (bytes.empty()) {
             co_return ok;
         }
         co_await yield_now();
     }
+}
+
+/// The stream that filled the file waits for it, so that one which writes faster than files can be
+/// compressed does not leave them to grow in number.
+Task<void> OutputHub::log_compress() {
+    while (!compressing_) {
+        std::shared_ptr<const Fd> source = log_ ? log_->compress_next() : nullptr;
+        if (!source) {
+            break;
+        }
+        compressing_ = true;
+        auto compress = [source, directory = log_->directory()] {
+            return davit::log_compress(source->get(), directory);
+        };
+        const Result<Fd> made = co_await offload_bulk(std::move(compress));
+        compressing_ = false;
+        if (!made && made.error().kind() == ErrorKind::cancelled) {
+            co_return made.error();
+        }
+        Result<void> put = log_ ? log_->compressed(*source, made) : ok;
+        if (!put && !log_error_) {
+            log_error_ = std::move(put).error();
+        }
+    }
+    co_return ok;
 }
 
 void OutputHub::stream_ended(OutputStream stream) {

@@ -58,6 +58,13 @@ class OutputHub {
     /// must outlive the run.
     void logs_from(OutputSlot& slot) { slot_ = &slot; }
 
+    /// Give records to a service as well from now on.
+    void log_also_to(std::shared_ptr<DatagramSink> sink) {
+        if (log_) {
+            log_->also_to(std::move(sink));
+        }
+    }
+
     bool is_logged() const { return log_.has_value(); }
 
     /// Make the log's file now: who follows it must hold it before the run, and the file, go.
@@ -100,6 +107,7 @@ class OutputHub {
 
     void publish_step(OutputStream stream, std::string_view& bytes);
     void log_result(Result<void> written);
+    Task<void> log_compress();
     void log_wake();
 
     /// Call an operation of the log that takes bytes of a stream, of which so many are then left.
@@ -111,6 +119,7 @@ class OutputHub {
     std::optional<Error> log_error_;
     std::list<Reader*> readers_;
     bool draining_ = false;
+    bool compressing_ = false;
     WaitList room_;  // The pump, waiting for a slow reader.
     WaitList log_waiters_;
     std::uint64_t log_version_ = 0;

@@ -90,10 +90,18 @@ void process_fill(ContainerSpec& spec, const ContainerRecord& record, const Spec
     if (std::ranges::none_of(process.environment, home)) {
         process.environment.push_back("HOME=" + inputs.user.home);
     }
+    for (const std::string& entry : inputs.devices.environment) {
+        env_set(process.environment, entry);
+    }
     process.working_directory = record.config.working_dir.empty() ? "/" : record.config.working_dir;
     process.uid = inputs.user.uid;
     process.gid = inputs.user.gid;
     process.additional_gids = inputs.user.additional_gids;
+    for (const std::uint32_t group : inputs.devices.additional_gids) {
+        if (std::ranges::find(process.additional_gids, group) == process.additional_gids.end()) {
+            process.additional_gids.push_back(group);
+        }
+    }
     if (process.uid != 0) {
         // execve(2) by another user drops them anyway; the bounding set stays for setuid programs.
         process.capabilities.effective = 0;
@@ -112,6 +120,16 @@ void process_fill(ContainerSpec& spec, const ContainerRecord& record, const Spec
     };
     process.terminal_height = cells(record.host_config.console_size[0]);
     process.terminal_width = cells(record.host_config.console_size[1]);
+}
+
+/// Mounts of devices come over what is at their place, and below what is further down.
+void device_mounts_add(ContainerSpec& spec, const std::vector<Mount>& mounts) {
+    for (const Mount& mount : mounts) {
+        const std::string below = mount.target.ends_with('/') ? mount.target : mount.target + "/";
+        const auto next = std::ranges::find_if(
+            spec.mounts, [&](const Mount& other) { return other.target.starts_with(below); });
+        spec.mounts.insert(next, mount);
+    }
 }
 
 Result<void> mounts_add(ContainerSpec& spec,
@@ -145,6 +163,7 @@ Result<void> mounts_add(ContainerSpec& spec,
                       [&](const Mount& other) { return other.target == mount.target; });
         spec.mounts.push_back(std::move(mount));
     }
+    device_mounts_add(spec, inputs.devices.mounts);
     if (container_has_init(record.host_config, inputs.init_default)) {
         Mount init = bind_mount(record.files_directory + "/" + std::string(reaper_file_name),
                                 std::string(reaper_path));
@@ -194,7 +213,7 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
         spec.hostname = record.config.hostname;
         spec.domainname = record.config.domainname;
     }
-    for (const Device& device : inputs.devices) {
+    for (const Device& device : inputs.devices.nodes) {
         // The user's own takes the place of a default one.
         std::erase_if(spec.devices, [&](const Device& other) { return other.path == device.path; });
         spec.devices.push_back(device);

@@ -33,12 +33,13 @@ struct SpecInputs {
     std::vector<std::string> link_environment = {};
     /// Where hosts, hostname and resolv.conf are; "": the container's own.
     std::string files_directory = {};
-    std::vector<Device> devices = {};
     /// The map of the user namespace that is given at launch; none: the daemon's.
     IdMap ids = {};
     /// Volumes that are not the daemon's own files, but something of the host's: like binds they
     /// keep its ids.
     std::set<std::string> volumes_unmapped = {};
+    /// Those of container_devices(), which resources_build() looks at, too.
+    ContainerDevices devices = {};
     /// What a container that does not say gets: with an init, or without.
     bool init_default = false;
     /// What seccomp_wanted() says, compiled; nothing: Docker's own profile, if the container does

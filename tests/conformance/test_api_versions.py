@@ -6,6 +6,7 @@ it behave as moby's do.
 
 import json
 import pathlib
+import subprocess
 
 from harness import ENGINE, UnixHttp, case, check, contains, equal, eventually, main, query
 
@@ -137,6 +138,24 @@ def start_interval_1_44(engine):
     for version, interval in (("1.43", None), ("1.44", 5_000_000_000)):
         shown = created(engine, version, Healthcheck=check_config)["Config"]["Healthcheck"]
         equal(shown.get("StartInterval"), interval, version)
+
+
+@case("davit")
+def read_only_binds_1_44(engine):
+    """Older clients do not expect what is mounted below to be read-only, too."""
+    upper = engine.directory / "upper"
+    (upper / "below").mkdir(parents=True)
+    script = "mount -t tmpfs below %s/below && touch %s/below/file" % (upper, upper)
+    subprocess.run(["sh", "-c", script], check=True)
+    try:
+        for version, code in (("1.43", 0), ("1.44", 1)):
+            for host in ({"Binds": [f"{upper}:/m:ro"]},
+                         {"Mounts": [{"Type": "bind", "Source": str(upper), "Target": "/m", "ReadOnly": True}]}):
+                name = create(engine, version, host, Cmd=["touch", "/m/below/new"])
+                engine.docker("start", name)
+                equal(engine.out("wait", name), str(code), f"{version} {host}")
+    finally:
+        subprocess.run(["umount", upper / "below"], check=True)
 
 
 @case("davit")

@@ -174,6 +174,25 @@ def what_it_writes_as_fast_as_it_can(directory):
 
 
 @case("davit")
+def a_syslog_server_gets_the_rest(directory):
+    """The next daemon connects to it anew."""
+    with socket.create_server(("127.0.0.1", 0)) as server, engine_in(directory, "syslog") as engine:
+        server.settimeout(60)
+        engine.docker(*RUN, "-d", "--name", "box", "--log-driver", "syslog", "--log-opt",
+                      f"syslog-address=tcp://127.0.0.1:{server.getsockname()[1]}", "bb", "sh", "-c",
+                      "i=0; while :; do echo $i; i=$((i+1)); usleep 20000; done")
+        with server.accept()[0] as first:
+            engine.crash()
+            first.settimeout(60)
+            while first.recv(65536):
+                pass
+        with server.accept()[0] as second:
+            second.settimeout(60)
+            contains(second.recv(65536).decode(), "]: ", "a record of the next daemon's")
+        engine.docker("rm", "-f", "box")
+
+
+@case("davit")
 def a_line_without_its_end(directory):
     """What the daemon holds back until a line is complete."""
     with engine_in(directory, "partial") as engine:

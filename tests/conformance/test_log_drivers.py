@@ -4,6 +4,7 @@ Goal: files as Docker's, bounded by default, read as one log however they are ro
 Method: containers that write numbered lines; what is read must be a run of numbers without a gap.
 """
 
+import gzip
 import json
 import pathlib
 import re
@@ -174,6 +175,64 @@ def syslog(engine):
 
 
 @case("davit")
+def syslog_servers(engine):
+    """By UDP, and by TCP with a name, in the formats of RFC 5424."""
+    def run(address, *options, status=0):
+        return engine.docker("run", "--rm", "--network", "none", "--log-driver", "syslog", "--log-opt",
+                             f"syslog-address={address}", "--log-opt", "tag=web", *options, "bb", "sh", "-c",
+                             "echo one; echo two >&2", status=status)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(60)
+        run(f"udp://127.0.0.1:{server.getsockname()[1]}", "--log-opt", "syslog-format=rfc5424micro")
+        got = sorted(server.recv(65536).decode() for _ in range(2))
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+    for line, number, text in zip(got, (27, 30), ("two", "one")):
+        check(re.match(rf"^<{number}>1 {stamp}\.\d{{6}}Z \S+ web \d+ web - {text}$", line), f"{got}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        port = server.getsockname()[1]
+        run(f"tcp://localhost:{port}", "--log-opt", "syslog-format=rfc3164")
+        with server.accept()[0] as stream:
+            stream.settimeout(60)
+            got = b""
+            while piece := stream.recv(65536):
+                got += piece
+    lines = sorted(got.decode().splitlines())
+    for line, number, text in zip(lines, (27, 30), ("two", "one")):
+        check(re.match(rf"^<{number}>\w{{3}} [ \d]\d [\d:]{{8}} \S+ web\[\d+\]: {text}$", line), f"{lines}")
+    contains(run(f"tcp://127.0.0.1:{port}", status=125).stderr,
+             f"failed to initialize logging driver: dial tcp 127.0.0.1:{port}: connection refused")
+    contains(run("tcp://no-such-host.invalid:1", status=125).stderr, "failed to initialize logging driver")
+
+
+@case("davit")
+def compressed(engine):
+    """Rotated files are gzip; what is read is the same, from either end and by whoever follows."""
+    script = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done"
+    identity = engine.out("run", "-d", "--network", "none", "--log-opt", "max-size=20k", "--log-opt",
+                          "max-file=90", "--log-opt", "compress=true", "bb", "sh", "-c", script)
+    check_run(numbers(engine.docker("logs", "-f", identity).stdout), 0, 3000)
+    path = pathlib.Path(engine.inspect(identity)["LogPath"])
+    packed = sorted(path.parent.glob(path.name + ".*.gz"))
+    check(len(packed) > 5, f"{packed}")
+    first = gzip.decompress(packed[-1].read_bytes()).splitlines()
+    check(json.loads(first[0])["log"].startswith("line "), "gzip reads it")
+    check_run(numbers(engine.docker("logs", identity).stdout), 0, 3000)
+    for count in (1, 100, 500, 2999):
+        check_run(numbers(engine.docker("logs", "--tail", str(count), identity).stdout), 3000 - count, 3000)
+    answer = engine.api("POST", f"/containers/{identity}/attach?logs=1&stdout=1&stream=0")
+    equal([int(number) for number in re.findall(rb"line (\d+)", answer.body)], list(range(3000)), "attach")
+    engine.docker("rm", identity)
+    few = finished(engine, "--log-opt", "max-size=10k", "--log-opt", "max-file=3", "--log-opt", "compress=true",
+                   lines=3000)
+    read = numbers(engine.docker("logs", few).stdout)
+    check(50 < len(read) < 3000, f"{len(read)} lines are kept")
+    check_run(read, 3000 - len(read), 3000)
+
+
+@case("davit")
 def services_that_are_not_there(engine):
     for driver, options in (("journald", ()), ("syslog", ("--log-opt",
                                                           "syslog-address=unix:///no/such"))):
@@ -219,9 +278,12 @@ def what_is_refused(engine):
         else:
             check(answer.status >= 400, f"{kind} {options}: {answer.status}")
     if ENGINE == "davit":
-        answer = create("json-file", compress="true")
+        answer = create("json-file", **{"compress": "true", "max-file": "1"})
+        equal(answer.status, 400)
+        contains(answer.message, "compress cannot be true when max-file is less than 2")
+        answer = create("syslog", **{"syslog-address": "tcp+tls://127.0.0.1:1"})
         equal(answer.status, 501)
-        contains(answer.message, "not supported by davit yet")
+        contains(answer.message, "use tcp://HOST:PORT")
 
 
 @case("davit")

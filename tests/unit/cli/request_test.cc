@@ -109,6 +109,18 @@ TEST_CASE("create request: resources") {
         R"({"PathOnHost":"/dev/d","PathInContainer":"/dev/d","CgroupPermissions":"rw"}]})");
     CHECK(host({"--device", "vendor.com/gpu=all"}) ==
           R"({"DeviceRequests":[{"Driver":"cdi","DeviceIDs":["vendor.com/gpu=all"]}]})");
+    CHECK(host({"--gpus", "all"}) ==
+          R"({"DeviceRequests":[{"Count":-1,"Capabilities":[["gpu"]]}]})");
+    CHECK(host({"--gpus", R"("device=0,1",driver=nvidia,capabilities=utility)"}) ==
+          R"({"DeviceRequests":[{"DeviceIDs":["0","1"],"Driver":"nvidia",)"
+          R"("Capabilities":[["utility","gpu"]]}]})");
+    CHECK(host({"--gpus", "driver=nvidia", "--device", "a.b/c=d"}) ==
+          R"({"DeviceRequests":[{"Driver":"nvidia","Count":1,"Capabilities":[["gpu"]]},)"
+          R"({"Driver":"cdi","DeviceIDs":["a.b/c=d"]}]})");
+    CHECK(host({"--gpus", "2,count=3"}) == "gpu request key 'count' can be specified only once");
+    CHECK(host({"--gpus", "some"}) ==
+          "invalid count (some): value must be either \"all\" or an integer");
+    CHECK(host({"--gpus", "x=y"}) == "unexpected key 'x' in 'x=y'");
     CHECK(host({"--device", "/dev/a:/b:r:x"}).find("invalid device") == 0);
     CHECK(host({"--device-read-bps", "/dev/sda:1m", "--blkio-weight-device=/dev/sda:20"}) ==
           R"({"BlkioWeightDevice":[{"Path":"/dev/sda","Weight":20}],)"

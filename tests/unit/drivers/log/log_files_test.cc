@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+
+#include "drivers/log/log_gzip.h"
 #include "tests/support/catch.h"
 
 using namespace davit;
@@ -60,6 +64,162 @@ std::vector<std::string> lines(int first, int last) {
 }
 
 }  // namespace
+
+namespace {
+
+constexpr LogRotation compressing{.bytes_max = 1000, .files_max = 5, .compress = true};
+
+/// What the daemon does after a rotation.
+void compress(JsonFileWriter& log) {
+    while (const auto source = log.compress_next()) {
+        REQUIRE(log.compressed(*source, log_compress(source->get(), log.directory())));
+    }
+}
+
+}  // namespace
+
+TEST_CASE("rotated files are compressed, and read as before", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, compressing);
+    for (int i = 0; i < 40; ++i) {
+        write_lines(log, i, i + 1);
+        compress(log);
+    }
+    CHECK(place.bytes(".1") == 0);
+    CHECK(place.bytes(".1.gz") > 0);
+    CHECK(place.bytes(".1.gz") < 700);
+    CHECK(place.bytes(".2.gz") > 0);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    CHECK(read_all(*reader) == lines(0, 40));
+
+    for (const int count : {0, 1, 5, 12, 13, 14, 25, 39, 40, 99}) {
+        auto tail = LogFiles::open(place.path);
+        REQUIRE(tail);
+        bool reached = false;
+        while (!reached) {
+            const auto step = tail->seek_tail_step(static_cast<std::uint64_t>(count));
+            REQUIRE(step);
+            reached = *step;
+        }
+        CHECK(read_all(*tail) == lines(std::max(0, 40 - count), 40));
+    }
+}
+
+TEST_CASE("the oldest goes, compressed or not", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, compressing);
+    for (int i = 0; i < 300; ++i) {
+        write_lines(log, i, i + 1);
+        if (i % 30 != 0) {
+            compress(log);
+        }
+    }
+    CHECK(place.bytes(".5.gz") == 0);
+    CHECK(place.bytes(".5") == 0);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    const std::vector<std::string> read = read_all(*reader);
+    const int kept = static_cast<int>(read.size());
+    CHECK(kept > 40);
+    CHECK(kept < 80);
+    CHECK(read == lines(300 - kept, 300));
+}
+
+TEST_CASE("a reader follows across files that are compressed meanwhile", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, compressing);
+    write_lines(log, 0, 2);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    CHECK(read_all(*reader) == lines(0, 2));
+    int next = 2;
+    for (const int step : {1, 30, 1, 17, 29, 2}) {
+        for (int i = 0; i < step; ++i) {
+            write_lines(log, next + i, next + i + 1);
+            compress(log);
+        }
+        CHECK(read_all(*reader) == lines(next, next + step));
+        next += step;
+    }
+}
+
+TEST_CASE("a position is found again in what its file was compressed to", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, compressing);
+    write_lines(log, 0, 5);
+    const LogPosition position = log.position();
+    write_lines(log, 5, 30);
+    compress(log);
+    REQUIRE(place.bytes(".2.gz") > 0);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    reader->end_at(position);
+    CHECK(read_all(*reader) == lines(0, 5));
+}
+
+TEST_CASE("a rotation while a file is compressed, and a crash behind it", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, compressing);
+    write_lines(log, 0, 14);
+    const auto source = log.compress_next();
+    REQUIRE(source);
+    const Result<Fd> made = log_compress(source->get(), log.directory());
+    write_lines(log, 14, 28);  // It has another name now.
+    REQUIRE(log.compressed(*source, made));
+    CHECK(place.bytes(".2.gz") > 0);
+    CHECK(place.bytes(".2") == 0);
+    REQUIRE(::link((place.path + ".1").c_str(), (place.path + ".kept").c_str()) == 0);
+    compress(log);
+    // As if the daemon had died before the file itself went.
+    REQUIRE(::link((place.path + ".kept").c_str(), (place.path + ".1").c_str()) == 0);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    CHECK(read_all(*reader) == lines(0, 28));
+    auto later = JsonFileWriter::make(place.path, compressing);
+    write_lines(later, 28, 41);
+    compress(later);
+    CHECK(place.bytes(".2") == 0);
+    auto again = LogFiles::open(place.path);
+    REQUIRE(again);
+    CHECK(read_all(*again) == lines(0, 41));
+}
+
+TEST_CASE("a damaged compressed file hides no other", "[log]") {
+    const LogDirectory place;
+    auto log = JsonFileWriter::make(place.path, compressing);
+    write_lines(log, 0, 30);
+    compress(log);
+    const std::string first = place.path + ".1.gz";
+
+    struct stat info {};
+
+    REQUIRE(::stat(first.c_str(), &info) == 0);
+    REQUIRE(::truncate(first.c_str(), info.st_size - 9) == 0);
+    auto reader = LogFiles::open(place.path);
+    REQUIRE(reader);
+    int corrupt = 0;
+    std::vector<std::string> read;
+    for (;;) {
+        const auto record = reader->next();
+        if (!record) {
+            REQUIRE(record.error().kind() == ErrorKind::corrupt);
+            REQUIRE(++corrupt < 5);
+            continue;
+        }
+        if (!*record) {
+            break;
+        }
+        read.push_back((*record)->text);
+    }
+    CHECK(corrupt == 1);
+    CHECK(read.back() == "line 29\n");
+    CHECK(read.front() == "line 0\n");
+    REQUIRE(::truncate(first.c_str(), 3) == 0);
+    auto rest = LogFiles::open(place.path);
+    REQUIRE(rest);
+    CHECK(read_all(*rest).front() == "line 0\n");
+}
 
 TEST_CASE("files have their size and their number", "[log]") {
     const LogDirectory place;

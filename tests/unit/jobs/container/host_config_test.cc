@@ -235,8 +235,6 @@ TEST_CASE("a device that cannot be meant is refused", "[container][host_config]"
 TEST_CASE("what davit does not do is named, with its value and a way out",
           "[container][host_config]") {
     const auto [members, text] = GENERATE(table<std::string, std::string>({
-        {R"("DeviceRequests":[{"Count":-1}])",
-         R"(DeviceRequests "[{"Count":-1}]" is not supported by davit yet: leave the option out)"},
         {R"("KernelMemory":5)",
          R"(KernelMemory "5" is not supported by davit yet: leave the option out)"},
         {R"("LogConfig":{"Type":"gelf"})",

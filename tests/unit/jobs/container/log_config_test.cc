@@ -57,8 +57,11 @@ TEST_CASE("options that cannot be", "[container][log]") {
     for (const auto& [config, message] : cases) {
         CHECK(failure_of(config) == message);
     }
-    CHECK_THAT(failure_of(log_of("json-file", {{"compress", "true"}})),
-               Catch::Matchers::Contains("not supported by davit yet"));
+    CHECK(failure_of(log_of("json-file", {{"compress", "true"}})).empty());
+    for (const auto& [name, value] : {std::pair("max-file", "1"), std::pair("max-size", "-1")}) {
+        CHECK(failure_of(log_of("json-file", {{"compress", "true"}, {name, value}})) ==
+              "compress cannot be true when max-file is less than 2 or max-size is not set");
+    }
     CHECK_THAT(failure_of(log_of("json-file", {{"tag", "{{.Nope}}"}})),
                Catch::Matchers::Contains("not supported by davit yet"));
     CHECK(failure_of(log_of("json-file",
@@ -69,8 +72,23 @@ TEST_CASE("options that cannot be", "[container][log]") {
                              {"labels", "a,b"},
                              {"tag", "{{.Name}}/{{ .ID }}"}}))
               .empty());
-    CHECK_THAT(failure_of(log_of("syslog", {{"syslog-address", "tcp://host:514"}})),
-               Catch::Matchers::Contains("not supported by davit yet: use unix:///PATH"));
+    CHECK_THAT(failure_of(log_of("syslog", {{"syslog-address", "tcp+tls://host:514"}})),
+               Catch::Matchers::Contains("not supported by davit yet: use tcp://HOST:PORT"));
+    CHECK(failure_of(log_of("syslog", {{"syslog-address", "http://host"}})) ==
+          "unsupported scheme: 'http'");
+    CHECK(failure_of(log_of("syslog", {{"syslog-address", "udp://host:x"}})) ==
+          "invalid syslog-address: bad port in host:x");
+    CHECK(failure_of(log_of("syslog", {{"syslog-address", "udp://"}})) ==
+          "invalid syslog-address: bad host in ");
+    CHECK(failure_of(log_of("syslog", {{"syslog-format", "rfc9"}})) == "Invalid syslog format");
+    const auto server = [](const std::string& address) {
+        return log_server_of(log_of("syslog", {{"syslog-address", address}}));
+    };
+    CHECK(server("tcp://logs.example") == SyslogServer{"logs.example", 514, true});
+    CHECK(server("udp://127.0.0.1:5000") == SyslogServer{"127.0.0.1", 5000, false});
+    CHECK(server("udp://[::1]:5000") == SyslogServer{"::1", 5000, false});
+    CHECK(server("udp://[::1]") == SyslogServer{"::1", 514, false});
+    CHECK_FALSE(server("unix:///dev/log"));
     CHECK(failure_of(
               log_of("syslog", {{"syslog-address", "unix:///x"}, {"syslog-facility", "local3"}}))
               .empty());

@@ -230,8 +230,9 @@ TEST_CASE("only the limits that were asked for are written", "[container][spec]"
 
 TEST_CASE("devices take the place of default ones", "[container][spec]") {
     SpecInputs inputs;
-    inputs.devices = {{.path = "/dev/fuse", .mode = S_IFCHR | 0600, .major = 10, .minor = 229},
-                      {.path = "/dev/null", .mode = S_IFCHR | 0600, .major = 1, .minor = 3}};
+    inputs.devices.nodes = {
+        {.path = "/dev/fuse", .mode = S_IFCHR | 0600, .major = 10, .minor = 229},
+        {.path = "/dev/null", .mode = S_IFCHR | 0600, .major = 1, .minor = 3}};
     const ContainerSpec spec = spec_of("", inputs);
     CHECK(std::ranges::count(spec.devices, "/dev/fuse", &Device::path) == 1);
     CHECK(std::ranges::count(spec.devices, "/dev/null", &Device::path) == 1);
