@@ -16,9 +16,9 @@ struct ContainerDevices {
     std::vector<DeviceRule> rules;
     BlockLimits block_limits;
     /// What else a CDI device brings along; none of the mounts is a prepared one.
-    std::vector<std::string> environment;
-    std::vector<Mount> mounts;
-    std::vector<std::uint32_t> additional_gids;
+    std::vector<std::string> environment = {};
+    std::vector<Mount> mounts = {};
+    std::vector<std::uint32_t> additional_gids = {};
 };
 
 /// Takes: permissions: of "rwm"; "": all of them.
