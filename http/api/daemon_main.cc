@@ -506,6 +506,9 @@ int daemon_main(int argc, char** argv) {
     }
     arguments->config.descriptors_at_start = descriptors_raise();
     Loop loop;
+    // Now, while there are descriptors for them.
+    static_cast<void>(loop.brief());
+    static_cast<void>(loop.bulk());
     const Result<void> ended = loop.run(daemon_run(std::move(arguments->config)));
     if (!ended) {
         LOG_ERROR("{}", ended.error().message());
