@@ -98,6 +98,9 @@ void append(std::vector<std::string>& to, std::vector<std::string> more) {
 
 Result<void> links_resolve(const Daemon& daemon, ContainerRecord& record) {
     std::vector<std::string>& links = record.host_config.links;
+    if (links.empty()) {
+        return ok;
+    }
     const std::string& mode = record.host_config.network_mode;
     if (mode != default_network && mode != "none") {
         const auto network = daemon.networks->find(mode);
