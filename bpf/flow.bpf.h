@@ -58,10 +58,18 @@ INLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback,
     return deliver(skb, &to, by_loopback);
 }
 
-/* As flow_follow(), of an IPv6 packet. */
-GLOBAL int flow6_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
-    struct flow_value* found = p ? flow_find(p) : 0;
-    if (!found) {
+/* Not in the next function: kernel 6.1 takes no map's key out of the argument of a global one. */
+NOINLINE struct flow_value* flow6_find(struct packet* p) {
+    return flow_find(p);
+}
+
+/* What flow_follow() does with a flow that was found, of an IPv6 packet. */
+GLOBAL int flow6_translate(struct __sk_buff* skb,
+                           struct packet* p,
+                           struct flow_value* found,
+                           int by_loopback,
+                           int routed) {
+    if (!p || !found) {
         return NO_FLOW;
     }
     struct flow_value to = *found;
@@ -73,6 +81,12 @@ GLOBAL int flow6_follow(struct __sk_buff* skb, struct packet* p, int by_loopback
         return TC_ACT_SHOT;
     }
     return deliver(skb, &to, by_loopback);
+}
+
+/* As flow_follow(), of an IPv6 packet. */
+INLINE int flow6_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
+    struct flow_value* found = flow6_find(p);
+    return found ? flow6_translate(skb, p, found, by_loopback, routed) : NO_FLOW;
 }
 
 /* What a socket is looked up by. Gives: its size. */
@@ -202,7 +216,7 @@ INLINE int flow_pair_add(struct __sk_buff* skb,
 
 /* The link a packet of a container's leaves by; 0: none. The link it is looked up for must forward:
  * IPv4 does on the veth, IPv6 on the bridge. */
-INLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key, __u32 bridge) {
+NOINLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key, __u32 bridge) {
     struct bpf_fib_lookup route = {};
     route.l4_protocol = key->protocol;
     if (is_mapped(&key->src)) {
@@ -273,8 +287,8 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
     if (!target) {
         return -1;
     }
-    __u32 number = target->net, generation = target->generation;
-    struct net_value* network = bpf_map_lookup_elem(&net, &number);
+    __u32 generation = target->generation;
+    struct net_value* network = bpf_map_lookup_elem(&net, &target->net);
     if (!network) {
         return -1;
     }
@@ -286,7 +300,7 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
                             .last_ns = now};
     to.src = network->gateway4;
     if (!is_mapped(&published->addr)) {
-        struct davit_address* gateway = bpf_map_lookup_elem(&gateway6, &number);
+        struct davit_address* gateway = bpf_map_lookup_elem(&gateway6, &target->net);
         if (!gateway) {
             return -1;
         }

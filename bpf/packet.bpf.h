@@ -31,7 +31,7 @@ struct icmp_head {
 
 struct packet {
     struct flow_key key;
-    __u32 l4; /* Offset of the transport header. */
+    __u16 l4; /* Offset of the transport header. */
     __u8 fragment;
     __u8 tcp;
     __u8 icmp_error;
