@@ -47,26 +47,9 @@ Task<void> container_update(ApiContext& context) {
     CO_TRY(const auto container, context.daemon.containers.find(context.params.get("id")));
     CO_TRY(const std::string body, co_await context.json_body());
     CO_TRY(const JsonDocument document, JsonDocument::parse(body));
-    CO_TRY(const HostConfig given, host_config_parse(document.root()));
-    HostConfig update;
-    update.blkio_weight = given.blkio_weight;
-    update.cpu_shares = given.cpu_shares;
-    update.nano_cpus = given.nano_cpus;
-    update.cpu_period = given.cpu_period;
-    update.cpu_quota = given.cpu_quota;
-    update.cpu_realtime_period = given.cpu_realtime_period;
-    update.cpu_realtime_runtime = given.cpu_realtime_runtime;
-    update.cpuset_cpus = given.cpuset_cpus;
-    update.cpuset_mems = given.cpuset_mems;
-    update.memory = given.memory;
-    update.memory_swap = given.memory_swap;
-    update.memory_reservation = given.memory_reservation;
-    update.memory_swappiness = given.memory_swappiness;
-    update.oom_kill_disable = given.oom_kill_disable;
-    update.restart_policy = given.restart_policy;
-    update.unsupported = given.unsupported;
-    if (context.version >= ApiVersion{1, 40}) {
-        update.pids_limit = given.pids_limit;
+    CO_TRY(HostConfig update, host_config_parse(document.root()));
+    if (context.version < ApiVersion{1, 40}) {
+        update.pids_limit.reset();
     }
     if (context.version >= ApiVersion{1, 42}) {
         std::erase_if(update.unsupported, [](const UnsupportedOption& option) {
