@@ -234,6 +234,7 @@ TEST_CASE("a layer that no registry has any more is packed again", "[push]") {
         REQUIRE(inflated);
         decode.hash_archive(std::span(archive).first(inflated->produced));
         CHECK(decode.finish());
+        CHECK(world.target.uploads.empty());
     }
     SECTION("and named, if it cannot be") {
         for (const auto& entry :
@@ -248,8 +249,10 @@ TEST_CASE("a layer that no registry has any more is packed again", "[push]") {
         CHECK(text.find("layer " + lost.diff_id.short_hex() + " cannot be pushed") == 0);
         CHECK(text.find(world.registry.domain() + "/app has it no more") != std::string::npos);
         CHECK(world.target.manifests.empty());
+        // The other layer's, if the push ended before the registry had said where it goes: nobody
+        // can take that one back.
+        CHECK(world.target.uploads.size() <= 1);
     }
-    CHECK(world.target.uploads.empty());
     world.check_clean(2);
 }
 
