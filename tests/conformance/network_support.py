@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 
-from harness import Skip, eventually
+from harness import Skip, eventually, import_busybox
 
 HOST = "198.51.100.1"
 REMOTE = "198.51.100.2"
@@ -203,3 +203,12 @@ def child_cgroup():
             return not folder.exists()
 
         eventually(gone, "the cgroup of the test can be removed")
+
+
+def start_in_child_cgroup(engine, stack):
+    """The daemon and what it starts are below it, until the stack ends; the image bb is there."""
+    cgroup = stack.enter_context(child_cgroup())
+    engine.options = ["--network-cgroup", cgroup, "--cgroup-parent", cgroup + "/davit"]
+    stack.callback(engine.stop)
+    engine.start()
+    import_busybox(engine)

@@ -7,8 +7,8 @@ Goal: a compose file works unchanged. Method: Debian's docker-compose, a project
 import shutil
 import subprocess
 
-from harness import Skip, case, check, contains, equal, eventually, import_busybox, main
-from network_support import HOST, Remote, child_cgroup, http
+from harness import Skip, case, check, contains, equal, eventually, main
+from network_support import HOST, Remote, http, start_in_child_cgroup
 
 PROJECT = """
 version: "2.4"
@@ -39,11 +39,7 @@ def prepare(engine, stack):
         raise Skip("docker-compose is missing: scripts/install-deps test")
     remote = Remote()
     stack.callback(remote.close)
-    cgroup = stack.enter_context(child_cgroup())
-    engine.options = ["--network-cgroup", cgroup, "--cgroup-parent", cgroup + "/davit"]
-    stack.callback(engine.stop)
-    engine.start()
-    import_busybox(engine)
+    start_in_child_cgroup(engine, stack)
     return {"remote": remote}
 
 

@@ -11,8 +11,8 @@ import ipaddress
 import json
 import socket
 
-from harness import case, check, contains, equal, eventually, import_busybox, main
-from network_support import HOST, Remote, ask, bind_error, child_cgroup, host_server, http, run
+from harness import case, check, contains, equal, eventually, main
+from network_support import HOST, Remote, ask, bind_error, host_server, http, run, start_in_child_cgroup
 
 HOST6 = "2001:db8::1"
 REMOTE6 = "2001:db8::2"
@@ -29,11 +29,7 @@ def prepare(engine, stack):
                     # What the host must not forward to: containers' addresses.
                     f"ip route add fd00::/8 via {HOST6}"):
         run(*remote.enter(), *command.split())
-    cgroup = stack.enter_context(child_cgroup())
-    engine.options = ["--network-cgroup", cgroup, "--cgroup-parent", cgroup + "/davit"]
-    stack.callback(engine.stop)
-    engine.start()
-    import_busybox(engine)
+    start_in_child_cgroup(engine, stack)
     return {"remote": remote}
 
 

@@ -7,18 +7,14 @@ one has got another address or is gone.
 
 import re
 
-from harness import case, check, contains, equal, eventually, import_busybox, main, matches
-from network_support import child_cgroup
+from harness import case, check, contains, equal, eventually, main, matches
+from network_support import start_in_child_cgroup
 
 SLEEP = ("sleep", "1000")
 
 
 def prepare(engine, stack):
-    cgroup = stack.enter_context(child_cgroup())
-    engine.options = ["--network-cgroup", cgroup, "--cgroup-parent", cgroup + "/davit"]
-    stack.callback(engine.stop)
-    engine.start()
-    import_busybox(engine)
+    start_in_child_cgroup(engine, stack)
 
 
 def run(engine, name, *options):

@@ -15,9 +15,9 @@ import socket
 import subprocess
 import time
 
-from harness import CLI, case, check, contains, equal, eventually, import_busybox, main, matches
-from network_support import (BEYOND, HOST, REMOTE, Remote, ask, bind_error, child_cgroup,
-                             host_server, http, links)
+from harness import CLI, case, check, contains, equal, eventually, main, matches
+from network_support import (BEYOND, HOST, REMOTE, Remote, ask, bind_error,
+                             host_server, http, links, start_in_child_cgroup)
 
 SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
 
@@ -25,11 +25,7 @@ SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
 def prepare(engine, stack):
     remote = Remote()
     stack.callback(remote.close)
-    cgroup = stack.enter_context(child_cgroup())
-    engine.options = ["--network-cgroup", cgroup, "--cgroup-parent", cgroup + "/davit"]
-    stack.callback(engine.stop)
-    engine.start()
-    import_busybox(engine)
+    start_in_child_cgroup(engine, stack)
     return {"remote": remote}
 
 
