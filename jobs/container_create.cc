@@ -15,6 +15,7 @@
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
+#include "jobs/sandbox_pool.h"
 #include "reactor/base/byte_size.h"
 #include "reactor/offload.h"
 #include "reactor/undo.h"
@@ -22,6 +23,19 @@
 namespace davit {
 
 namespace {
+
+/// "parent", "/parent/": "/parent". Kept below the hierarchy's root by dropping every "..".
+std::string cgroup_parent_clean(std::string_view parent) {
+    std::string clean;
+    while (!parent.empty()) {
+        const std::string_view part = parent.substr(0, parent.find('/'));
+        parent.remove_prefix(std::min(parent.size(), part.size() + 1));
+        if (!part.empty() && part != "." && part != "..") {
+            clean.append("/").append(part);
+        }
+    }
+    return clean;
+}
 
 struct FoundImage {
     ImageRecord record;
@@ -72,26 +86,20 @@ Result<std::string> name_choose(const Daemon& daemon, std::string wanted) {
     }
 }
 
-/// "parent", "/parent/": "/parent". Kept below the hierarchy's root by dropping every "..".
-std::string cgroup_parent_clean(std::string_view parent) {
-    std::string clean;
-    while (!parent.empty()) {
-        const std::string_view part = parent.substr(0, parent.find('/'));
-        parent.remove_prefix(std::min(parent.size(), part.size() + 1));
-        if (!part.empty() && part != "." && part != "..") {
-            clean.append("/").append(part);
-        }
-    }
-    return clean;
+/// A sandbox made ahead for containers with such a configuration.
+SandboxReservation sandbox_reserve(Daemon& daemon, HostConfig host) {
+    host_config_complete(host, daemon.cgroups.mode == CgroupMode::v2);
+    return daemon.sandboxes->reserve(host);
 }
 
 /// The record as it will be stored; nothing outside is touched yet.
 Result<ContainerRecord> record_make(Daemon& daemon,
                                     ContainerCreateRequest request,
                                     const FoundImage& image,
+                                    const SandboxReservation& sandbox,
                                     std::vector<std::string>& warnings) {
     ContainerRecord record;
-    record.id = ContainerId::generate();
+    record.id = sandbox ? sandbox.id() : ContainerId::generate();
     TRY(record.name, name_choose(daemon, std::move(request.name)));
     record.created = wall_now();
     record.image_id = image.record.id;
@@ -115,10 +123,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));
     record.rw_name = record.id.short_id();
-    const std::string& parent = record.host_config.cgroup_parent;
-    record.cgroup_path =
-        (parent.empty() ? daemon.config.cgroup_parent : cgroup_parent_clean(parent)) + "/" +
-        record.id.str();
+    record.cgroup_path = container_cgroup_path(daemon, record.host_config.cgroup_parent, record.id);
     record.files_directory = daemon.files_directory(record.id);
     record.log_path = log_path_of(
         record.host_config.log_config, daemon.log_directory(record.id), record.id.str());
@@ -166,13 +171,21 @@ Task<void> storage_limit(Daemon& daemon, const ContainerRecord& record) {
 
 }  // namespace
 
+std::string container_cgroup_path(const Daemon& daemon,
+                                  const std::string& parent,
+                                  const ContainerId& id) {
+    return (parent.empty() ? daemon.config.cgroup_parent : cgroup_parent_clean(parent)) + "/" +
+           id.str();
+}
+
 Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
     job.phases().begin("resolve");
     CO_TRY(const FoundImage image, image_find(daemon, request.config.image));
     ContainerCreated created;
     CO_CHECK(platform_check(request, image.config.platform, created.warnings));
+    SandboxReservation sandbox = sandbox_reserve(daemon, request.host_config);
     CO_TRY(ContainerRecord record,
-           record_make(daemon, std::move(request), image, created.warnings));
+           record_make(daemon, std::move(request), image, sandbox, created.warnings));
     CO_CHECK(co_await bind_sources_check(record));
     created.id = record.id;
     auto container = std::make_shared<Container>(std::move(record));
@@ -216,6 +229,7 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
         co_return std::move(done).error();
     }
     undo.disarm();
+    sandbox.keep();
     daemon.image_used(container->record.image_id);
     container_event(daemon, *container, "create");
     co_return std::move(created);

@@ -32,6 +32,12 @@ struct ContainerCreated {
     std::vector<std::string> warnings;
 };
 
+/// Where a container's cgroup is, below the root of each hierarchy.
+/// Takes: parent: HostConfig.CgroupParent; "": the daemon's own.
+std::string container_cgroup_path(const Daemon& daemon,
+                                  const std::string& parent,
+                                  const ContainerId& id);
+
 /// POST /containers/create. Follows: Docker Engine API, operation ContainerCreate.
 /// Errors: not_found (no such image); conflict (name taken); invalid_argument; unsupported.
 Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request);

@@ -4,6 +4,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/daemon.h"
+#include "jobs/sandbox_pool.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
 #include "reactor/timer.h"
@@ -32,6 +33,7 @@ Task<void> end_run(Daemon& daemon, std::shared_ptr<Container> container) {
 /// Everything of it goes; each step may find its work done already, so an interrupted removal is
 /// just run again. The record goes last: what has none is deleted at the next start anyway.
 Task<void> remove_steps(Job& job, Daemon& daemon, Container& container) {
+    daemon.sandboxes->drop(container.id());
     job.phases().begin("rootfs");
     const Result<void> rw = daemon.graph_driver->rw_remove(container.record.rw_name);
     if (!rw && rw.error().kind() != ErrorKind::not_found) {

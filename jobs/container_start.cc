@@ -1,326 +1,17 @@
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <climits>
-#include <cstdlib>
-#include <iterator>
+#include <span>
 
-#include "jobs/container/cgroup_cleanup.h"
-#include "jobs/container/log_config.h"
-#include "jobs/container/mount_propagation.h"
-#include "jobs/container/sandbox_files.h"
-#include "jobs/container/spec_build.h"
 #include "jobs/container/state.h"
 #include "jobs/container_jobs.h"
-#include "jobs/container_links.h"
-#include "jobs/container_namespaces.h"
-#include "jobs/container_volumes.h"
+#include "jobs/container_starter.h"
 #include "jobs/daemon.h"
-#include "jobs/log_server.h"
 #include "jobs/network/networks.h"
-#include "libcontainer/reaper_binary.h"
-#include "libcontainer/user.h"
+#include "jobs/sandbox_pool.h"
 #include "reactor/base/log.h"
-#include "reactor/offload.h"
-#include "reactor/undo.h"
 
 namespace davit {
 
 namespace {
-
-SandboxFilesRequest sandbox_files_request(const ContainerRecord& record,
-                                          const Sandbox& sandbox,
-                                          const IdMap& ids) {
-    SandboxFilesRequest request;
-    request.uid = ids.uid_outside(0).value_or(0);
-    request.gid = ids.gid_outside(0).value_or(0);
-    request.host_network = record.host_config.network_mode == "host";
-    request.hostname = record.config.hostname;
-    request.domainname = record.config.domainname;
-    request.extra_hosts = record.host_config.extra_hosts;
-    request.dns = record.host_config.dns;
-    request.dns_search = record.host_config.dns_search;
-    request.dns_options = record.host_config.dns_options;
-    request.own_hosts = sandbox.hosts;
-    request.host_gateway = sandbox.host_gateway;
-    request.own_network = sandbox.own;
-    request.resolver = sandbox.resolver;
-    return request;
-}
-
-/// Mounts that shall propagate must be able to. The paths are looked at where they lead to.
-Task<void> propagation_check(const ContainerRecord& record) {
-    std::vector<MountPoint> lively;
-    for (const MountPoint& mount : record.mounts) {
-        if (mount.type == "bind" && !mount.propagation.ends_with("private")) {
-            lively.push_back(mount);
-        }
-    }
-    if (lively.empty()) {
-        co_return ok;
-    }
-    auto check = [lively = std::move(lively)]() -> Result<void> {
-        constexpr std::size_t mountinfo_bytes_max = 64U << 20U;
-        TRY(const std::string mountinfo, file_read("/proc/self/mountinfo", mountinfo_bytes_max));
-        for (const MountPoint& mount : lively) {
-            std::array<char, PATH_MAX> path{};
-            if (::realpath(mount.source.c_str(), path.data()) == nullptr) {
-                return Error::from_errno(errno, "realpath", mount.source);
-            }
-            TRY_VOID(mount_propagation_check(path.data(), mount.propagation, mountinfo));
-        }
-        return ok;
-    };
-    co_return co_await offload(std::move(check));
-}
-
-/// libcontainer tells of the command without an errno; its other steps name their system call.
-bool is_about_command(const Error& error) {
-    return error.errno_value() == 0 &&
-           (error.kind() == ErrorKind::not_found || error.kind() == ErrorKind::permission_denied);
-}
-
-/// Everything the new process needs, by step; each that took something tells `undo`.
-class Starter {
-  public:
-    Starter(Daemon& daemon, Container& container, Job& job, Undo& undo)
-        : daemon_(daemon), container_(container), job_(job), phases_(job.phases()), undo_(undo) {}
-
-    Task<void> start() {
-        CO_CHECK(user_namespace_check(daemon_, container_.record.host_config));
-        if (namespaces_are_shared(container_.record.host_config)) {
-            phases_.begin("namespaces");
-            CO_TRY(joined_, co_await namespaces_join(daemon_, container_));
-        }
-        if (has_user_namespace(daemon_, container_.record.host_config)) {
-            phases_.begin("userns");
-        }
-        CO_TRY(users_, co_await user_namespace_for_start(daemon_, container_));
-        phases_.begin("network");
-        // First: a half-made one is taken back, too.
-        undo_.add("network", [this]() -> Task<void> {
-            daemon_.networks->release(container_);
-            co_return ok;
-        });
-        CO_TRY(Sandbox sandbox,
-               co_await daemon_.networks->attach(container_, std::move(users_.network)));
-        links_readdress(daemon_, container_);
-        CO_TRY(LinksGiven links, links_given(daemon_, container_.record));
-        std::ranges::move(links.hosts, std::back_inserter(sandbox.hosts));
-
-        phases_.begin("files");
-        const std::string& files = container_.record.files_directory;
-        CO_CHECK(make_directories(files, 0711));
-        CO_CHECK(sandbox_files_write(
-            files, sandbox_files_request(container_.record, sandbox, users_.ids)));
-        if (container_has_init(container_.record.host_config, daemon_.config.init)) {
-            CO_CHECK(reaper_binary_write(files));
-        }
-        CO_CHECK(container_bind_sources_make(container_.record));
-        CO_CHECK(co_await propagation_check(container_.record));
-        CO_CHECK(co_await log_open());
-        CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
-
-        phases_.begin("rootfs");
-        CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
-        root.maps_ids = static_cast<bool>(users_.user);
-        CO_TRY(Fd rootfs, co_await rootfs_mount(*daemon_.graph_driver, std::move(root)));
-
-        phases_.begin("resolve");
-        SpecInputs inputs;
-        CO_TRY(inputs.user,
-               user_resolve_in_root(rootfs.get(),
-                                    container_.record.config.user,
-                                    container_.record.host_config.group_add));
-
-        phases_.begin("cgroup");
-        CO_TRY(inputs.devices, co_await devices_find(inputs.user));
-        CO_CHECK(cgroup_make(inputs.devices));
-        inputs.cgroup = cgroup_->placement();
-        inputs.descriptors = daemon_.config.descriptors_at_start;
-        inputs.ids = users_.ids;
-        inputs.volumes_unmapped = volumes_unmapped(daemon_, container_.record);
-        inputs.joins_network = static_cast<bool>(sandbox.netns);
-        inputs.own_network = sandbox.own;
-        joined_.tell(inputs);
-        inputs.link_environment = std::move(links.environment);
-        inputs.files_directory = sandbox.files_directory;
-        inputs.init_default = daemon_.config.init;
-
-        phases_.begin("plan");
-        CO_TRY(inputs.seccomp, co_await daemon_.seccomp.of(container_.record));
-        CO_TRY(const ContainerSpec spec, spec_build(container_.record, inputs));
-        ExecRequest request;
-        CO_TRY(request.plan, plan_compile(spec));
-        request.registers.push_back(std::move(rootfs));
-        if (users_.user) {
-            request.registers.push_back(std::move(users_.user));
-        }
-        if (sandbox.netns) {
-            request.registers.push_back(std::move(sandbox.netns));
-        }
-        joined_.registers_add(request.registers);
-        std::ranges::move(mounts, std::back_inserter(request.registers));
-        request.cgroup_fd = cgroup_->unified_fd();
-        request.open_stdin = container_.record.config.open_stdin;
-        request.terminal = container_.record.config.tty;
-
-        CO_TRY(OutputSlot slot, daemon_.outputs->slot_take(container_.id()));
-        slot_.emplace(std::move(slot));
-
-        phases_.begin("exec");
-        Result<ExecProcess> process = co_await daemon_.exec_driver->start(std::move(request));
-        if (!process) {
-            if (std::optional<Error> ended = joined_.donor_ended()) {
-                co_return *std::move(ended);
-            }
-            command_failed_ = is_about_command(process.error());
-            co_return std::move(process).error();
-        }
-        phases_.end();
-        warn(process->warnings);
-        run_take(*std::move(process));
-        container_.record.user = std::move(inputs.user);
-        keep();
-        co_return ok;
-    }
-
-    /// start() failed because the user's command is not there, or cannot be executed.
-    bool command_failed() const { return command_failed_; }
-
-  private:
-    /// Gives: the mounts that are passed to the launch.
-    Task<std::vector<Fd>> volumes_mount() {
-        if (!container_has_volumes(container_.record)) {
-            co_return std::vector<Fd>();
-        }
-        phases_.begin("volumes");
-        undo_.add("volumes", [this]() -> Task<void> {
-            return container_volumes_unmount(daemon_, container_.record);
-        });
-        co_return co_await container_volumes_mount(daemon_, container_.record, users_.user.get());
-    }
-
-    /// A container that asks for none, as most, does not wait for a worker.
-    Task<ContainerDevices> devices_find(const ResolvedUser& user) {
-        if (!container_has_devices(container_.record.host_config)) {
-            co_return ContainerDevices{};
-        }
-        auto find = [config = container_.record.host_config,
-                     directories = daemon_.config.cdi_directories,
-                     uid = user.uid,
-                     gid = user.gid] { return container_devices(config, directories, uid, gid); };
-        co_return co_await offload(std::move(find));
-    }
-
-    Result<void> cgroup_make(const ContainerDevices& devices) {
-        std::vector<std::string> warnings;
-        TRY(Cgroup cgroup,
-            Cgroup::create(daemon_.cgroups,
-                           container_.record.cgroup_path,
-                           resources_build(container_.record, devices),
-                           warnings));
-        cgroup_ = std::make_shared<Cgroup>(std::move(cgroup));
-        undo_.add("cgroup", [cgroup = cgroup_, name = container_.id().short_id()]() {
-            return cgroup_clean_up(*cgroup, name);
-        });
-        warn(warnings);
-        return ok;
-    }
-
-    /// The log's file is made now, but with --rm only when there is something to write.
-    Task<void> log_open() {
-        if (container_.record.log_path.empty()) {
-            co_return ok;
-        }
-        JsonFileWriter log = log_writer_make(container_.record);
-        if (log_has_service(container_.record.host_config.log_config)) {
-            auto sink = co_await log_service_connect(container_.record, daemon_.system.host_name);
-            if (!sink) {
-                co_return std::move(sink).error().context("failed to initialize logging driver");
-            }
-            log.also_to(*std::move(sink));
-        }
-        if (!container_.record.host_config.auto_remove) {
-            CO_CHECK(log.create());
-        }
-        container_.output.log_to(std::move(log));
-        co_return ok;
-    }
-
-    void warn(const std::vector<std::string>& warnings) {
-        for (const std::string& warning : warnings) {
-            job_.complain(warning);
-        }
-    }
-
-    void run_take(ExecProcess process) {
-        auto run = std::make_shared<ContainerRun>();
-        run->init = std::move(process.init);
-        run->ids = users_.ids;
-        if (!container_.input_spent || container_.inputs_awaited > 0) {
-            run->input = std::move(process.input);
-        }
-        container_.input_spent = false;
-        run->output = std::move(process.output);
-        run->error = std::move(process.error);
-        run->tty = container_.record.config.tty;
-        run->cgroup = cgroup_;
-        run->slot.emplace(*std::move(slot_));
-        run->keeper = &daemon_.keeper;
-        container_.run = std::move(run);
-    }
-
-    /// From here on the run outlives the daemon: a later one finds it with the keeper. If it also
-    /// finds the record as one that runs, it goes on; else the start was not answered, and the run
-    /// is ended.
-    void keep() {
-        const ContainerRun& run = *container_.run;
-        if (!container_.record.log_path.empty()) {
-            container_.output.logs_from(*container_.run->slot);
-        }
-        const auto fd_of = [](const std::unique_ptr<FdStream>& stream) {
-            return stream ? stream->fd() : -1;
-        };
-        const KeeperLink::Holding holding{.slot = run.slot->number(),
-                                          .id = container_.id(),
-                                          .process = run.init,
-                                          .input = run.tty ? -1 : fd_of(run.input),
-                                          .output = fd_of(run.output),
-                                          .error = fd_of(run.error)};
-        if (const Result<void> held = daemon_.keeper.hold(holding); !held) {
-            LOG_WARN(
-                "container={}: {}, ignoring", container_.id().short_id(), held.error().message());
-        }
-    }
-
-    Daemon& daemon_;
-    Container& container_;
-    Job& job_;
-    PhaseRecorder& phases_;
-    Undo& undo_;
-    std::shared_ptr<Cgroup> cgroup_;
-    std::optional<OutputSlot> slot_;
-    JoinedNamespaces joined_;
-    UserNamespaceGiven users_;
-    bool command_failed_ = false;
-};
-
-/// A command that cannot be run is the client's mistake, whatever the errno was; a step of ours
-/// that does not find its file is not.
-Error start_error(Error error, bool command_failed) {
-    if (command_failed) {
-        return std::move(error).with_kind(ErrorKind::invalid_argument);
-    }
-    const ErrorKind kind = error.kind();
-    const bool ours = error.errno_value() != 0 &&
-                      (kind == ErrorKind::not_found || kind == ErrorKind::permission_denied ||
-                       kind == ErrorKind::conflict || kind == ErrorKind::invalid_argument);
-    return ours || kind == ErrorKind::not_found ? std::move(error).with_kind(ErrorKind::internal)
-                                                : std::move(error);
-}
 
 /// The exit code that a container keeps when it could not be started. Follows: docker-run(1).
 int start_exit_code(const Error& error, bool command_failed) {
@@ -364,6 +55,7 @@ Task<void> announce(Job& job,
     container_event(daemon, *container, "start");
     container->changed();
     daemon.supervisors.spawn(container_supervise(daemon, container));
+    daemon.sandboxes->started(container->record.host_config);
     co_return ok;
 }
 
@@ -411,45 +103,23 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
     }());
     container->exit_wanted = false;
     container->restart_cancelled.reset();
-    Undo undo;
-    const std::size_t first_phase = job.phases().phases().size();
-    Starter starter(daemon, *container, job, undo);
-    const Result<void> network = daemon.networks->check(container->record);
-    Result<void> started = network;
-    if (network) {
-        started = co_await starter.start();
+    const SandboxPool::StartNote note(*daemon.sandboxes);
+    std::size_t first_phase = job.phases().phases().size();
+    CO_TRY(StartAttempt attempt, co_await container_start_once(job, daemon, *container));
+    if (attempt.retry) {
+        first_phase = job.phases().phases().size();
+        CO_TRY(attempt, co_await container_start_once(job, daemon, *container));
     }
-    if (!started) {
-        co_await undo.unwind();
-        Error error = std::move(started).error();
-        Error kept = error;
-        const bool command_failed = starter.command_failed();
-        static_cast<void>(co_await shielded(
-            start_failed(job, daemon, container, std::move(kept), command_failed, first_phase)));
-        // A network that is not there is the client's to name: it stays "not found".
-        co_return network ? start_error(std::move(error), command_failed) : std::move(error);
+    if (attempt.failure) {
+        Error kept = *attempt.failure;
+        static_cast<void>(co_await shielded(start_failed(
+            job, daemon, container, std::move(kept), attempt.command_failed, first_phase)));
+        co_return *std::move(attempt.failure);
     }
-    undo.disarm();
     co_return co_await shielded(announce(job, daemon, container, first_phase));
 }
 
 }  // namespace
-
-Result<void> container_bind_sources_make(const ContainerRecord& record) {
-    for (const MountPoint& mount : record.mounts) {
-        if (mount.type != "bind" || ::access(mount.source.c_str(), F_OK) == 0) {
-            continue;
-        }
-        if (!mount.create_source) {
-            return Error(ErrorKind::invalid_argument,
-                         "invalid mount config for type \"bind\": bind source path does not "
-                         "exist: " +
-                             mount.source);
-        }
-        TRY_VOID(make_directories(mount.source));
-    }
-    return ok;
-}
 
 Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
     Result<void> started = ok;

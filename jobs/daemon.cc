@@ -19,6 +19,7 @@
 #include "jobs/image/remove.h"
 #include "jobs/image_gc_auto.h"
 #include "jobs/network/networks.h"
+#include "jobs/sandbox_pool.h"
 #include "libcontainer/user_namespace.h"
 #include "reactor/base/log.h"
 #include "reactor/timer.h"
@@ -142,6 +143,7 @@ Task<void> Daemon::open_all() {
     images = std::make_unique<ImageService>(
         *graph, *graph_writer, *graph_driver, registry_options(config));
     networks = std::make_unique<Networks>(*this);
+    sandboxes = std::make_unique<SandboxPool>(*this, config.warm_sandboxes);
     CO_CHECK(co_await networks->open());
     const std::array<const std::string*, 2> roots = {&state_root, &config.run_dir};
     for (const std::string* root : roots) {
@@ -151,6 +153,7 @@ Task<void> Daemon::open_all() {
     CO_CHECK(co_await volumes->load(state_root + "/volumes"));
     CO_CHECK(user_namespaces_open());
     CO_TRY(KeptAll kept, co_await keeper_open());
+    CO_CHECK(co_await sandboxes->recover());
     CO_CHECK(co_await containers_recover(std::move(kept.containers)));
     CO_CHECK(co_await volumes->settle());
     // What an earlier daemon of this boot had pulled and not written to disk yet.
@@ -227,6 +230,7 @@ Task<void> Daemon::run_background() {
         work.spawn(image_gc_auto(*this, *config.gc));
     }
     work.spawn(execs_expire(*this));
+    work.spawn(sandboxes->run());
     work.spawn(stats.run());
     work.spawn(container_removals_retry(*this));
     co_return co_await work.join();
@@ -276,6 +280,7 @@ Task<void> Daemon::shutdown() {
 }
 
 Task<void> Daemon::close() {
+    static_cast<void>(co_await sandboxes->close());
     static_cast<void>(co_await image_uses_flush());
     static_cast<void>(co_await images->close());
     co_return ok;

@@ -30,6 +30,7 @@ namespace davit {
 
 class ImageService;
 class Networks;
+class SandboxPool;
 
 class Daemon {
   public:
@@ -122,6 +123,7 @@ class Daemon {
     std::unique_ptr<ExecDriver> exec_driver;
     std::unique_ptr<ImageService> images;
     std::unique_ptr<Networks> networks;
+    std::unique_ptr<SandboxPool> sandboxes;
     /// One prune of containers at a time.
     bool containers_prune_runs = false;
     std::unique_ptr<VolumeService> volumes;

@@ -51,6 +51,8 @@ struct DaemonConfig {
     std::string userns_remap;
     /// Where specs of CDI devices are; none: there are no such devices.
     std::vector<std::string> cdi_directories{"/etc/cdi", "/var/run/cdi"};
+    /// Sandboxes that are made ahead, and wait for containers (jobs/sandbox_pool.h); 0: none.
+    std::size_t warm_sandboxes = 4;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.

@@ -205,6 +205,40 @@ Result<Launched> launch(const LaunchRequest& request) {
     return Launched{.init = std::move(init), .channel = std::move(ours)};
 }
 
+Result<void> launch_hand_over(int channel, const HandOver& given) {
+    static_assert(hand_over_registers_max == plan::hand_over_fds_max - plan::hand_over_fds_min);
+    if (given.registers.size() > hand_over_registers_max) {
+        return Error(ErrorKind::invalid_argument,
+                     "more than " + std::to_string(hand_over_registers_max) +
+                         " descriptors for one message");
+    }
+    TRY(const Fd null, Fd::open("/dev/null", O_RDWR));
+    std::array<int, plan::hand_over_fds_max> fds{given.plan_fd};
+    std::size_t count = 1;
+    for (const int fd : given.stdio) {
+        fds[count++] = fd < 0 ? null.get() : fd;
+    }
+    for (const int fd : given.registers) {
+        fds[count++] = fd;
+    }
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(fds))] = {};
+    iovec vector{.iov_base = const_cast<char*>(&plan::hand_over_byte), .iov_len = 1};
+    msghdr header{};
+    header.msg_iov = &vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* item = CMSG_FIRSTHDR(&header);
+    item->cmsg_level = SOL_SOCKET;
+    item->cmsg_type = SCM_RIGHTS;
+    item->cmsg_len = CMSG_LEN(count * sizeof(int));
+    std::memcpy(CMSG_DATA(item), fds.data(), count * sizeof(int));
+    if (::sendmsg(channel, &header, MSG_NOSIGNAL) != 1) {
+        return Error::from_errno(errno, "sendmsg", "hand over");
+    }
+    return ok;
+}
+
 Result<void> launch_release(int channel) {
     if (::send(channel, &plan::release_byte, 1, MSG_NOSIGNAL) != 1) {
         return Error::from_errno(errno, "send", "release");

@@ -51,6 +51,23 @@ Result<Fd> plan_memory_file(const LaunchPlan& plan);
 /// gone). No process is left.
 Result<Launched> launch(const LaunchRequest& request);
 
+/// What an init that waits at the end of a sandbox's plan gets. Everything is borrowed.
+struct HandOver {
+    /// plan_memory_file() of a plan compiled with PlanOptions::in_sandbox.
+    int plan_fd = -1;
+    /// As LaunchPlan::registers lists them.
+    std::span<const int> registers = {};
+    /// Standard input, output, error; -1 is /dev/null.
+    std::array<int, 3> stdio = {-1, -1, -1};
+};
+
+/// As many registers as one message can carry (unix(7), SCM_MAX_FD).
+inline constexpr std::size_t hand_over_registers_max = 249;
+
+/// Give an init that said `ready` the container to become; from then on the channel speaks as after
+/// launch(). Errors: unavailable (it has died); invalid_argument (too many registers).
+Result<void> launch_hand_over(int channel, const HandOver& given);
+
 /// Let an init that said `ready` go on. Errors: unavailable (it has died).
 Result<void> launch_release(int channel);
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <optional>
 
-#include "libcontainer/plan_writer.h"
+#include "libcontainer/plan_compiler.h"
 #include "libcontainer/process_plan.h"
 
 namespace davit {
@@ -34,56 +34,9 @@ std::string sysctl_path(const std::string& key) {
     return path;
 }
 
-class Compiler {
-  public:
-    Compiler(const ContainerSpec& spec, PlanOptions options) : spec_(spec), options_(options) {}
+}  // namespace
 
-    Result<LaunchPlan> run();
-
-  private:
-    Result<void> check() const;
-    void registers_assign();
-    void namespaces();
-    void namespaces_join();
-    void user_namespace_enter();
-    static bool is_seen_before(const Mount& mount);
-    std::optional<std::size_t> dev_index() const;
-    void dev_make();
-    void device_make(const Device& device, const std::string& path);
-    void filesystem_make(const Mount& mount, std::size_t index);
-    void filesystem_options(const Mount& mount);
-    void sources_open();
-    void mounts();
-    void attach(const Mount& mount, std::size_t index);
-    void cgroup_mount(const Mount& mount);
-    void root_fill();
-
-    void join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, const char* name);
-
-    /// Open a host path into a new register, with its attributes and propagation.
-    std::uint16_t source(const std::string& path, const Mount& mount);
-
-    bool has_user_namespace() const { return !spec_.ids.is_identity(); }
-
-    /// The host's cgroup namespace is shown only to who has power over it.
-    bool binds_cgroup2() const {
-        return spec_.cgroup.pure_v2 && has_user_namespace() && wanted_host(spec_.namespaces.cgroup);
-    }
-
-    static bool wanted_host(NamespaceMode mode) { return mode == NamespaceMode::host; }
-
-    const ContainerSpec& spec_;
-    PlanOptions options_;
-    PlanWriter writer_;
-    LaunchPlan plan_;
-    std::vector<std::uint16_t>
-        mount_registers_;  // Parallel to spec_.mounts; for bind and prepared.
-    std::vector<std::uint16_t> cgroup_registers_;  // Parallel to spec_.cgroup.hierarchies.
-    std::size_t register_count_ = 0;
-    std::uint64_t unshared_ = 0;  // CLONE_NEW* that davit-init makes itself.
-};
-
-Result<void> Compiler::check() const {
+Result<void> PlanCompiler::check() const {
     TRY_VOID(process_check(spec_.process));
     if (spec_.namespaces.uts == NamespaceMode::host &&
         !(spec_.hostname.empty() && spec_.domainname.empty())) {
@@ -113,7 +66,10 @@ Result<void> Compiler::check() const {
     return ok;
 }
 
-void Compiler::join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, const char* name) {
+void PlanCompiler::join(NamespaceMode mode,
+                        RegisterKind kind,
+                        std::uint64_t type,
+                        const char* name) {
     if (mode != NamespaceMode::join) {
         return;
     }
@@ -122,7 +78,7 @@ void Compiler::join(NamespaceMode mode, RegisterKind kind, std::uint64_t type, c
     writer_.add(Kind::join_namespace, Fields{.reg = reg, .a = type}, {name});
 }
 
-void Compiler::namespaces() {
+void PlanCompiler::namespaces() {
     const Namespaces& wanted = spec_.namespaces;
     std::uint64_t made = CLONE_NEWNS;
     if (wanted.network == NamespaceMode::own) {
@@ -153,12 +109,15 @@ void Compiler::namespaces() {
     if (!has_user_namespace() && unshared_ != 0) {
         writer_.add(Kind::unshare, Fields{.a = unshared_}, {});
     }
+}
+
+void PlanCompiler::oom_score() {
     if (const auto& score = spec_.process.oom_score_adjust) {
         writer_.add(Kind::oom_score_adjust, {std::to_string(*score)});
     }
 }
 
-void Compiler::namespaces_join() {
+void PlanCompiler::namespaces_join() {
     const Namespaces& wanted = spec_.namespaces;
     join(wanted.network, RegisterKind::namespace_network, CLONE_NEWNET, "network");
     join(wanted.ipc, RegisterKind::namespace_ipc, CLONE_NEWIPC, "ipc");
@@ -170,7 +129,7 @@ void Compiler::namespaces_join() {
 /// From here on it has no power over anything of the host's. The mount namespace is a copy that
 /// belongs to the user namespace, so all that the host has mounted is there once more, until
 /// enter_root leaves it behind.
-void Compiler::user_namespace_enter() {
+void PlanCompiler::user_namespace_enter() {
     ProcessWriter process(writer_, spec_.process);
     process.user_namespace_prepare(spec_.ids);
     writer_.add(Kind::join_namespace, Fields{.reg = 1, .a = CLONE_NEWUSER}, {"user"});
@@ -190,13 +149,13 @@ void Compiler::user_namespace_enter() {
     }
 }
 
-bool Compiler::is_seen_before(const Mount& mount) {
+bool PlanCompiler::is_seen_before(const Mount& mount) {
     return mount.kind == MountKind::filesystem &&
            (mount.fstype == "proc" || mount.fstype == "sysfs");
 }
 
 /// The index of the file system that is to have the devices; none: somebody else's is there.
-std::optional<std::size_t> Compiler::dev_index() const {
+std::optional<std::size_t> PlanCompiler::dev_index() const {
     for (std::size_t i = 0; has_user_namespace() && i < spec_.mounts.size(); ++i) {
         const Mount& mount = spec_.mounts[i];
         if (mount.target == "/dev" && mount.kind == MountKind::filesystem) {
@@ -208,7 +167,7 @@ std::optional<std::size_t> Compiler::dev_index() const {
 
 /// Device nodes are made by who may, in a tmpfs of the daemon's user namespace: in another one's no
 /// device can be opened.
-void Compiler::dev_make() {
+void PlanCompiler::dev_make() {
     const std::optional<std::size_t> index = dev_index();
     if (!index) {
         return;
@@ -223,7 +182,7 @@ void Compiler::dev_make() {
     }
 }
 
-void Compiler::device_make(const Device& device, const std::string& path) {
+void PlanCompiler::device_make(const Device& device, const std::string& path) {
     const std::uint64_t uid = spec_.ids.uid_outside(device.uid).value_or(device.uid);
     const std::uint64_t gid = spec_.ids.gid_outside(device.gid).value_or(device.gid);
     writer_.add(
@@ -233,7 +192,7 @@ void Compiler::device_make(const Device& device, const std::string& path) {
 }
 
 /// As a detached mount, in a register of its own.
-void Compiler::filesystem_make(const Mount& mount, std::size_t index) {
+void PlanCompiler::filesystem_make(const Mount& mount, std::size_t index) {
     mount_registers_[index] = static_cast<std::uint16_t>(register_count_++);
     writer_.begin(Kind::make_filesystem,
                   Fields{.reg = mount_registers_[index], .a = mount.attributes});
@@ -241,7 +200,7 @@ void Compiler::filesystem_make(const Mount& mount, std::size_t index) {
     filesystem_options(mount);
 }
 
-void Compiler::filesystem_options(const Mount& mount) {
+void PlanCompiler::filesystem_options(const Mount& mount) {
     // What /proc/mounts shows as the device: the type's own name, or the volume's.
     writer_.string("source");
     writer_.string(mount.source.empty() ? mount.fstype : mount.source);
@@ -251,10 +210,18 @@ void Compiler::filesystem_options(const Mount& mount) {
     }
 }
 
-std::uint16_t Compiler::source(const std::string& path, const Mount& mount) {
+std::uint16_t PlanCompiler::source(const std::string& path, const Mount& mount) {
     const auto reg = static_cast<std::uint16_t>(register_count_++);
     const std::uint16_t flags = mount.recursive ? plan::flag_recursive : std::uint16_t{0};
     writer_.add(Kind::open_source, Fields{.flags = flags, .reg = reg}, {path});
+    source_attributes(reg, path, mount);
+    return reg;
+}
+
+void PlanCompiler::source_attributes(std::uint16_t reg,
+                                     const std::string& path,
+                                     const Mount& mount) {
+    const std::uint16_t flags = mount.recursive ? plan::flag_recursive : std::uint16_t{0};
     // Always: a copy of a shared mount would go on sharing with the host.
     std::uint64_t propagation =
         mount.propagation != 0 ? mount.propagation : std::uint64_t{MS_PRIVATE};
@@ -274,10 +241,9 @@ std::uint16_t Compiler::source(const std::string& path, const Mount& mount) {
     if (mount.maps_ids && has_user_namespace()) {
         writer_.add(Kind::map_ids, Fields{.reg = reg, .a = 1}, {path});
     }
-    return reg;
 }
 
-void Compiler::registers_assign() {
+void PlanCompiler::registers_assign() {
     mount_registers_.assign(spec_.mounts.size(), 0);
     for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
         if (spec_.mounts[i].kind == MountKind::prepared) {
@@ -285,15 +251,33 @@ void Compiler::registers_assign() {
             plan_.registers.push_back(RegisterKind::mount);
         }
     }
+    for (std::size_t i = 0; options_.in_sandbox && i < spec_.mounts.size(); ++i) {
+        const Mount& mount = spec_.mounts[i];
+        if (mount.kind == MountKind::bind) {
+            mount_registers_[i] = static_cast<std::uint16_t>(plan_.registers.size());
+            plan_.registers.push_back(RegisterKind::source);
+            plan_.sources.push_back({mount.source, mount.recursive});
+        }
+    }
     register_count_ = plan_.registers.size();
 }
 
-void Compiler::sources_open() {
+void PlanCompiler::sources_open() {
     for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
         const Mount& mount = spec_.mounts[i];
-        if (mount.kind == MountKind::bind) {
+        if (mount.kind == MountKind::bind && options_.in_sandbox) {
+            source_attributes(mount_registers_[i], mount.source, mount);
+        } else if (mount.kind == MountKind::bind) {
             mount_registers_[i] = source(mount.source, mount);
         }
+    }
+    if (!options_.in_sandbox) {
+        cgroup_sources_open();
+    }
+}
+
+void PlanCompiler::cgroup_sources_open() {
+    for (const Mount& mount : spec_.mounts) {
         Mount own;
         own.recursive = false;
         if (mount.kind == MountKind::cgroup && binds_cgroup2()) {
@@ -308,7 +292,7 @@ void Compiler::sources_open() {
     }
 }
 
-void Compiler::cgroup_mount(const Mount& mount) {
+void PlanCompiler::cgroup_mount(const Mount& mount) {
     if (binds_cgroup2()) {
         writer_.add(Kind::attach, Fields{.reg = cgroup_registers_[0]}, {mount.target});
         writer_.add(Kind::remount, Fields{.a = mount.attributes}, {mount.target});
@@ -342,40 +326,47 @@ void Compiler::cgroup_mount(const Mount& mount) {
                 {mount.target});
 }
 
-void Compiler::attach(const Mount& mount, std::size_t index) {
+void PlanCompiler::attach(const Mount& mount, std::size_t index) {
     const std::uint16_t flags = mount.no_symlink ? plan::flag_no_symlink : std::uint16_t{0};
     writer_.add(
         Kind::attach, Fields{.flags = flags, .reg = mount_registers_[index]}, {mount.target});
 }
 
-void Compiler::mounts() {
+void PlanCompiler::mount_one(const Mount& mount, std::size_t index) {
+    const std::uint16_t flags = mount.no_symlink ? plan::flag_no_symlink : std::uint16_t{0};
+    switch (mount.kind) {
+        case MountKind::filesystem:
+            if (mount_registers_[index] != 0) {
+                attach(mount, index);
+                break;
+            }
+            writer_.begin(Kind::mount_filesystem, Fields{.flags = flags, .a = mount.attributes});
+            writer_.string(mount.fstype);
+            writer_.string(mount.target);
+            filesystem_options(mount);
+            break;
+        case MountKind::bind:
+        case MountKind::prepared:
+            attach(mount, index);
+            break;
+        case MountKind::cgroup:
+            cgroup_mount(mount);
+            break;
+    }
+}
+
+void PlanCompiler::mounts() {
     for (std::size_t i = 0; i < spec_.mounts.size(); ++i) {
-        const Mount& mount = spec_.mounts[i];
-        const std::uint16_t flags = mount.no_symlink ? plan::flag_no_symlink : std::uint16_t{0};
-        switch (mount.kind) {
-            case MountKind::filesystem:
-                if (mount_registers_[i] != 0) {
-                    attach(mount, i);
-                    break;
-                }
-                writer_.begin(Kind::mount_filesystem,
-                              Fields{.flags = flags, .a = mount.attributes});
-                writer_.string(mount.fstype);
-                writer_.string(mount.target);
-                filesystem_options(mount);
-                break;
-            case MountKind::bind:
-            case MountKind::prepared:
-                attach(mount, i);
-                break;
-            case MountKind::cgroup:
-                cgroup_mount(mount);
-                break;
+        // The sandbox's own hang below its top ones, and come with them.
+        const bool comes_along =
+            options_.in_sandbox && is_of_sandbox(spec_.mounts[i]) && mount_registers_[i] == 0;
+        if (!comes_along) {
+            mount_one(spec_.mounts[i], i);
         }
     }
 }
 
-void Compiler::root_fill() {
+void PlanCompiler::devices_make() {
     if (!dev_index()) {
         for (const Device& device : spec_.devices) {
             device_make(device, device.path);
@@ -384,18 +375,27 @@ void Compiler::root_fill() {
     for (const auto& [target, path] : spec_.symlinks) {
         writer_.add(Kind::make_symlink, {target, path});
     }
+}
+
+void PlanCompiler::names_set() {
     if (!spec_.hostname.empty()) {
         writer_.add(Kind::hostname, {spec_.hostname});
     }
     if (!spec_.domainname.empty()) {
         writer_.add(Kind::domainname, {spec_.domainname});
     }
+}
+
+void PlanCompiler::kernel_tune() {
     for (const auto& [key, value] : spec_.sysctls) {
         writer_.add(Kind::sysctl, {sysctl_path(key), value});
     }
     if (spec_.namespaces.network == NamespaceMode::own) {
         writer_.add(Kind::loopback_up, {});
     }
+}
+
+void PlanCompiler::paths_protect() {
     for (const std::string& path : spec_.readonly_paths) {
         writer_.add(Kind::readonly_path, {path});
     }
@@ -404,18 +404,38 @@ void Compiler::root_fill() {
     }
 }
 
-Result<LaunchPlan> Compiler::run() {
+void PlanCompiler::root_fill() {
+    devices_make();
+    names_set();
+    kernel_tune();
+    paths_protect();
+}
+
+Result<LaunchPlan> PlanCompiler::run() {
     TRY_VOID(check());
-    namespaces();
+    if (options_.in_sandbox) {
+        TRY_VOID(sandbox_check());
+        plan_.registers.push_back(RegisterKind::rootfs);
+    } else {
+        namespaces();
+    }
+    oom_score();
     registers_assign();
     sources_open();
+    if (options_.in_sandbox) {
+        sandbox_take();
+    }
     if (has_user_namespace()) {
         dev_make();
         user_namespace_enter();
     }
     writer_.add(Kind::enter_root, {});
     mounts();
-    root_fill();
+    if (options_.in_sandbox) {
+        names_set();
+    } else {
+        root_fill();
+    }
     const std::string keyring = spec_.new_session_keyring ? "_ses." + spec_.id : "";
     const bool forks_last = spec_.namespaces.pid == NamespaceMode::join;
     ProcessWriter process(writer_, spec_.process, {.forks = forks_last});
@@ -435,6 +455,10 @@ Result<LaunchPlan> Compiler::run() {
         process.fork_inside();
     }
     process.execute();
+    return finish();
+}
+
+Result<LaunchPlan> PlanCompiler::finish() {
     if (register_count_ > plan::registers_max) {
         return Error(ErrorKind::resource_exhausted,
                      "more than " + std::to_string(plan::registers_max) + " mounts");
@@ -443,10 +467,8 @@ Result<LaunchPlan> Compiler::run() {
     return std::move(plan_);
 }
 
-}  // namespace
-
 Result<LaunchPlan> plan_compile(const ContainerSpec& spec, PlanOptions options) {
-    return Compiler(spec, options).run();
+    return PlanCompiler(spec, options).run();
 }
 
 Result<std::vector<PlanStep>> plan_decode(std::string_view bytes) {

@@ -21,6 +21,13 @@ enum class RegisterKind : std::uint8_t {
     namespace_pid,  // A pidfd will do for any namespace.
     mount,
     process,  // A pidfd.
+    source,   // LaunchPlan::sources, one after the other.
+};
+
+/// Something of the host's that is bound into the container.
+struct MountSource {
+    std::string path = {};
+    bool recursive = true;
 };
 
 struct LaunchPlan {
@@ -30,11 +37,17 @@ struct LaunchPlan {
     std::uint64_t clone_flags = 0;  // CLONE_NEW* for launch().
     /// The program will be another child than the one that launch() gives: InitEvent::process.
     bool forks = false;
+    /// PlanOptions::in_sandbox: detached copies of these (mount_source_open()) are among the
+    /// registers.
+    std::vector<MountSource> sources = {};
 };
 
 struct PlanOptions {
     /// Init stops before it loads the seccomp filter and executes, and waits for launch_release().
     bool gate = false;
+    /// For the init that has followed sandbox_plan_compile() of the same spec, and sees nothing of
+    /// the host's any more.
+    bool in_sandbox = false;
 };
 
 /// A plan that joins a pid namespace forks, for setns(2) gives it to children only: all is set up
@@ -47,6 +60,18 @@ struct PlanOptions {
 ///         pid namespace without such a procfs); resource_exhausted (beyond plan::registers_max or
 ///         plan::plan_bytes_max).
 Result<LaunchPlan> plan_compile(const ContainerSpec& spec, PlanOptions options = {});
+
+/// A sandbox is all of a container that depends neither on its image nor on its command:
+/// namespaces, cgroups, the file systems at /proc, /dev and /sys with what is masked in them. Its
+/// plan ends with an init that waits to be handed over (launch.h) to a container whose sandbox plan
+/// is the same, byte for byte. It has no registers. Errors: unsupported (a container that shares or
+/// joins a pid, network, ipc or cgroup namespace, is
+///         in a user namespace, or has mounts or devices of its own that do not allow it);
+///         resource_exhausted.
+Result<LaunchPlan> sandbox_plan_compile(const ContainerSpec& spec);
+
+/// Whether an absolute path is at or below /proc, /dev or /sys, where a sandbox has what it brings.
+bool is_sandbox_path(std::string_view path);
 
 /// One decoded operation, for tests and tools.
 struct PlanStep {

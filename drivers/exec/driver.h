@@ -12,8 +12,17 @@
 
 namespace davit {
 
+/// An init that has set up a sandbox and waits for the container to become. Its process is a child
+/// of the daemon's; closing the channel ends it.
+struct ParkedInit {
+    PidRef init = {};
+    Fd channel = {};
+};
+
 /// What one start needs; everything was decided before.
 struct ExecRequest {
+    /// The plan is for this one, compiled with PlanOptions::in_sandbox; none: a new process.
+    std::optional<ParkedInit> parked = {};
     /// For a container (plan_compile), or a further process of one that runs (exec_plan_compile).
     LaunchPlan plan;
     /// As plan.registers lists them: the root mount, or the pidfd of the container's init, first.
@@ -55,6 +64,10 @@ class ExecDriver {
     /// Errors: not_found and permission_denied for the program, in the words that clients look for;
     ///         what the kernel refused, with the step; cancelled.
     virtual Task<ExecProcess> start(ExecRequest request) = 0;
+
+    /// Carry out a sandbox's plan up to where its init waits to be handed over. After an error no
+    /// process is left. Errors: what the kernel refused, with the step; cancelled.
+    virtual Task<ParkedInit> park(ExecRequest request) = 0;
 
     /// Carry out a plan with a gate up to the gate, keep what it has mounted, and end its process.
     /// Errors: what the kernel refused, with the step; cancelled.

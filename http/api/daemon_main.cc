@@ -72,6 +72,9 @@ constexpr const char* usage =
     "                               namespaces with that user's subordinate ids\n"
     "      --cdi-spec-dir DIR       specs of CDI devices, in JSON; may be repeated, \"\" for none\n"
     "                               (default /etc/cdi and /var/run/cdi)\n"
+    "      --warm-sandboxes N       namespaces and cgroups that are made ahead for containers as "
+    "the\n"
+    "                               last ones were (default 4; 0: none)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
     "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
     "                               cgroup2 (default /: everybody's)\n"
@@ -100,6 +103,7 @@ enum LongOption : int {
     option_cdi_spec_dir,
     option_seccomp_profile,
     option_userns_remap,
+    option_warm_sandboxes,
     option_no_keeper,
     option_keeper_socket,
     option_upgrade,
@@ -151,14 +155,18 @@ Result<void> mirror_take(DaemonConfig& config, std::string_view value) {
     return ok;
 }
 
-Result<std::size_t> count_parse(const char* name, std::string_view value, std::size_t count_max) {
+Result<std::size_t> count_parse(const char* name,
+                                std::string_view value,
+                                std::size_t count_max,
+                                std::size_t count_min = 1) {
     std::size_t count = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), count);
-    if (error != std::errc{} || end != value.data() + value.size() || count == 0 ||
+    if (error != std::errc{} || end != value.data() + value.size() || count < count_min ||
         count > count_max) {
         return Error(ErrorKind::invalid_argument,
-                     std::string("--") + name + " takes a number from 1 to " +
-                         std::to_string(count_max) + ", not \"" + std::string(value) + "\"");
+                     std::string("--") + name + " takes a number from " +
+                         std::to_string(count_min) + " to " + std::to_string(count_max) +
+                         ", not \"" + std::string(value) + "\"");
     }
     return count;
 }
@@ -260,6 +268,11 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
         case option_userns_remap:
             config.userns_remap = value;
             break;
+        case option_warm_sandboxes: {
+            constexpr std::size_t sandboxes_max = 1024;
+            TRY(config.warm_sandboxes, count_parse("warm-sandboxes", value, sandboxes_max, 0));
+            break;
+        }
         case option_cdi_spec_dir:
             arguments.cdi_directories.emplace_back(value);
             break;
@@ -339,6 +352,7 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"cdi-spec-dir", required_argument, nullptr, option_cdi_spec_dir},
         {"seccomp-profile", required_argument, nullptr, option_seccomp_profile},
         {"userns-remap", required_argument, nullptr, option_userns_remap},
+        {"warm-sandboxes", required_argument, nullptr, option_warm_sandboxes},
         {"log-level", required_argument, nullptr, 'l'},
         {"debug", no_argument, nullptr, 'D'},
         {"no-keeper", no_argument, nullptr, option_no_keeper},

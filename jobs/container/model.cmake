@@ -29,6 +29,7 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/restart_policy.cc
     ${CMAKE_CURRENT_LIST_DIR}/sandbox_files.cc
     ${CMAKE_CURRENT_LIST_DIR}/seccomp_profile.cc
+    ${CMAKE_CURRENT_LIST_DIR}/sandbox_shape.cc
     ${CMAKE_CURRENT_LIST_DIR}/spec_build.cc
     ${CMAKE_CURRENT_LIST_DIR}/state.cc
     ${CMAKE_CURRENT_LIST_DIR}/stats.cc

@@ -73,6 +73,43 @@ long wait_for_release(State& state, const plan::Operation& operation) {
     return 0;
 }
 
+/// A message of the daemon's: one byte, and the descriptors that come with it.
+template <size_t count_max>
+char message_receive(raw::Descriptors<count_max>& control) {
+    char byte = 0;
+    raw::IoVector vector = {&byte, 1};
+    raw::MessageHeader header = {nullptr, 0, &vector, 1, &control, sizeof(control), 0};
+    long got = -EINTR;
+    while (got == -EINTR) {
+        got = raw::call(__NR_recvmsg, plan::channel_fd, &header, raw::close_on_exec);
+    }
+    if (header.control_size < control.head_bytes) {
+        control.size = 0;  // None came: the kernel has written nothing.
+    }
+    return got == 1 ? byte : '\0';
+}
+
+[[noreturn]] void plan_follow(State& state, int plan, const int* registers, size_t count);
+
+/// Say that the sandbox is ready, wait for its container, and become that.
+[[noreturn]] void hand_over(State& state, const plan::Operation& operation) {
+    plan::Message message = {};
+    message_fill(message, plan::MessageKind::ready, &operation, 0);
+    raw::Descriptors<plan::hand_over_fds_max> control;
+    if (message_send(message, nullptr, 0) < 0 || message_receive(control) != plan::hand_over_byte ||
+        control.count() < plan::hand_over_fds_min) {
+        raw::quit(exit_code_failed);  // The daemon is gone, or has no use for us.
+    }
+    for (int i = 0; i < 3; ++i) {
+        raw::call(__NR_dup3, control.fds[1 + i], i, 0);
+        descriptor_close(control.fds[1 + i]);
+    }
+    plan_follow(state,
+                control.fds[0],
+                control.fds + plan::hand_over_fds_min,
+                control.count() - plan::hand_over_fds_min);
+}
+
 /// Send a descriptor along with a message.
 long descriptor_send(State& state, const plan::Message& message, int fd, const char* what) {
     raw::Descriptors<1> control(1);
@@ -173,6 +210,8 @@ long process_step(State& state, const plan::Operation& operation) {
             return give_stdio(state, operation);
         case plan::Kind::become_root:
             return become_root(state, operation);
+        case plan::Kind::hand_over:
+            hand_over(state, operation);
         default:
             return -EINVAL;
     }
@@ -250,40 +289,38 @@ void self_clean() {
 }
 
 /// The plan, mapped; its descriptor is closed.
-const uint8_t* plan_map(State& state, size_t& size) {
+const uint8_t* plan_map(State& state, int plan, size_t& size) {
     struct statx info = {};
-    long result =
-        raw::call(__NR_statx, plan::plan_fd, "", 0x1000 /* AT_EMPTY_PATH */, STATX_SIZE, &info);
+    long result = raw::call(__NR_statx, plan, "", 0x1000 /* AT_EMPTY_PATH */, STATX_SIZE, &info);
     if (result < 0) {
         report_and_quit(state, nullptr, fail(state, "statx", "plan", result));
     }
     size = info.stx_size;
     constexpr long readable = 1;                // PROT_READ
     constexpr long populated_private = 0x8002;  // MAP_PRIVATE | MAP_POPULATE
-    result = raw::call(__NR_mmap, nullptr, size, readable, populated_private, plan::plan_fd, 0);
+    result = raw::call(__NR_mmap, nullptr, size, readable, populated_private, plan, 0);
     if (result < 0 && result > -4096) {
         report_and_quit(state, nullptr, fail(state, "mmap", "plan", result));
     }
-    descriptor_close(plan::plan_fd);
+    descriptor_close(plan);
     return reinterpret_cast<const uint8_t*>(result);
 }
 
-[[noreturn]] void run() {
-    State& state = the_state;
-    self_clean();
+/// Execute a plan with the registers that came with it. It does not come back.
+[[noreturn]] void plan_follow(State& state, int plan, const int* registers, size_t count) {
     size_t size = 0;
-    const uint8_t* bytes = plan_map(state, size);
+    const uint8_t* bytes = plan_map(state, plan, size);
     plan::Operation operation = {};
     plan::Reader check(bytes, size);
     while (check.next(operation)) {
     }
-    if (!check.done()) {
+    plan::Reader reader(bytes, size);
+    if (!check.done() || (registers != nullptr && reader.header().fd_count != count)) {
         report_and_quit(state, nullptr, fail(state, "read", "plan", -EBADMSG));
     }
-    plan::Reader reader(bytes, size);
     state.passed = reader.header().fd_count;
     for (int i = 0; i < state.passed; ++i) {
-        state.registers[i] = plan::first_register_fd + i;
+        state.registers[i] = registers != nullptr ? registers[i] : plan::first_register_fd + i;
     }
     while (reader.next(operation)) {
         const long done = step(state, operation);
@@ -291,7 +328,7 @@ const uint8_t* plan_map(State& state, size_t& size) {
             report_and_quit(state, &operation, done);
         }
     }
-    // A plan ends in execute, which does not come back.
+    // A plan ends in execute or hand_over, which do not come back.
     report_and_quit(state, nullptr, fail(state, "read", "plan without exec", -EBADMSG));
 }
 
@@ -319,5 +356,6 @@ long console_send(State& state, const plan::Operation& operation, int master) {
 }  // namespace davit::init
 
 extern "C" void davit_main(long* /*stack*/) {
-    davit::init::run();
+    davit::init::self_clean();
+    davit::init::plan_follow(davit::init::the_state, davit::plan::plan_fd, nullptr, 0);
 }

@@ -78,7 +78,10 @@ enum class Kind : uint16_t {
     work_in,     // reg: directory that is the root until enter_root or open_root
     give_stdio,  // a: uid, b: gid: whose standard streams are
     become_root,  // of the user namespace that was joined
-    last_ = become_root,
+    /// the end of a sandbox's plan: say `ready`, and wait for the plan of the container that gets
+    /// it
+    hand_over,
+    last_ = hand_over,
 };
 
 inline constexpr uint16_t flag_recursive = 1;
@@ -166,6 +169,7 @@ inline constexpr KindTraits kind_traits[] = {
     {"enter directory", 0, 0, 0, true},
     {"give standard streams", 0, 0, 0, false},
     {"become root of user namespace", 0, 0, 0, false},
+    {"wait for a container", 0, 0, 0, false},
 };
 static_assert(sizeof(kind_traits) / sizeof(kind_traits[0]) == static_cast<size_t>(Kind::last_) + 1);
 
@@ -330,5 +334,12 @@ static_assert(sizeof(Message) == 504);
 
 /// The byte the daemon sends to let init go on.
 inline constexpr char release_byte = 'G';
+
+/// The byte that hands a sandbox over. With it come (SCM_RIGHTS) the container's plan, its standard
+/// input, output and error, and its registers.
+inline constexpr char hand_over_byte = 'H';
+inline constexpr int hand_over_fds_min = 4;
+/// SCM_MAX_FD, unix(7).
+inline constexpr int hand_over_fds_max = 253;
 
 }  // namespace davit::plan

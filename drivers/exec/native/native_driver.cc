@@ -197,6 +197,14 @@ Result<MountedTree> mounts_of(pid_t pid) {
     return tree;
 }
 
+std::vector<int> register_numbers(const ExecRequest& request) {
+    std::vector<int> numbers;
+    for (const Fd& fd : request.registers) {
+        numbers.push_back(fd.get());
+    }
+    return numbers;
+}
+
 class NativeDriver final : public ExecDriver {
   public:
     explicit NativeDriver(Fd init) : init_(std::move(init)) {}
@@ -204,8 +212,12 @@ class NativeDriver final : public ExecDriver {
     std::string_view name() const override { return "native"; }
 
     Task<ExecProcess> start(ExecRequest request) override {
-        CO_TRY(Stdio stdio, stdio_make(request));
-        CO_TRY(Launched launched, co_await init_launch(request, stdio));
+        Result<Stdio> made = stdio_make(request);
+        if (!made && request.parked) {
+            co_await shielded(process_end(std::move(request.parked->init)));
+        }
+        CO_TRY(Stdio stdio, std::move(made));
+        CO_TRY(Launched launched, co_await init_begin(request, stdio));
         stdio.theirs = {};
         request.registers.clear();
 
@@ -228,6 +240,17 @@ class NativeDriver final : public ExecDriver {
         co_return std::move(process);
     }
 
+    Task<ParkedInit> park(ExecRequest request) override {
+        const Stdio nothing;
+        CO_TRY(Launched launched, co_await init_launch(request, nothing));
+        Result<void> ready = co_await gate_wait(launched.channel.get());
+        if (!ready) {
+            co_await shielded(process_end(std::move(launched.init)));
+            co_return std::move(ready).error();
+        }
+        co_return ParkedInit{std::move(launched.init), std::move(launched.channel)};
+    }
+
     Task<MountedTree> mount_tree(ExecRequest request) override {
         const Stdio nothing;
         CO_TRY(Launched launched, co_await init_launch(request, nothing));
@@ -244,15 +267,36 @@ class NativeDriver final : public ExecDriver {
     }
 
   private:
+    /// A new process, or one that waits for the request.
+    Task<Launched> init_begin(ExecRequest& request, const Stdio& stdio) const {
+        if (!request.parked) {
+            co_return co_await init_launch(request, stdio);
+        }
+        Launched launched{std::move(request.parked->init), std::move(request.parked->channel)};
+        Result<void> given = hand_over(request, stdio, launched.channel.get());
+        if (!given) {
+            co_await shielded(process_end(std::move(launched.init)));
+            co_return std::move(given).error();
+        }
+        co_return std::move(launched);
+    }
+
+    static Result<void> hand_over(const ExecRequest& request, const Stdio& stdio, int channel) {
+        TRY(const Fd plan, plan_memory_file(request.plan));
+        const std::vector<int> registers = register_numbers(request);
+        HandOver given;
+        given.plan_fd = plan.get();
+        given.registers = registers;
+        given.stdio = {stdio.theirs[0].get(), stdio.theirs[1].get(), stdio.theirs[2].get()};
+        return launch_hand_over(channel, given);
+    }
+
     /// On a worker: clone(2) makes the namespaces and returns when the child has run, which takes
     /// as long as it takes on a busy host. Both arguments must live until then. Cancellation waits
     /// for it: a process that nobody knows of would be left.
     Task<Launched> init_launch(const ExecRequest& request, const Stdio& stdio) const {
         CO_TRY(const Fd plan, plan_memory_file(request.plan));
-        std::vector<int> registers;
-        for (const Fd& fd : request.registers) {
-            registers.push_back(fd.get());
-        }
+        const std::vector<int> registers = register_numbers(request);
         LaunchRequest launch_request;
         launch_request.init_fd = init_.get();
         launch_request.plan_fd = plan.get();

@@ -1,0 +1,287 @@
+#include "jobs/sandbox_pool.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <utility>
+
+#include "drivers/graph/directory_names.h"
+#include "jobs/container/cgroup_cleanup.h"
+#include "jobs/container_jobs.h"
+#include "jobs/daemon.h"
+#include "reactor/base/log.h"
+#include "reactor/child.h"
+#include "reactor/offload.h"
+#include "reactor/timer.h"
+
+namespace davit {
+
+namespace {
+
+/// What nobody has used for so long is given up.
+constexpr Nanoseconds idle_after = std::chrono::minutes(5);
+
+template <typename List>
+auto find_id(List& list, const ContainerId& id) {
+    return std::ranges::find_if(list, [&](const auto& item) {
+        if constexpr (requires { item.sandbox; }) {
+            return item.sandbox.id == id;
+        } else {
+            return item.id == id;
+        }
+    });
+}
+
+template <typename Range>
+std::size_t count_shape(const Range& range, const SandboxShape& shape) {
+    return static_cast<std::size_t>(std::ranges::count_if(range, [&](const auto& item) {
+        if constexpr (requires { item.shape; }) {
+            return item.shape == shape;
+        } else {
+            return item == shape;
+        }
+    }));
+}
+
+}  // namespace
+
+SandboxReservation::SandboxReservation(SandboxReservation&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), id_(std::move(other.id_)) {}
+
+SandboxReservation& SandboxReservation::operator=(SandboxReservation&& other) noexcept {
+    std::swap(pool_, other.pool_);
+    std::swap(id_, other.id_);
+    return *this;
+}
+
+SandboxReservation::~SandboxReservation() {
+    if (pool_ != nullptr) {
+        pool_->give_back(id_);
+    }
+}
+
+std::string SandboxPool::directory() const {
+    return daemon_.config.run_dir + "/sandboxes";
+}
+
+Task<void> SandboxPool::recover() {
+    CO_CHECK(make_directories(directory(), 0700));
+    CO_TRY(const std::vector<std::string> names, directory_names(AT_FDCWD, directory()));
+    for (const std::string& name : names) {
+        const std::string file = directory() + "/" + name;
+        CO_TRY(const std::string path, file_read(file));
+        // Its init has ended with the daemon, or is about to.
+        if (Result<Cgroup> cgroup = Cgroup::open(daemon_.cgroups, path)) {
+            static_cast<void>(cgroup->kill());
+            CO_CHECK(co_await cgroup_clean_up(*cgroup, name));
+        }
+        ::unlink(file.c_str());
+    }
+    co_return ok;
+}
+
+SandboxReservation SandboxPool::reserve(const HostConfig& host) {
+    const std::optional<SandboxShape> shape = sandbox_shape(host);
+    const auto found = std::ranges::find_if(
+        free_, [&](const ParkedSandbox& sandbox) { return shape && sandbox.shape == *shape; });
+    if (found == free_.end() || has_user_namespace(daemon_, host)) {
+        return {};
+    }
+    reserved_.push_back({std::move(*found), monotonic_now()});
+    free_.erase(found);
+    return SandboxReservation(*this, reserved_.back().sandbox.id);
+}
+
+void SandboxPool::give_back(const ContainerId& id) {
+    const auto found = find_id(reserved_, id);
+    if (found != reserved_.end()) {
+        free_.push_front(std::move(found->sandbox));
+        reserved_.erase(found);
+    }
+}
+
+std::optional<ParkedSandbox> SandboxPool::take(const ContainerId& id) {
+    const auto found = find_id(reserved_, id);
+    if (found == reserved_.end()) {
+        return std::nullopt;
+    }
+    ParkedSandbox sandbox = std::move(found->sandbox);
+    reserved_.erase(found);
+    // From here on the container's record tells of the cgroup.
+    ::unlink((directory() + "/" + id.str()).c_str());
+    const Result<std::optional<ExitStatus>> ended = sandbox.parked.init.try_reap();
+    if (!ended || *ended) {
+        LOG_WARN("container={}: its sandbox has ended, going on without", id.short_id());
+        sandbox.parked = {};
+    }
+    return sandbox;
+}
+
+void SandboxPool::started(const HostConfig& host) {
+    const std::optional<SandboxShape> shape = sandbox_shape(host);
+    if (size_ == 0 || !shape || has_user_namespace(daemon_, host)) {
+        return;
+    }
+    recent_.push_front(*shape);
+    if (recent_.size() > size_) {
+        recent_.pop_back();
+    }
+    last_start_ = monotonic_now();
+}
+
+void SandboxPool::drop(const ContainerId& id) {
+    const auto found = find_id(reserved_, id);
+    if (found != reserved_.end()) {
+        doomed_.push_back(std::move(found->sandbox));
+        reserved_.erase(found);
+        due_.set();
+    }
+}
+
+std::optional<SandboxShape> SandboxPool::shape_wanted() const {
+    for (const SandboxShape& shape : recent_) {
+        if (count_shape(free_, shape) < count_shape(recent_, shape)) {
+            return shape;
+        }
+    }
+    return std::nullopt;
+}
+
+/// More than the last starts would have used, and what containers have that do not start.
+void SandboxPool::surplus_drop() {
+    for (auto item = free_.begin(); item != free_.end();) {
+        const auto next = std::next(item);
+        if (count_shape(free_, item->shape) > count_shape(recent_, item->shape)) {
+            doomed_.splice(doomed_.end(), free_, item);
+        }
+        item = next;
+    }
+    const MonotonicTime too_old = monotonic_now() - idle_after;
+    while (!reserved_.empty() && (reserved_.size() > size_ || reserved_.front().since < too_old)) {
+        doomed_.push_back(std::move(reserved_.front().sandbox));
+        reserved_.pop_front();
+    }
+}
+
+Task<void> SandboxPool::run() {
+    for (;;) {
+        Result<void> woken = ok;
+        if (waiting() == 0) {
+            woken = co_await due_.wait();
+        } else {
+            woken = co_await with_timeout(idle_after, due_.wait());
+        }
+        if (!woken && woken.error().kind() != ErrorKind::timed_out) {
+            co_return woken;
+        }
+        due_.reset();
+        if (monotonic_now() - last_start_ >= idle_after) {
+            recent_.clear();
+        }
+        surplus_drop();
+        CO_CHECK(co_await doomed_end());
+        CO_CHECK(co_await fill());
+    }
+}
+
+Task<void> SandboxPool::fill() {
+    while (starts_ == 0) {
+        const std::optional<SandboxShape> shape = shape_wanted();
+        if (!shape) {
+            co_return ok;
+        }
+        Result<ParkedSandbox> made = co_await make(*shape);
+        if (made) {
+            free_.push_back(*std::move(made));
+            continue;
+        }
+        if (made.error().kind() == ErrorKind::cancelled) {
+            co_return std::move(made).error();
+        }
+        // The next start of this kind asks again.
+        LOG_WARN("sandboxes: {}, starting without", made.error().message());
+        std::erase(recent_, *shape);
+    }
+    co_return ok;
+}
+
+Task<ParkedSandbox> SandboxPool::make(SandboxShape shape) {
+    ParkedSandbox sandbox;
+    sandbox.id = ContainerId::generate();
+    sandbox.shape = std::move(shape);
+    const std::string path =
+        container_cgroup_path(daemon_, sandbox.shape.cgroup_parent, sandbox.id);
+    Result<void> made = file_replace(AT_FDCWD, directory() + "/" + sandbox.id.str(), path, 0600);
+    if (made) {
+        made = co_await make_steps(sandbox, path);
+    }
+    if (!made) {
+        static_cast<void>(co_await shielded(end(std::move(sandbox))));
+        co_return std::move(made).error();
+    }
+    co_return std::move(sandbox);
+}
+
+Task<void> SandboxPool::make_steps(ParkedSandbox& sandbox, const std::string& cgroup_path) {
+    ContainerRecord record = sandbox.shape.record();
+    record.id = sandbox.id;
+    auto cgroup_make = [layout = daemon_.cgroups,
+                        cgroup_path,
+                        resources = resources_build(record)]() -> Result<Cgroup> {
+        std::vector<std::string> warnings;  // A start tells of them.
+        return Cgroup::create(layout, cgroup_path, resources, warnings);
+    };
+    CO_TRY(Cgroup cgroup, co_await offload(std::move(cgroup_make)));
+    sandbox.cgroup = std::make_shared<Cgroup>(std::move(cgroup));
+    SpecInputs inputs;
+    inputs.cgroup = sandbox.cgroup->placement();
+    CO_TRY(const ContainerSpec spec, spec_build(record, inputs));
+    ExecRequest request;
+    CO_TRY(request.plan, sandbox_plan_compile(spec));
+    sandbox.plan = request.plan.bytes;
+    request.cgroup_fd = sandbox.cgroup->unified_fd();
+    CO_TRY(sandbox.parked, co_await daemon_.exec_driver->park(std::move(request)));
+    const std::string pid = std::to_string(sandbox.parked.init.pid());
+    CO_TRY(sandbox.netns, Fd::open("/proc/" + pid + "/ns/net", O_RDONLY));
+    co_return ok;
+}
+
+Task<void> SandboxPool::doomed_end() {
+    while (!doomed_.empty()) {
+        ParkedSandbox sandbox = std::move(doomed_.front());
+        doomed_.pop_front();
+        CO_CHECK(co_await shielded(end(std::move(sandbox))));
+    }
+    co_return ok;
+}
+
+Task<void> SandboxPool::end(ParkedSandbox sandbox) {
+    co_await parked_end(std::move(sandbox.parked));
+    if (sandbox.cgroup) {
+        CO_CHECK(co_await cgroup_clean_up(*sandbox.cgroup, sandbox.id.short_id()));
+    }
+    ::unlink((directory() + "/" + sandbox.id.str()).c_str());
+    co_return ok;
+}
+
+Task<void> SandboxPool::close() {
+    recent_.clear();
+    doomed_.splice(doomed_.end(), free_);
+    for (Reserved& reserved : reserved_) {
+        doomed_.push_back(std::move(reserved.sandbox));
+    }
+    reserved_.clear();
+    co_return co_await doomed_end();
+}
+
+Task<void> parked_end(ParkedInit parked) {
+    if (parked.init && parked.init.signal(SIGKILL)) {
+        static_cast<void>(co_await child_wait(parked.init));
+    }
+    co_return ok;
+}
+
+}  // namespace davit

@@ -1,0 +1,304 @@
+"""Warm sandboxes: containers that start in namespaces and cgroups that were made ahead.
+
+Goal: nobody sees a difference but the clock, no state passes from one container to the next, and what
+waits never outlives the daemon nor keeps a container from starting. Method: what is visible inside is
+held against a container that starts cold; inits that wait are killed, and so is the daemon.
+"""
+
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+import signal
+import subprocess
+
+from harness import case, check, contains, equal, eventually, import_busybox, main
+
+# All that a process can learn of itself without asking anybody.
+LOOK = """
+cat /proc/self/mountinfo; echo ==; cat /proc/self/cgroup; echo ==; cat /proc/1/status; echo ==
+cat /proc/1/limits; echo ==; tr '\\0' '\\n' </proc/1/environ; echo ==; ls -l /proc/1/fd; echo ==
+ls -lR /dev; echo ==; ls /proc; echo ==; id; hostname; umask; pwd; echo ==; ls -ln /; echo ==
+cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/net/ipv4/ping_group_range; echo ==
+cat /proc/net/dev; cat /proc/net/route; echo ==; cat /proc/1/oom_score_adj; read -r a b c d e f g rest </proc/1/stat; echo $a $b $d $e $f $g; echo ==
+ls /sys /sys/fs/cgroup; cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max; echo ==
+cat /etc/hosts /etc/hostname /etc/resolv.conf; echo ==; while read -r key; do echo ${key##*keyring}; done </proc/keys; touch /proc/sysrq-trigger; echo x >/proc/sys/kernel/hostname
+"""
+
+
+POWERFUL = ("--cap-add", "ALL", "--security-opt", "systempaths=unconfined", "--security-opt", "seccomp=unconfined")
+PARENTS = itertools.count(1)
+
+
+def prepare(engine, stack):
+    engine.options = ["--warm-sandboxes=3"]
+    stack.callback(engine.stop)
+    engine.start()
+    import_busybox(engine)
+    return {}
+
+
+def parked(engine):
+    """The pids of inits that wait."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with contextlib.suppress(OSError):
+                folder = pathlib.Path("/proc", entry)
+                status = folder.joinpath("status").read_text()
+                if folder.joinpath("cmdline").read_bytes() == b"davit-init\0" \
+                        and f"\nPPid:\t{engine.process.pid}\n" in status:
+                    found.append(int(entry))
+    return found
+
+
+def cgroups_of(pids):
+    paths = set()
+    for pid in pids:
+        for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+            match = re.search(r":(/.*/[0-9a-f]{64})$", line)
+            if match:
+                paths.update(str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"*{match[1]}"))
+    return paths
+
+
+def files(engine):
+    return sorted(path.name for path in (engine.run_dir / "sandboxes").iterdir())
+
+
+def is_warm(engine, name):
+    return "sandbox" in [phase["Name"] for phase in engine.inspect(name)["Davit"]["StartPhases"]]
+
+
+def fill(engine, *options):
+    """Have a sandbox wait for a container with such options."""
+    before = set(parked(engine))
+    for _ in range(3):
+        engine.docker("run", "--rm", "--network", "none", *options, "bb", "true")
+    eventually(lambda: len(set(parked(engine)) - before) == len(parked(engine)) == 3, "sandboxes wait")
+
+
+@contextlib.contextmanager
+def created(engine, *options, command=("true",)):
+    name = engine.out("create", *options, "bb", *command)
+    try:
+        yield name
+    finally:
+        engine.docker("rm", "-f", "-v", name)
+
+
+def cold():
+    """Options that nobody had before, and that are not to be seen inside."""
+    return ("--cgroup-parent", f"/davit-cold-{next(PARENTS)}")
+
+
+def look(engine, warm, *options):
+    if warm:
+        fill(engine, *options)
+    else:
+        options = (*options, *cold())
+    with created(engine, "--network", "none", *options, command=("sh", "-c", LOOK)) as name:
+        text = engine.docker("start", "-a", name, status=None).stdout
+        equal(is_warm(engine, name), warm, "the container starts warm")
+        identity = engine.inspect(name)["Id"]
+    text = text.replace(identity, "ID").replace(identity[:12], "SHORT")
+    text = re.sub(r"(pipe|socket):\[\d+\]", r"\1", text)
+    text = re.sub(r"\w{3}\s+\d+ \d\d:\d\d", "DATE", text)
+    text = re.sub(r"(?m)^([-a-z]{10}) +\d+", r"\1", text)  # /proc has a link for each process of the host.
+    sections = text.split("==\n")
+    sections[0] = mounts(sections[0])
+    sections[-1] = sorted(sections[-1].splitlines())
+    sections[2] = re.sub(r"(?m)^(State|Vm|Rss|.*ctxt_switches|Threads|Mems_allowed|Cpus_allowed|Sig|FDSize).*\n", "",
+                         sections[2])
+    return sections
+
+
+def mounts(text):
+    """Without the numbers of mounts and devices; a mount's parent by its path."""
+    lines = [line.split() for line in text.splitlines()]
+    paths = {line[0]: line[4] for line in lines}
+    found = []
+    for line in lines:
+        shown = [paths.get(line[1], "outside"), *line[3:]]
+        found.append(re.sub(r"(overlay/(layers|rw)/)\w+|lowerdir\+?=\S+", r"\1", " ".join(shown)))
+    return sorted(found)
+
+
+@case("davit")
+def same_inside(engine):
+    """Mounts, namespaces, cgroup, status, limits, environment, descriptors, devices, what is read-only."""
+    for options in ((), POWERFUL, ("--memory", "64m", "--pids-limit", "77", "--shm-size", "1m"),
+                    ("--read-only", "--tmpfs", "/tmp", "--hostname", "other", "--user", "1:2"),
+                    ("--init",), ("--cap-add", "ALL", "--security-opt", "seccomp=unconfined"),
+                    ("--ulimit", "nofile=99:99", "--oom-score-adj", "500", "--workdir", "/some/where")):
+        warm = look(engine, True, *options)
+        cold = look(engine, False, *options)
+        equal(len(warm), len(cold), f"sections with {options}")
+        for one, other in zip(warm, cold):
+            equal(one, other, f"inside, with {options}")
+
+
+@case("davit")
+def same_terminal(engine):
+    fill(engine)
+    script = "tty; ls -l /dev/console /dev/pts; stty size; ls -l /proc/self/fd"
+    seen = []
+    for warm in (True, False):
+        options = () if warm else cold()
+        with created(engine, "-t", "--network", "none", *options, command=("sh", "-c", script)) as name:
+            text = engine.docker("start", "-a", name, status=None).stdout
+            equal(is_warm(engine, name), warm, "the container starts warm")
+        seen.append(re.sub(r"\w{3}\s+\d+ \d\d:\d\d|/proc/\d+", "", text))
+    equal(seen[0], seen[1], "what a terminal shows")
+    contains(seen[0], "/dev/pts/0")
+
+
+@case("davit")
+def networks(engine):
+    """A bridge network and a published port in a network namespace that was there before."""
+    engine.docker("network", "create", "warm")
+    try:
+        for network in ("bridge", "warm"):
+            fill(engine)
+            with created(engine, "--network", network, command=("sh", "-c", "ip addr show eth0; ip route; exec sleep 1000")) as name:
+                engine.docker("start", name)
+                check(is_warm(engine, name), f"it starts warm on {network}")
+                address = engine.inspect(name)["NetworkSettings"]["Networks"][network]["IPAddress"]
+                eventually(lambda: address in engine.docker("logs", name).stdout, "its address is inside")
+                contains(engine.docker("logs", name).stdout, "default via")
+                with created(engine, "--network", network, command=("ping", "-c", "1", "-W", "5", address)) as other:
+                    contains(engine.docker("start", "-a", other).stdout, "1 packets received")
+    finally:
+        engine.docker("network", "rm", "warm")
+
+
+@case("davit")
+def mounts_of_users(engine):
+    """What is bound into it comes from the host; what lies over the sandbox's own starts cold."""
+    fill(engine)
+    (engine.directory / "shared").mkdir()
+    (engine.directory / "shared" / "file").write_text("of the host\n")
+    with created(engine, "--network", "none", "-v", f"{engine.directory}/shared:/a/b:ro", "-v", "named:/v",
+                 command=("sh", "-c", "cat /a/b/file; touch /a/b/x; echo kept >/v/f; cat /v/f")) as name:
+        text = engine.docker("start", "-a", name, status=None)
+        check(is_warm(engine, name), "it starts warm")
+        equal(text.stdout, "of the host\nkept\n")
+        contains(text.stderr, "Read-only file system")
+    engine.docker("volume", "rm", "named")
+    fill(engine)
+    with created(engine, "--network", "none", "-v", "/dev/null:/dev/mine", command=("ls", "/dev/mine")) as name:
+        equal(engine.docker("start", "-a", name).stdout, "/dev/mine\n")
+        check(not is_warm(engine, name), "a mount below /dev starts cold")
+    check(not (set(files(engine)) & {name}), "nothing is left of its sandbox")
+
+
+@case("davit")
+def nothing_passes(engine):
+    """What one container does to its sandbox is gone with it."""
+    fill(engine, *POWERFUL)
+    for turn in range(6):
+        script = ("cat /proc/sys/kernel/shmmax /dev/shm/left /sys/fs/cgroup/memory/left 2>/dev/null; hostname; "
+                  f"echo {turn + 7777} >/proc/sys/kernel/shmmax; echo x >/dev/shm/left; hostname changed; "
+                  "mknod /dev/left c 1 3; mkdir /sys/fs/cgroup/pids/left 2>/dev/null; ip link set lo down; "
+                  "mount -t tmpfs none /proc/sys; ls /dev/left2; touch /dev/left2")
+        with created(engine, *POWERFUL, "--network", "none", "--hostname", "mine",
+                     command=("sh", "-c", script)) as name:
+            done = engine.docker("start", "-a", name, status=None)
+            lines = done.stdout.split()
+            check(int(lines[0]) > 10**6, f"shmmax is the kernel's own: {lines}")
+            equal(lines[1:], ["mine"], "what is left of others")
+            contains(done.stderr, "/dev/left2: No such file")
+
+
+@case("davit")
+def killed_inits(engine):
+    """A container whose sandbox has died starts all the same."""
+    fill(engine)
+    names = [engine.out("create", "--network", "none", "bb", "echo", "hello") for _ in range(3)]
+    waiting = parked(engine)
+    held = cgroups_of(waiting)
+    for pid in waiting:
+        os.kill(pid, signal.SIGKILL)
+    for name in names:
+        equal(engine.docker("start", "-a", name).stdout, "hello\n")
+        check(not is_warm(engine, name), "it starts cold")
+        engine.docker("rm", name)
+    eventually(lambda: not any(os.path.exists(path) for path in held), "the cgroups of dead sandboxes go")
+
+
+@case("davit")
+def created_and_removed(engine):
+    """The sandbox of a container that never starts goes with it; others are not kept from theirs."""
+    fill(engine)
+    names = [engine.out("create", "--network", "none", "bb", "true") for _ in range(5)]
+    eventually(lambda: all((engine.run_dir / "sandboxes" / name).exists() for name in names[:3]), "three have one")
+    equal(engine.docker("run", "--rm", "--network", "none", "bb", "echo", "on").stdout, "on\n")
+    engine.docker("rm", *names)
+    eventually(lambda: not set(files(engine)) & set(names), "their sandboxes go")
+    # A create that fails gives its sandbox back.
+    fill(engine)
+    before = set(parked(engine))
+    engine.docker("create", "--network", "none", "--name", "twice", "bb", "true")
+    for _ in range(4):
+        engine.docker("create", "--network", "none", "--name", "twice", "bb", "true", status=None)
+    equal(set(parked(engine)), before, "the same inits wait")
+    engine.docker("rm", "twice")
+
+
+@case("davit")
+def daemon_killed(engine):
+    """kill -9 with a full pool: inits, cgroups and files are gone when the next daemon answers."""
+    fill(engine)
+    reserved = engine.out("create", "--network", "none", "bb", "echo", "later")
+    waiting = parked(engine)
+    held = cgroups_of(waiting)
+    check(len(waiting) >= 3 and held, "there is something to lose")
+    engine.kill()
+    engine.start()
+    equal(parked(engine), [], "nothing waits yet")
+    equal(files(engine), [], "no file of a sandbox")
+    for pid in waiting:
+        command = pathlib.Path(f"/proc/{pid}/cmdline")
+        check(not command.exists() or command.read_bytes() == b"", f"init {pid} has ended")
+    for path in held:
+        check(not os.path.exists(path), f"{path} is gone")
+    equal(engine.docker("start", "-a", reserved).stdout, "later\n")
+    engine.docker("rm", reserved)
+
+
+@case("davit")
+def stopped(engine):
+    """A daemon that stops leaves none; with --warm-sandboxes=0 there are none ever."""
+    fill(engine)
+    held = cgroups_of(parked(engine))
+    engine.stop()
+    for path in held:
+        check(not os.path.exists(path), f"{path} is gone")
+    engine.options = ["--warm-sandboxes=0"]
+    engine.start()
+    try:
+        for _ in range(3):
+            engine.docker("run", "--rm", "--network", "none", "bb", "true")
+        with created(engine, "--network", "none") as name:
+            engine.docker("start", "-a", name)
+            check(not is_warm(engine, name), "it starts cold")
+        equal(parked(engine), [], "none waits")
+        equal(files(engine), [], "no file tells of one")
+    finally:
+        engine.stop()
+        engine.options = ["--warm-sandboxes=3"]
+        engine.start()
+
+
+@case("davit")
+def bad_option(engine):
+    for value in ("-1", "many", "1025", ""):
+        done = subprocess.run([*engine.command(), "--warm-sandboxes", value], capture_output=True, text=True,
+                              timeout=60)
+        check(done.returncode != 0, f"--warm-sandboxes {value!r} is refused")
+        contains(done.stderr, "--warm-sandboxes takes a number from 0 to 1024")
+
+
+if __name__ == "__main__":
+    main(prepare)
