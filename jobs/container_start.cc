@@ -13,14 +13,6 @@ namespace davit {
 
 namespace {
 
-/// The exit code that a container keeps when it could not be started. Follows: docker-run(1).
-int start_exit_code(const Error& error, bool command_failed) {
-    if (!command_failed) {
-        return 128;
-    }
-    return error.kind() == ErrorKind::not_found ? 127 : 126;
-}
-
 /// The phases from number `first` on: a restart has others before them.
 void phases_keep(ContainerRecord& record, const PhaseRecorder& recorder, std::size_t first) {
     record.start_phases.clear();
@@ -64,10 +56,10 @@ Task<void> start_failed(Job& job,
                         Daemon& daemon,
                         std::shared_ptr<Container> container,
                         Error error,
-                        bool command_failed,
+                        int exit_code,
                         std::size_t first_phase) {
     container->output.run_ended();
-    container->record.state.exit_code = start_exit_code(error, command_failed);
+    container->record.state.exit_code = exit_code;
     container->record.state.error = error.message();
     container->record.state.cause = ExitCause{};
     const auto& phases = job.phases().phases();
@@ -112,8 +104,8 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
     }
     if (attempt.failure) {
         Error kept = *attempt.failure;
-        static_cast<void>(co_await shielded(start_failed(
-            job, daemon, container, std::move(kept), attempt.command_failed, first_phase)));
+        static_cast<void>(co_await shielded(
+            start_failed(job, daemon, container, std::move(kept), attempt.exit_code, first_phase)));
         co_return *std::move(attempt.failure);
     }
     co_return co_await shielded(announce(job, daemon, container, first_phase));

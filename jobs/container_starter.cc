@@ -28,6 +28,7 @@
 #include "libcontainer/user.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
+#include "reactor/task_group.h"
 #include "reactor/undo.h"
 
 namespace davit {
@@ -104,37 +105,13 @@ class Starter {
         }
         CO_TRY(users_, co_await user_namespace_for_start(daemon_, container_));
         phases_.begin("network");
-        // First: a half-made one is taken back, too.
-        undo_.add("network", [this]() -> Task<void> {
-            daemon_.networks->release(container_);
-            co_return ok;
-        });
-        if (warm_) {
-            CO_TRY(users_.network, Fd::duplicate(warm_->netns.get()));
-        }
-        CO_TRY(Sandbox sandbox,
-               co_await daemon_.networks->attach(container_, std::move(users_.network)));
-        links_readdress(daemon_, container_);
-        CO_TRY(LinksGiven links, links_given(daemon_, container_.record));
-        std::ranges::move(links.hosts, std::back_inserter(sandbox.hosts));
-
-        phases_.begin("files");
-        const std::string& files = container_.record.files_directory;
-        CO_CHECK(make_directories(files, 0711));
-        CO_CHECK(sandbox_files_write(
-            files, sandbox_files_request(container_.record, sandbox, users_.ids)));
-        if (container_has_init(container_.record.host_config, daemon_.config.init)) {
-            CO_CHECK(reaper_binary_write(files));
-        }
-        CO_CHECK(container_bind_sources_make(container_.record));
-        CO_CHECK(co_await propagation_check(container_.record));
-        CO_CHECK(co_await log_open());
-        CO_TRY(std::vector<Fd> mounts, co_await volumes_mount());
-
-        phases_.begin("rootfs");
-        CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
-        root.maps_ids = static_cast<bool>(users_.user);
-        CO_TRY(Fd rootfs, co_await rootfs_mount(*daemon_.graph_driver, std::move(root)));
+        // The root is mounted by a worker meanwhile.
+        Task<Fd> root_task = root_mount();
+        Task<Surroundings> surroundings_task = surroundings();
+        CO_TRY(auto prepared,
+               co_await when_both(std::move(root_task), std::move(surroundings_task)));
+        Fd rootfs = std::move(prepared.first);
+        auto& [sandbox, links, mounts] = prepared.second;
 
         phases_.begin("resolve");
         SpecInputs inputs;
@@ -145,7 +122,7 @@ class Starter {
 
         phases_.begin("cgroup");
         CO_TRY(inputs.devices, co_await devices_find(inputs.user));
-        CO_CHECK(cgroup_make(inputs.devices));
+        CO_CHECK(co_await cgroup_make(inputs.devices));
         inputs.cgroup = cgroup_->placement();
         inputs.descriptors = daemon_.config.descriptors_at_start;
         inputs.ids = users_.ids;
@@ -266,6 +243,52 @@ class Starter {
         co_return ok;
     }
 
+    /// What a container has around its root.
+    struct Surroundings {
+        Sandbox sandbox;
+        LinksGiven links;
+        /// Those that are passed to the launch.
+        std::vector<Fd> mounts;
+    };
+
+    Task<Surroundings> surroundings() {
+        // First: a half-made one is taken back, too.
+        undo_.add("network", [this]() -> Task<void> {
+            daemon_.networks->release(container_);
+            co_return ok;
+        });
+        if (warm_) {
+            CO_TRY(users_.network, Fd::duplicate(warm_->netns.get()));
+        }
+        Surroundings made;
+        CO_TRY(made.sandbox,
+               co_await daemon_.networks->attach(container_, std::move(users_.network)));
+        links_readdress(daemon_, container_);
+        CO_TRY(made.links, links_given(daemon_, container_.record));
+        std::ranges::move(made.links.hosts, std::back_inserter(made.sandbox.hosts));
+
+        phases_.begin("files");
+        const std::string& files = container_.record.files_directory;
+        CO_CHECK(make_directories(files, 0711));
+        CO_CHECK(sandbox_files_write(
+            files, sandbox_files_request(container_.record, made.sandbox, users_.ids)));
+        if (container_has_init(container_.record.host_config, daemon_.config.init)) {
+            CO_CHECK(reaper_binary_write(files));
+        }
+        CO_CHECK(container_bind_sources_make(container_.record));
+        CO_CHECK(co_await propagation_check(container_.record));
+        CO_CHECK(co_await log_open());
+        CO_TRY(made.mounts, co_await volumes_mount());
+        phases_.begin("rootfs");  // What is left to wait for.
+        co_return std::move(made);
+    }
+
+    Task<Fd> root_mount() {
+        CO_TRY(RootfsSpec root, container_rootfs_spec(daemon_, container_.record));
+        root.maps_ids = static_cast<bool>(users_.user);
+        co_return co_await rootfs_mount(*daemon_.graph_driver, std::move(root));
+    }
+
     /// Gives: the mounts that are passed to the launch.
     Task<std::vector<Fd>> volumes_mount() {
         if (!container_has_volumes(container_.record)) {
@@ -290,22 +313,28 @@ class Starter {
         co_return co_await offload(std::move(find));
     }
 
-    Result<void> cgroup_make(const ContainerDevices& devices) {
-        std::vector<std::string> warnings;
+    Task<void> cgroup_make(const ContainerDevices& devices) {
         const Resources resources = resources_build(container_.record, devices);
+        std::vector<std::string> warnings;
         if (warm_) {
-            TRY_VOID(cgroup_->update(resources, warnings));
-            warn(warnings);
-            return ok;
+            CO_CHECK(cgroup_->update(resources, warnings));
+        } else {
+            auto make = [layout = daemon_.cgroups,
+                         path = container_.record.cgroup_path,
+                         resources]() -> Result<std::pair<Cgroup, std::vector<std::string>>> {
+                std::vector<std::string> told;
+                TRY(Cgroup cgroup, Cgroup::create(layout, path, resources, told));
+                return std::pair(std::move(cgroup), std::move(told));
+            };
+            CO_TRY(auto made, co_await offload(std::move(make)));
+            cgroup_ = std::make_shared<Cgroup>(std::move(made.first));
+            warnings = std::move(made.second);
+            undo_.add("cgroup", [cgroup = cgroup_, name = container_.id().short_id()]() {
+                return cgroup_clean_up(*cgroup, name);
+            });
         }
-        TRY(Cgroup cgroup,
-            Cgroup::create(daemon_.cgroups, container_.record.cgroup_path, resources, warnings));
-        cgroup_ = std::make_shared<Cgroup>(std::move(cgroup));
-        undo_.add("cgroup", [cgroup = cgroup_, name = container_.id().short_id()]() {
-            return cgroup_clean_up(*cgroup, name);
-        });
         warn(warnings);
-        return ok;
+        co_return ok;
     }
 
     /// The log's file is made now, but with --rm only when there is something to write.
@@ -402,6 +431,14 @@ Error start_error(Error error, bool command_failed) {
                                                 : std::move(error);
 }
 
+/// The exit code that a container keeps when it could not be started. Follows: docker-run(1).
+int start_exit_code(const Error& error, bool command_failed) {
+    if (!command_failed) {
+        return 128;
+    }
+    return error.kind() == ErrorKind::not_found ? 127 : 126;
+}
+
 }  // namespace
 
 Task<StartAttempt> container_start_once(Job& job, Daemon& daemon, Container& container) {
@@ -419,11 +456,11 @@ Task<StartAttempt> container_start_once(Job& job, Daemon& daemon, Container& con
     }
     attempt.retry = starter.sandbox_failed(started.error());
     co_await undo.unwind();
-    attempt.command_failed = starter.command_failed();
     Error error = std::move(started).error();
+    attempt.exit_code = start_exit_code(error, starter.command_failed());
     // A network that is not there is the client's to name: it stays "not found".
     attempt.failure =
-        network ? start_error(std::move(error), attempt.command_failed) : std::move(error);
+        network ? start_error(std::move(error), starter.command_failed()) : std::move(error);
     co_return std::move(attempt);
 }
 

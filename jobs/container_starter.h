@@ -12,8 +12,8 @@ class Daemon;
 struct StartAttempt {
     /// As the client gets it; none: the program runs, and Container::run is there.
     std::optional<Error> failure = {};
-    /// It failed because the user's command is not there, or cannot be executed.
-    bool command_failed = false;
+    /// What the container's state gets then.
+    int exit_code = 0;
     /// It failed because of the sandbox that it had (sandbox_pool.h), which it has no more.
     bool retry = false;
 };

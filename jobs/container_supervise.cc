@@ -187,9 +187,14 @@ Task<void> run_clear(Daemon& daemon,
                      std::shared_ptr<ContainerRun> run) {
     const std::string name = container->id().short_id();
     static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
-    // The usual case is free at once; the other one must not hold up who waits for the removal.
-    const bool cgroup_left = !run->cgroup->remove();
-    if (container->record.host_config.auto_remove && !container->restarting) {
+    const bool goes = container->record.host_config.auto_remove && !container->restarting;
+    TaskGroup cgroup(GroupPolicy::independent);
+    // One that may start again at once needs the same cgroup; who waits for the removal of another
+    // one does not wait for it.
+    if (goes || !run->cgroup->remove()) {
+        cgroup.spawn(cgroup_clean_up(*run->cgroup, name));
+    }
+    if (goes) {
         std::vector<std::string> shown{name};
         const ContainerRemoveRequest request{.force = false};
         const Result<void> removed = co_await daemon.engine.run(
@@ -198,9 +203,7 @@ Task<void> run_clear(Daemon& daemon,
             LOG_ERROR("container={}: remove: {}", name, removed.error().message());
         }
     }
-    if (cgroup_left) {
-        static_cast<void>(co_await cgroup_clean_up(*run->cgroup, name));
-    }
+    static_cast<void>(co_await cgroup.join());
     co_return ok;
 }
 

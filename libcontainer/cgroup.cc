@@ -437,28 +437,43 @@ Result<OomNotice> Cgroup::oom_notice() const {
     return notice;
 }
 
+CgroupRemoval Cgroup::removal() const {
+    CgroupRemoval removal;
+    for (const Directory& directory : directories_) {
+        removal.directories.push_back(directory.hierarchy->mount_point + path_);
+    }
+    return removal;
+}
+
 Result<void> Cgroup::remove() {
-    while (!directories_.empty()) {
-        const Directory& directory = directories_.back();
-        const std::string full = directory.hierarchy->mount_point + path_;
-        if (::rmdir(full.c_str()) != 0 && errno != ENOENT) {
-            if (errno != EBUSY) {
-                return Error::from_errno(errno, "rmdir", full);
-            }
-            // Directories that the container made in its own cgroup; then once more.
-            TRY_VOID(each_directory(
-                directory.fd.get(),
-                [](int parent, const std::string& name, int /*child*/) -> Result<void> {
-                    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-                        return Error::from_errno(errno, "rmdir", name);
-                    }
-                    return ok;
-                }));
-            if (::rmdir(full.c_str()) != 0 && errno != ENOENT) {
-                return Error::from_errno(errno, "rmdir", full);
-            }
+    TRY_VOID(removal()());
+    removed();
+    return ok;
+}
+
+Result<void> CgroupRemoval::operator()() const {
+    for (const std::string& directory : directories) {
+        if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) {
+            continue;
         }
-        directories_.pop_back();
+        if (errno != EBUSY) {
+            return Error::from_errno(errno, "rmdir", directory);
+        }
+        // Directories that the container made in its own cgroup; then once more.
+        const auto inside = Fd::open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (!inside) {
+            continue;  // Removed meanwhile.
+        }
+        TRY_VOID(each_directory(
+            inside->get(), [](int parent, const std::string& name, int /*child*/) -> Result<void> {
+                if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+                    return Error::from_errno(errno, "rmdir", name);
+                }
+                return ok;
+            }));
+        if (::rmdir(directory.c_str()) != 0 && errno != ENOENT) {
+            return Error::from_errno(errno, "rmdir", directory);
+        }
     }
     return ok;
 }

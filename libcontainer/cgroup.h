@@ -79,6 +79,14 @@ struct OomNotice {
     Kind kind = Kind::event_counter;
 };
 
+/// The removal of a container's cgroups as a value, for a worker thread.
+struct CgroupRemoval {
+    std::vector<std::string> directories;
+
+    /// As Cgroup::remove(). Blocks: some tens of microseconds per directory, at times milliseconds.
+    Result<void> operator()() const;
+};
+
 class Cgroup {
   public:
     /// Make the directories and write the limits that are set. Existing directories are an error:
@@ -141,6 +149,11 @@ class Cgroup {
     /// Remove the directories. Safe to repeat. Errors: conflict (a process is still inside: wait
     /// for cgroup.events "populated 0" or the last exit and call again).
     Result<void> remove();
+
+    /// What remove() would do, to be done elsewhere; removed() says that it went well.
+    CgroupRemoval removal() const;
+
+    void removed() { directories_.clear(); }
 
     /// The directory with a controller; -1 if there is none. For reading statistics.
     int controller_fd(std::string_view controller) const;

@@ -27,6 +27,7 @@
 #include "reactor/base/fd.h"
 #include "reactor/base/id_map.h"
 #include "reactor/base/result.h"
+#include "reactor/offload.h"
 #include "reactor/task.h"
 
 namespace davit {
@@ -223,10 +224,11 @@ class GraphDriver {
     virtual Task<void> prepare([[maybe_unused]] RootfsSpec spec) { co_return ok; }
 
     /// Gives: a detached mount, unmounted when its last descriptor closes.
-    /// Blocks: 0.3 to 0.5 ms.
-    /// Errors: not_found (a layer or the container's directory, or not prepared); what the kernel
+    /// Blocks: 0.3 to 0.5 ms; touches nothing but descriptors: through offload(), as
+    /// rootfs_mount(). Errors: not_found (a layer or the container's directory, or not prepared);
+    /// what the kernel
     ///         says.
-    virtual Result<Fd> mount(const RootfsSpec& spec) = 0;
+    virtual Result<Fd> mount(const RootfsSpec& spec) const = 0;
 
     /// Which ids files have in a root file system with RootfsSpec::maps_ids; once, before the
     /// first. What is on disk stays as it is, owned as in the image. Takes:  a user namespace with
@@ -249,10 +251,11 @@ class GraphDriver {
     virtual TrashBin& trash() = 0;
 };
 
-/// prepare(), then mount().
+/// prepare(), then mount(), on a worker. The driver must outlive it.
 inline Task<Fd> rootfs_mount(GraphDriver& driver, RootfsSpec spec) {
     CO_CHECK(co_await driver.prepare(spec));
-    co_return driver.mount(spec);
+    auto mount = [&driver, spec = std::move(spec)] { return driver.mount(spec); };
+    co_return co_await offload(std::move(mount));
 }
 
 }  // namespace davit

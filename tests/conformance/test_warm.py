@@ -108,7 +108,8 @@ def look(engine, warm, *options):
     text = re.sub(r"(?m)^([-a-z]{10}) +\d+", r"\1", text)  # /proc has a link for each process of the host.
     sections = text.split("==\n")
     sections[0] = mounts(sections[0])
-    sections[-1] = sorted(sections[-1].splitlines())
+    others = re.compile(r"_ses\.[0-9a-f]{64}")  # Of containers that have just gone.
+    sections[-1] = sorted(line for line in sections[-1].splitlines() if not others.search(line))
     sections[2] = re.sub(r"(?m)^(State|Vm|Rss|.*ctxt_switches|Threads|Mems_allowed|Cpus_allowed|Sig|FDSize).*\n", "",
                          sections[2])
     return sections

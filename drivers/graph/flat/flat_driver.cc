@@ -259,7 +259,7 @@ Task<void> FlatDriver::changes_find(RootfsSpec spec, std::string staged) {
     co_return co_await run_steps(found);
 }
 
-Result<Fd> FlatDriver::mount(const RootfsSpec& spec) {
+Result<Fd> FlatDriver::mount(const RootfsSpec& spec) const {
     if (spec.layers.empty() && spec.rw_name.empty()) {
         return Error(ErrorKind::invalid_argument, "nothing to mount: no layer, and read-only");
     }

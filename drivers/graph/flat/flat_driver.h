@@ -33,7 +33,7 @@ class FlatDriver : public DirectoryDriver {
     Result<Fd> rw_open(const std::string& name) const override;
     Task<RwChanges> rw_changes(RootfsSpec spec) override;
     Task<void> prepare(RootfsSpec spec) override;
-    Result<Fd> mount(const RootfsSpec& spec) override;
+    Result<Fd> mount(const RootfsSpec& spec) const override;
     Result<void> map_ids(Fd user_namespace, const IdMap& ids) override;
     Result<std::size_t> recover(const DriverKnown& known) override;
 

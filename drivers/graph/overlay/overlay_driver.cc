@@ -128,7 +128,7 @@ Result<void> OverlayDriver::map_ids(Fd user_namespace, const IdMap& ids) {
     return mapped_probe();
 }
 
-Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) {
+Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) const {
     OverlaySpec overlay;
     overlay.lower.reserve(spec.layers.size() + 1);
     for (auto layer = spec.layers.rbegin(); layer != spec.layers.rend(); ++layer) {

@@ -33,7 +33,7 @@ class OverlayDriver final : public DirectoryDriver {
     Result<void> rw_create(const std::string& name) override;
     Task<void> rw_limit(std::string name, std::uint64_t bytes_max) override;
     Result<Fd> rw_open(const std::string& name) const override;
-    Result<Fd> mount(const RootfsSpec& spec) override;
+    Result<Fd> mount(const RootfsSpec& spec) const override;
     Result<void> map_ids(Fd user_namespace, const IdMap& ids) override;
     ~OverlayDriver() override;
     OverlayDriver(const OverlayDriver&) = delete;
