@@ -11,8 +11,7 @@ namespace davit {
 struct ExitCause {
     /// The signal that ended its first process; 0: it exited.
     int signal = 0;
-    /// The last signal that davit sent to it, and on whose behalf: "a stop request"; 0 and "":
-    /// none.
+    /// The last signal that davit sent to it, and on whose behalf: "a stop request"; 0 and "": none.
     int sent = 0;
     std::string sender;
     /// Of a container that ran out of memory: where, and in bytes what it may and what it had at

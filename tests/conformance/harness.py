@@ -302,13 +302,25 @@ class Engine:
             self.api("DELETE", f"/containers/{container['Id']}?force=1&v=1")
 
     def descriptors(self):
-        """What the daemon's file descriptors point to, without numbers that differ anyway."""
+        """What the daemon's file descriptors point to, without numbers that differ anyway, and without
+        those of sandboxes that wait for containers."""
         found = []
+        waiting = self.warm_sandboxes()
         folder = f"/proc/{self.process.pid}/fd"
         for entry in os.listdir(folder):
             with contextlib.suppress(OSError):
                 found.append(re.sub(r"\[\d+\]", "[]", os.readlink(f"{folder}/{entry}")))
+        found = [name for name in found if not any(id in name for id in waiting)]  # Cgroups.
+        for _ in waiting:
+            for name in ("anon_inode:[pidfd]", "net:[]", "socket:[]"):
+                with contextlib.suppress(ValueError):
+                    found.remove(name)
         return sorted(found)
+
+    def warm_sandboxes(self):
+        """The ids of sandboxes that wait for containers."""
+        folder = self.run_dir / "sandboxes"
+        return [file.name for file in folder.iterdir()] if folder.exists() else []
 
     def resident_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()

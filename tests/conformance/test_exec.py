@@ -276,7 +276,7 @@ def nothing_is_left(engine):
         # A child that nobody waited for would be there.
         tasks = pathlib.Path(f"/proc/{engine.process.pid}/task").glob("*/children")
         children = [child for task in tasks for child in task.read_text(encoding="ascii").split()]
-        parked = [file.name for file in (engine.run_dir / "sandboxes").iterdir()]  # Warm sandboxes.
+        parked = engine.warm_sandboxes()
         children = [child for child in children
                     if not any(id in pathlib.Path(f"/proc/{child}/cgroup").read_text() for id in parked)]
         equal(children, [str(engine.inspect(identity)["State"]["Pid"])])
