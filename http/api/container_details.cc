@@ -1,4 +1,5 @@
 // Endpoints that look into a container: top, changes; and update.
+#include "http/api/create_body.h"
 #include "http/api/handlers.h"
 #include "http/json_reader.h"
 #include "http/json_writer.h"
@@ -51,11 +52,7 @@ Task<void> container_update(ApiContext& context) {
     if (context.version < ApiVersion{1, 40}) {
         update.pids_limit.reset();
     }
-    if (context.version >= ApiVersion{1, 42}) {
-        std::erase_if(update.unsupported, [](const UnsupportedOption& option) {
-            return option.key == "KernelMemory";  // Gone from the API: ignored.
-        });
-    }
+    kernel_memory_forget(update, context.version);
     CO_TRY(const std::vector<std::string> warnings,
            co_await davit::container_update(
                context.job, context.daemon, container, std::move(update)));

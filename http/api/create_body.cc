@@ -61,11 +61,8 @@ Result<void> version_apply(HostConfig& config, ApiVersion version) {
     }
     if (version < ApiVersion{1, 42}) {
         config.console_size = {};
-    } else {
-        std::erase_if(config.unsupported, [](const UnsupportedOption& option) {
-            return option.key == "KernelMemory";  // Gone from the API: ignored.
-        });
     }
+    kernel_memory_forget(config, version);
     if (version < ApiVersion{1, 43}) {
         config.annotations.clear();
     }
@@ -92,6 +89,13 @@ Result<std::map<std::string, EndpointSettings>> endpoints_parse(const JsonValue&
 }
 
 }  // namespace
+
+void kernel_memory_forget(HostConfig& config, ApiVersion version) {
+    if (version >= ApiVersion{1, 42}) {
+        std::erase_if(config.unsupported,
+                      [](const UnsupportedOption& option) { return option.key == "KernelMemory"; });
+    }
+}
 
 Result<ContainerCreateBody> container_create_body_parse(std::string_view body, ApiVersion version) {
     if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) {

@@ -23,4 +23,7 @@ struct ContainerCreateBody {
 ///         unsupported (settings of a network's endpoint, such as an IPv6 address).
 Result<ContainerCreateBody> container_create_body_parse(std::string_view body, ApiVersion version);
 
+/// KernelMemory is gone from the API with 1.42: newer clients' is ignored, in create and update.
+void kernel_memory_forget(HostConfig& config, ApiVersion version);
+
 }  // namespace davit
