@@ -15,7 +15,16 @@ void state_set(Daemon& daemon, Container& container, ContainerState state, const
     container.changed();
 }
 
-Task<void> state_save(Daemon& daemon, std::shared_ptr<Container> container) {
+/// A pause that is not recorded is none: the next daemon lets go on what nobody paused.
+Task<void> pause_save(Daemon& daemon, std::shared_ptr<Container> container) {
+    Result<void> saved = co_await daemon.container_save(*container);
+    if (!saved) {
+        container_wake(daemon, *container);
+    }
+    co_return saved;
+}
+
+Task<void> unpause_save(Daemon& daemon, std::shared_ptr<Container> container) {
     if (const Result<void> saved = co_await daemon.container_save(*container); !saved) {
         // What the kernel does is what counts; a start of the daemon asks it.
         LOG_ERROR("container={}: save its state: {}",
@@ -46,7 +55,7 @@ Task<void> pause_locked(Daemon& daemon, std::shared_ptr<Container> container) {
     }
     CO_CHECK(std::move(frozen));
     state_set(daemon, *container, *next, "pause");
-    co_return co_await shielded(state_save(daemon, container));
+    co_return co_await shielded(pause_save(daemon, container));
 }
 
 Task<void> unpause_locked(Daemon& daemon, std::shared_ptr<Container> container) {
@@ -57,7 +66,7 @@ Task<void> unpause_locked(Daemon& daemon, std::shared_ptr<Container> container) 
     }
     CO_CHECK(container->run->cgroup->thaw());
     state_set(daemon, *container, *next, "unpause");
-    co_return co_await shielded(state_save(daemon, container));
+    co_return co_await shielded(unpause_save(daemon, container));
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 // A container that outlived the daemon which started it.
 #include <array>
+#include <utility>
 
 #include "jobs/container/log_config.h"
+#include "jobs/container/spec_build.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "libcontainer/user_namespace.h"
@@ -55,6 +57,30 @@ Result<void> log_resume(const Daemon& daemon, Container& container, OutputSlot& 
     return ok;
 }
 
+/// A daemon that died in the middle of a pause, of the end of one, or of a commit left processes
+/// that stand still and should not, or go on and are said not to.
+Result<void> freezing_settle(Container& container, Cgroup& cgroup) {
+    ContainerState& status = container.record.state.status;
+    if (status == ContainerState::paused) {
+        TRY(const bool frozen, cgroup.frozen());
+        status = frozen ? ContainerState::paused : ContainerState::running;
+        return ok;
+    }
+    return cgroup.thaw();
+}
+
+/// It died between the record of an update and the limits.
+Result<void> limits_settle(Container& container, Cgroup& cgroup) {
+    ContainerRecord& record = container.record;
+    if (!std::exchange(record.limits_due, false)) {
+        return ok;
+    }
+    std::vector<std::string> warnings;
+    TRY([[maybe_unused]] const LimitsBefore before,
+        cgroup.change(resources_of_update(record, record.host_config), warnings));
+    return ok;
+}
+
 }  // namespace
 
 Result<void> container_resume(Daemon& daemon, Container& container, std::optional<Kept> kept) {
@@ -62,6 +88,13 @@ Result<void> container_resume(Daemon& daemon, Container& container, std::optiona
     run->tty = container.record.config.tty;
     TRY(Cgroup cgroup, Cgroup::open(daemon.cgroups, container.record.cgroup_path));
     run->cgroup = std::make_shared<Cgroup>(std::move(cgroup));
+    for (const auto settle : {freezing_settle, limits_settle}) {
+        if (const Result<void> settled = settle(container, *run->cgroup); !settled) {
+            LOG_WARN("container={}: what an earlier daemon began: {}, ignoring",
+                     container.id().short_id(),
+                     settled.error().message());
+        }
+    }
     if (kept) {
         run->parent = RunParent::keeper;
         run->keeper = &daemon.keeper;

@@ -6,6 +6,7 @@
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "jobs/signal_name.h"
+#include "reactor/base/log.h"
 #include "reactor/timer.h"
 
 namespace davit {
@@ -34,10 +35,22 @@ bool is_ending(const Container& container, int signal) {
     return name.empty() || signal == SIGKILL || (stop_signal && *stop_signal == signal);
 }
 
-/// What its restart policy is to know of a signal.
-void signal_note(const Daemon& daemon, Container& container, int signal) {
-    container.exit_wanted = container.exit_wanted || is_ending(container, signal);
-    container.record.manually_stopped = container.record.manually_stopped || !daemon.stopping;
+/// Somebody has stopped it, as its restart policy is to know; also with the next daemon, should
+/// this one die before the container's end is recorded. Before the signal.
+Task<void> stop_note(Daemon& daemon, std::shared_ptr<Container> container) {
+    if (daemon.stopping || container->restarting || container->record.manually_stopped) {
+        co_return ok;
+    }
+    container->record.manually_stopped = true;
+    if (container->record.host_config.restart_policy.name != "unless-stopped") {
+        co_return ok;  // The others do not ask.
+    }
+    if (const Result<void> saved = co_await shielded(daemon.container_save(*container)); !saved) {
+        LOG_WARN("container={}: record that it is stopped: {}, ignoring",
+                 container->id().short_id(),
+                 saved.error().message());
+    }
+    co_return ok;
 }
 
 Task<void> run_ended(std::shared_ptr<Container> container, std::shared_ptr<ContainerRun> run) {
@@ -69,7 +82,7 @@ Task<void> stop_locked(Job& job,
         co_return Error(ErrorKind::not_modified, "container is already stopped");
     }
     container->exit_wanted = true;
-    container->record.manually_stopped = container->record.manually_stopped || !daemon.stopping;
+    CO_CHECK(co_await stop_note(daemon, container));
     if (!run) {
         CO_CHECK(co_await container_restart_cancel(daemon, *container));
         container_event(daemon, *container, "stop");
@@ -124,7 +137,8 @@ Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> conta
         CO_TRY(const auto permit,
                co_await container->operations.lock());  // It may just be starting.
         if (!container->run && container->is_up()) {
-            signal_note(daemon, *container, signal);
+            container->exit_wanted = container->exit_wanted || is_ending(*container, signal);
+            CO_CHECK(co_await stop_note(daemon, container));
             co_return co_await container_restart_cancel(daemon, *container);
         }
     }
@@ -134,7 +148,8 @@ Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> conta
                         "cannot kill container: " + container->id().str() + ": container " +
                             container->id().str() + " is not running");
     }
-    signal_note(daemon, *container, signal);
+    container->exit_wanted = container->exit_wanted || is_ending(*container, signal);
+    CO_CHECK(co_await stop_note(daemon, container));
     CO_CHECK(signal_send(*container, signal, "a kill request"));
     container_event(daemon, *container, "kill", {{"signal", std::to_string(signal)}});
     if (wakes(*container, signal)) {

@@ -248,6 +248,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     ContainerRecord ended = container->record;
     ended.state = state_after(*container, end ? *end : RunEnd{}, oom_killed);
     restart_decide(daemon, *container, ended);
+    container->ending = ended.state;
     if (!container->record.host_config.auto_remove) {
         if (const Result<void> saved = co_await daemon.container_save(*container, ended); !saved) {
             LOG_ERROR("container={}: save its exit: {}", name, saved.error().message());
@@ -255,6 +256,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     run_forget(daemon, *run);
     // From here to changed() nothing waits: whoever sees that it has ended can start or remove it.
+    container->ending.reset();
     container->record.state = ended.state;
     container->record.restart_count = ended.restart_count;
     container->output.run_ended();

@@ -9,10 +9,10 @@ namespace davit {
 
 namespace {
 
-/// The limits of a running container as they are now, and as they were.
+/// The cgroup of a running container, and whether its limits were changed.
 struct Changed {
     Cgroup cgroup;
-    Result<LimitsBefore> before;
+    Result<void> done;
     std::vector<std::string> warnings;
 };
 
@@ -27,46 +27,51 @@ Task<Changed> limits_change(Daemon& daemon, std::string path, Resources resource
                    resources = std::move(resources)]() -> Result<Changed> {
         TRY(Cgroup cgroup, Cgroup::open(layout, path));
         std::vector<std::string> warnings;
-        auto before = cgroup.change(resources, warnings);
-        return Changed{std::move(cgroup), std::move(before), std::move(warnings)};
+        const auto before = cgroup.change(resources, warnings);
+        Result<void> done = before ? Result<void>(ok) : before.error();
+        return Changed{std::move(cgroup), std::move(done), std::move(warnings)};
     };
     co_return co_await offload(std::move(change));
 }
 
-Task<void> limits_restore(LimitsBefore before) {
-    auto restore = [before = std::make_shared<LimitsBefore>(std::move(before))] {
-        return before->restore();
-    };
-    co_return co_await offload(std::move(restore));
-}
-
-/// Gives: how to take it back; nothing for a container that does not run.
-Task<std::optional<LimitsBefore>> limits_apply(Job& job,
-                                               Daemon& daemon,
-                                               std::shared_ptr<Container> container,
-                                               Resources resources) {
+/// All of them or none.
+Task<void> limits_apply(Job& job,
+                        Daemon& daemon,
+                        std::shared_ptr<Container> container,
+                        Resources resources) {
     const std::shared_ptr<ContainerRun> run = container->run;
     if (!run) {
-        co_return std::optional<LimitsBefore>{};
+        co_return ok;
     }
     std::string path = container->record.cgroup_path;
     CO_TRY(Changed changed, co_await limits_change(daemon, std::move(path), std::move(resources)));
     if (container->run != run) {
         // It has ended: what was made after its cgroup was removed goes, too.
         static_cast<void>(changed.cgroup.remove());
-        co_return std::optional<LimitsBefore>{};
+        co_return ok;
     }
     *run->cgroup = std::move(changed.cgroup);
-    if (!changed.before) {
-        co_return std::move(changed.before).error().with_kind(ErrorKind::internal);
+    if (!changed.done) {
+        co_return std::move(changed.done).error().with_kind(ErrorKind::internal);
     }
     for (const std::string& warning : changed.warnings) {
         job.complain(warning);
     }
-    co_return std::optional<LimitsBefore>(*std::move(changed.before));
+    co_return ok;
 }
 
-/// Limits first, then the record: what was answered is in both, and an error changed neither.
+Task<void> record_restore(Daemon& daemon, std::shared_ptr<Container> container, HostConfig old) {
+    container->record.host_config = std::move(old);
+    if (const Result<void> saved = co_await daemon.container_save(*container); !saved) {
+        LOG_ERROR("container={}: take back its update: {}",
+                  container->id().short_id(),
+                  saved.error().message());
+    }
+    co_return ok;
+}
+
+/// The record first, which says that the limits are due: a daemon that dies in between is followed
+/// by one that sets them. What the kernel refuses is taken back.
 Task<void> update_carried_through(Job& job,
                                   Daemon& daemon,
                                   std::shared_ptr<Container> container,
@@ -74,25 +79,19 @@ Task<void> update_carried_through(Job& job,
                                   HostConfig update) {
     HostConfig old = std::exchange(container->record.host_config, std::move(merged));
     Resources resources = resources_of_update(container->record, update);
-    job.phases().begin("limits");
-    auto before = co_await limits_apply(job, daemon, container, std::move(resources));
-    if (!before) {
-        container->record.host_config = std::move(old);
-        co_return std::move(before).error();
-    }
     job.phases().begin("record");
-    Result<void> saved = co_await daemon.container_save(*container);
+    ContainerRecord stored = container->record;
+    stored.limits_due = container->run != nullptr;
+    Result<void> saved = co_await daemon.container_save(*container, std::move(stored));
     if (!saved) {
         container->record.host_config = std::move(old);
-        if (*before) {
-            const Result<void> restored = co_await limits_restore(**std::move(before));
-            if (!restored) {
-                LOG_ERROR("container={}: take back its limits: {}",
-                          container->id().short_id(),
-                          restored.error().message());
-            }
-        }
         co_return std::move(saved).error();
+    }
+    job.phases().begin("limits");
+    Result<void> applied = co_await limits_apply(job, daemon, container, std::move(resources));
+    if (!applied) {
+        CO_CHECK(co_await record_restore(daemon, container, std::move(old)));
+        co_return std::move(applied).error();
     }
     container_event(daemon, *container, "update");
     co_return ok;

@@ -318,6 +318,9 @@ Task<void> Daemon::container_save(const Container& container) {
 }
 
 Task<void> Daemon::container_save(const Container& container, ContainerRecord record) {
+    if (container.ending) {
+        record.state = *container.ending;
+    }
     const std::string stored = container_record_write(record);
     auto save = [&](WriteTxn& txn) { return container_update(txn, container.id(), stored); };
     if (home_of(container) == ContainerHome::run) {
@@ -328,7 +331,11 @@ Task<void> Daemon::container_save(const Container& container, ContainerRecord re
 
 Task<void> Daemon::container_rename(const Container& container) {
     const std::string name = container.record.name;
-    const std::string record = container_record_write(container.record);
+    ContainerRecord renamed = container.record;
+    if (container.ending) {
+        renamed.state = *container.ending;
+    }
+    const std::string record = container_record_write(renamed);
     auto rename = [&](WriteTxn& txn) -> Result<void> {
         TRY_VOID(davit::container_rename(txn, container.id(), name));
         return container_update(txn, container.id(), record);

@@ -101,6 +101,8 @@ class Container {
     bool restarting = false;
     /// Somebody has asked for its end: its restart policy does not count for this run.
     bool exit_wanted = false;
+    /// Its end is being recorded: who stores the record meanwhile stores it with this state.
+    std::optional<ContainerStateRecord> ending;
     /// The last pause before a restart by the policy.
     Nanoseconds restart_pause{};
     /// The restart that is being waited for is not to be.

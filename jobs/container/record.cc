@@ -173,6 +173,7 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("RestartCount", record.restart_count);
     visit("ManuallyStopped", record.manually_stopped);
     visit("RemovesVolumes", record.removes_volumes, WhenEmpty::omit);
+    visit("LimitsDue", record.limits_due, WhenEmpty::omit);
 }
 
 namespace {

@@ -108,6 +108,9 @@ struct ContainerRecord {
     bool manually_stopped = false;
     /// Of a removal that was begun: its anonymous volumes go, too.
     bool removes_volumes = false;
+    /// Its limits were changed while it ran, and may not be those of its cgroups yet: the next
+    /// daemon sets them again.
+    bool limits_due = false;
 
     bool operator==(const ContainerRecord&) const = default;
 };

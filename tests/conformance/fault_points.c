@@ -4,7 +4,12 @@
 // directory or a mount is a point; points are numbered over all threads, which no tracer can do.
 // The file named by DAVIT_FAULT_CONTROL is shared with the test, which counts the points of an
 // operation by it, and says at which of them the daemon is killed or is refused the disk.
-// What goes to sockets, pipes and terminals, and what only reads, is no point.
+// What goes to sockets, pipes and terminals, and what only reads, is no point; where the test asks
+// for it, a signal, a reaped child and a message to the keeper or to davit-init are.
+//
+// `davit daemon` without --no-keeper becomes the keeper, a static program that this library cannot
+// be in; the environment goes on to the daemons that the keeper starts. One that starts after the
+// fault meets none.
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,9 +27,11 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -35,14 +42,29 @@ struct control {
     _Atomic uint64_t count;  // Points passed since the test set it to 0.
     _Atomic uint64_t at;     // The point of the fault; the first is 1.
     _Atomic uint32_t kind;
-    _Atomic int32_t error;  // ENOSPC refuses only what takes space.
-    char call[32];          // The call that met the fault first.
+    _Atomic int32_t error;       // ENOSPC refuses only what takes space.
+    char call[32];               // The call that met the fault first.
+    _Atomic uint32_t processes;  // Whether what is done to processes is a point.
 };
 
 static struct control* control;
 static long daemon_pid;
 
-__attribute__((constructor)) static void control_map(void) {
+// Whether this process is a daemon, and not one that becomes the keeper.
+static bool is_daemon(int count, char** arguments) {
+    for (int i = 1; i < count; ++i) {
+        if (strcmp(arguments[i], "--no-keeper") == 0 ||
+            strcmp(arguments[i], "--keeper-socket") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+__attribute__((constructor)) static void control_map(int count, char** arguments) {
+    if (!is_daemon(count, arguments)) {
+        return;
+    }
     const char* path = getenv("DAVIT_FAULT_CONTROL");
     const int fd = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
@@ -55,6 +77,9 @@ __attribute__((constructor)) static void control_map(void) {
     if (mapped != MAP_FAILED) {
         daemon_pid = getpid();
         control = mapped;
+        if (control->kind == fault_kill && control->count >= control->at) {
+            control->kind = fault_none;
+        }
     }
 }
 
@@ -239,6 +264,31 @@ POINT(int,
       false,
       true)
 
+static bool is_asked_for(void) {
+    return control != NULL && control->processes != 0;
+}
+
+// The keeper's socket, and davit-init's.
+static bool is_message(int fd) {
+    int type = 0;
+    socklen_t size = sizeof(type);
+    return is_asked_for() && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+           type == SOCK_SEQPACKET;
+}
+
+POINT(ssize_t,
+      sendmsg,
+      (int fd, const struct msghdr* message, int flags),
+      (fd, message, flags),
+      false,
+      is_message(fd))
+POINT(int,
+      waitid,
+      (idtype_t type, id_t id, siginfo_t* info, int options),
+      (type, id, info, options),
+      false,
+      is_asked_for() && (options & WNOWAIT) == 0)
+
 // The mode is there only with O_CREAT; reading an argument that is not is harmless.
 #define OPEN_POINT(name, parameters, arguments)             \
     int name parameters {                                   \
@@ -310,13 +360,16 @@ long syscall(long number, ...) {
         values[i] = va_arg(list, long);
     }
     va_end(list);
+    int error = 0;
     if (number == SYS_openat2) {
         const struct open_how* how = (const struct open_how*)values[2];
-        const int error = (how->flags & O_CREAT) != 0 ? point("openat2", true) : 0;
-        if (error != 0) {
-            errno = error;
-            return -1;
-        }
+        error = (how->flags & O_CREAT) != 0 ? point("openat2", true) : 0;
+    } else if (number == SYS_pidfd_send_signal && is_asked_for()) {
+        error = point("pidfd_send_signal", false);
+    }
+    if (error != 0) {
+        errno = error;
+        return -1;
     }
     return next(number, values[0], values[1], values[2], values[3], values[4], values[5]);
 }

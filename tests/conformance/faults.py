@@ -7,11 +7,13 @@ import http.client
 import json
 import mmap
 import os
+import signal
 import subprocess
 
 from disk import btrfs_in
+from kept import KeptEngine
 
-from harness import ROOT, Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
+from harness import DAVIT, ROOT, Answer, Engine, Failure, Skip, UnixHttp, check, equal, eventually
 
 ANSWER_SECONDS = 30
 DRIVER = os.environ.get("DAVIT_FAULT_DRIVER", "overlay")
@@ -23,7 +25,8 @@ class Control(ctypes.Structure):
     """As in fault_points.c."""
 
     _fields_ = [("count", ctypes.c_uint64), ("at", ctypes.c_uint64), ("kind", ctypes.c_uint32),
-                ("error", ctypes.c_int32), ("call", ctypes.c_char * 32)]
+                ("error", ctypes.c_int32), ("call", ctypes.c_char * 32),
+                ("processes", ctypes.c_uint32)]
 
 
 # name: (kind of fault_points.c, error)
@@ -40,6 +43,8 @@ KINDS = {
 
 class FaultyEngine(Engine):
     """An engine whose points are counted, and which meets a fault where it is told to."""
+
+    PROCESSES = False  # Whether what is done to processes is a point, too, where it is to be killed.
 
     def __init__(self, directory, data_root=None):
         super().__init__(directory, data_root)
@@ -59,16 +64,26 @@ class FaultyEngine(Engine):
         return ["env", f"LD_PRELOAD={LIBRARY}", f"DAVIT_FAULT_CONTROL={self.control_path}",
                 f"ASAN_OPTIONS={sanitizer}", *super().command(), "--storage-driver", DRIVER]
 
-    def arm(self, kind, at):
+    def arm(self, kind, at, faulty=True):
+        """Not faulty: only count."""
         self.disarm()
         self.control.count, self.control.at, self.control.call = 0, at, b""
-        self.control.kind, self.control.error = KINDS[kind] if kind else (0, 0)
+        self.control.processes = self.PROCESSES and kind == "killed"
+        self.control.kind, self.control.error = KINDS[kind] if faulty else (0, 0)
 
     def disarm(self):
         self.control.kind = 0
 
     def has_died(self):
         return self.process.poll() is not None
+
+    def wait_died(self):
+        self.process.wait(30)
+
+    def next_daemon(self):
+        """Whatever state this one is in."""
+        self.end()
+        self.start()
 
     def trash(self):
         return (os.listdir(self.data_root / DRIVER / "trash") +
@@ -133,13 +148,68 @@ def unsynced(engine):
     return engine.records().get("graph/layers_unsynced", 0)
 
 
+class KeptFaultyEngine(FaultyEngine, KeptEngine):
+    """One with a keeper: what runs outlives the daemon, and the keeper starts the next one."""
+
+    PROCESSES = True
+
+    def start(self):
+        super().start()
+        self.armed = self.daemon()
+        return self
+
+    def arm(self, kind, at, faulty=True):
+        self.armed = self.daemon()
+        super().arm(kind, at, faulty)
+
+    def has_died(self):
+        return self.daemon() != self.armed
+
+    def wait_died(self):
+        eventually(self.has_died, "it is killed", 30)
+
+    def next_daemon(self):
+        self.disarm()
+        before = self.armed
+        if not self.has_died():
+            os.kill(before, signal.SIGKILL)
+        self.another_daemon(before)
+        # One that makes room in good order: the keeper pauses longer with each crash in a row.
+        before = self.daemon()
+        done = subprocess.run([DAVIT, "daemon", "--upgrade", "--run-dir", str(self.run_dir)],
+                              capture_output=True, text=True, check=False)
+        equal((done.returncode, done.stderr), (0, ""), "davit daemon --upgrade")
+        self.another_daemon(before)
+        self.armed = self.daemon()
+
+    def end(self):
+        self.disarm()
+        self.stop()
+
+    def kill_if_alive(self):
+        if self.process is not None:
+            self.end()
+
+    def descriptors_held(self):
+        """By the keeper."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
 class Empty:
     """What an installation without images and containers has."""
 
     def __init__(self, engine):
         self.names, self.records = engine.names(), engine.records()
+        self.left = self.others(engine)
         # The next directory's number, from the first layer on.
         self.records["graph/meta"] = 2
+
+    @staticmethod
+    def others(engine):
+        """Besides files and records."""
+        if isinstance(engine, KeptFaultyEngine):
+            return [f"the keeper's descriptors: {engine.descriptors_held()}", *engine.traces()]
+        return engine.traces()
 
     def differences(self, engine):
         names, records = engine.names(), engine.records()
@@ -148,6 +218,8 @@ class Empty:
         for table in sorted(set(records) | set(self.records)):
             if (now := records.get(table, 0)) != (then := self.records.get(table, 0)):
                 found.append(f"{table}: {now} records, not {then}")
+        if (left := self.others(engine)) != self.left:
+            found.append(f"left: {left}, not {self.left}")
         return found[:8]
 
 
@@ -169,10 +241,11 @@ class Trial:
     def __init__(self, engine, operation, empty):
         self.engine, self.operation, self.empty = engine, operation, empty
 
-    def count(self):
+    def count(self, kind):
         """Run it without a fault. Gives the points that it passes."""
+        self.operation.kind = kind
         self.operation.prepare(self.engine)
-        self.engine.arm(None, 0)
+        self.engine.arm(kind, 0, faulty=False)
         check(self.operation.act(self.engine), "it succeeds without a fault")
         eventually(lambda: settled(self.engine), "its work in the background ends")
         points = self.engine.control.count
@@ -183,6 +256,7 @@ class Trial:
     def run(self, kind, at):
         """Gives whether the fault was met: another order of the threads may have fewer points."""
         engine, operation = self.engine, self.operation
+        operation.kind = kind
         operation.prepare(engine)
         engine.arm(kind, at)
         try:
@@ -190,7 +264,7 @@ class Trial:
             # After the answer comes what is done in the background; it may be what meets the fault.
             eventually(lambda: engine.control.count >= at or settled(engine), "an end")
             if kind == "killed" and engine.control.count >= at:
-                engine.process.wait(30)
+                engine.wait_died()
             engine.disarm()
             met = engine.control.count >= at
             if "once" in kind and not engine.has_died():
@@ -214,8 +288,7 @@ class Trial:
             engine.disarm()
 
     def _restart(self):
-        self.engine.end()
-        self.engine.start()
+        self.engine.next_daemon()
         self.engine.agrees()
 
     def _back_to_empty(self):
@@ -233,10 +306,10 @@ def points_of(total, chosen):
 
 
 @contextlib.contextmanager
-def faulty_engine(directory):
+def faulty_engine(directory, kind_of_engine=FaultyEngine):
     with contextlib.ExitStack() as stack:
         data_root = stack.enter_context(btrfs_in(directory)) if DRIVER == "btrfs" else None
-        engine = FaultyEngine(directory, data_root)
+        engine = kind_of_engine(directory, data_root)
         try:
             yield engine.start()
         finally:
