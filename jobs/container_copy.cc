@@ -41,7 +41,7 @@ Task<ContainerPath> find(int root, std::string path) {
 Result<TreeArchive> tree_open(const ContainerFiles& files,
                               const ContainerPath& found,
                               const std::string& path) {
-    const int root = files.tree.root.get();
+    const int root = files.tree->root.get();
     TreeArchiveOptions options;
     options.ids = files.ids;
     options.mounts = true;
@@ -152,7 +152,7 @@ struct Target {
 Result<Target> target_open(const ContainerFiles& files,
                            const ContainerCopyIn& request,
                            const std::string& user) {
-    const int root = files.tree.root.get();
+    const int root = files.tree->root.get();
     Target target;
     const std::string path = copy_path_clean(request.path.path);
     TRY(target.directory, container_directory_open(root, path));
@@ -175,7 +175,7 @@ Task<PathStat> container_path_stat(Daemon& daemon,
                                    std::shared_ptr<Container> container,
                                    CopyPath path) {
     CO_TRY(const ContainerFiles files, co_await container_files_open(daemon, container));
-    auto found = co_await find(files.tree.root.get(), copy_path_clean(path.path));
+    auto found = co_await find(files.tree->root.get(), copy_path_clean(path.path));
     if (!found) {
         co_return path_error(std::move(found).error(), path);
     }
@@ -188,7 +188,7 @@ Task<void> container_copy_out(Daemon& daemon,
                               std::function<void(const PathStat&)> found_call,
                               ExportOutput output) {
     CO_TRY(const ContainerFiles files, co_await container_files_open(daemon, container));
-    const int root = files.tree.root.get();
+    const int root = files.tree->root.get();
     const std::string clean = copy_path_clean(path.path);
     auto found = co_await find(root, clean);
     if (!found) {

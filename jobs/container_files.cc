@@ -15,13 +15,19 @@ namespace davit {
 
 namespace {
 
+/// Those of a container that does not run: its turn is given up after its mounts.
+struct StoppedFiles {
+    Semaphore::Permit turn;
+    MountedTree tree;
+};
+
 /// Its init is not reaped as long as the run is there, so its number is nobody else's.
-Result<MountedTree> running_tree(const ContainerRun& run) {
+Result<ContainerFiles> running_files(const ContainerRun& run) {
     const std::string process = "/proc/" + std::to_string(run.init.pid());
     MountedTree tree;
     TRY(tree.mount_namespace, Fd::open(process + "/ns/mnt", O_RDONLY));
     TRY(tree.root, Fd::open(process + "/root", O_RDONLY | O_DIRECTORY));
-    return tree;
+    return ContainerFiles{std::make_shared<const MountedTree>(std::move(tree)), run.ids};
 }
 
 /// The root and what is bound into it; no process will run in it, so everything else is as it is.
@@ -84,23 +90,25 @@ Task<MountedTree> stopped_tree(Daemon& daemon, std::shared_ptr<Container> contai
 }  // namespace
 
 Task<ContainerFiles> container_files_open(Daemon& daemon, std::shared_ptr<Container> container) {
-    ContainerFiles files;
     // Without a turn: who has it may wait for the container's end.
     if (container->run != nullptr) {
-        if (auto tree = running_tree(*container->run)) {
-            files.tree = *std::move(tree);
-            files.ids = container->run->ids;
-            co_return std::move(files);
+        if (auto files = running_files(*container->run)) {
+            co_return *std::move(files);
         }
         // Its init has ended a moment ago.
     }
-    CO_TRY(files.turn, co_await container->operations.lock());
+    // One copy at a time asks for the turn, and the others for what it gets.
+    CO_TRY(const auto opening, co_await container->files_opening.lock());
+    ContainerFiles files;
+    files.tree = container->files.lock();
+    if (files.tree) {
+        co_return std::move(files);
+    }
+    auto stopped = std::make_shared<StoppedFiles>();
+    CO_TRY(stopped->turn, co_await container->operations.lock());
     while (container->run != nullptr) {
-        if (auto tree = running_tree(*container->run)) {
-            files.tree = *std::move(tree);
-            files.ids = container->run->ids;
-            files.turn.reset();
-            co_return std::move(files);
+        if (auto running = running_files(*container->run)) {
+            co_return *std::move(running);
         }
         CO_CHECK(co_await container->wait_changed());
     }
@@ -108,7 +116,9 @@ Task<ContainerFiles> container_files_open(Daemon& daemon, std::shared_ptr<Contai
         co_return Error(ErrorKind::conflict,
                         "container " + container->id().str() + " is being removed");
     }
-    CO_TRY(files.tree, co_await stopped_tree(daemon, container));
+    CO_TRY(stopped->tree, co_await stopped_tree(daemon, container));
+    files.tree = std::shared_ptr<const MountedTree>(stopped, &stopped->tree);
+    container->files = files.tree;
     co_return std::move(files);
 }
 

@@ -19,6 +19,8 @@
 
 namespace davit {
 
+struct MountedTree;  // drivers/exec/driver.h
+
 /// Who learns how a container's first process ends.
 enum class RunParent : std::uint8_t {
     daemon,
@@ -83,6 +85,10 @@ class Container {
     OutputHub output;
     AsyncMutex operations;
     std::shared_ptr<ContainerRun> run;
+    /// While it does not run: what the copies that are under way see of it (container_files.h), and
+    /// whose turn it is to have that made.
+    std::weak_ptr<const MountedTree> files;
+    AsyncMutex files_opening;
     /// Clients that are attached to the stdin of a run that is still to be started; and whether one
     /// has left again that was the only one to be (StdinOnce).
     std::size_t inputs_awaited = 0;

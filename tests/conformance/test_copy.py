@@ -20,7 +20,8 @@ import tarfile
 import threading
 import time
 
-from harness import CLI, ENGINE, case, check, contains, equal, eventually, main, mounts_below, query
+from harness import (CLI, ENGINE, case, check, command_line, contains, equal, eventually, main,
+                     mounts_below, query)
 
 TREE = """set -e
 mkdir -p /t/dir/deep /t/empty && echo one > /t/file && echo two > /t/dir/two && echo three > /t/dir/deep/three
@@ -490,6 +491,29 @@ def docker_cp_of_many_states_leaves_nothing(engine):
     eventually(lambda: not opened_since(engine, before), "descriptors")
     equal(mounts_below(engine.directory), mounts, "mounts")
     engine.docker("rm", "box")
+
+
+@case("davit")
+def out_and_in_at_once(engine):
+    """Of one container, one through the other: what comes out has to go in for more to come out."""
+    for state in STATES:
+        name = container(engine, state, "-v", "/vol",
+                         script="mkdir -p /t && head -c 9000000 /dev/urandom > /t/big && cp /t/big /vol/big")
+        if state == "created":
+            with workspace(engine) as path:
+                (path / "big").write_bytes(os.urandom(9_000_000))
+                engine.docker("cp", path / "big", f"{name}:/vol/big")
+        out = subprocess.Popen([command_line(), "cp", f"{name}:/vol", "-"], env=engine.environment(),
+                               stdout=subprocess.PIPE)
+        done = subprocess.run([command_line(), "cp", "-", f"{name}:/home"], env=engine.environment(), stdin=out.stdout,
+                              capture_output=True, timeout=60, check=False)
+        out.stdout.close()
+        equal((out.wait(60), done.returncode, done.stderr), (0, 0, b""), f"{state}: both end")
+        first, second = (archive(engine, name, at).body for at in ("/vol/big", "/home/vol/big"))
+        check(first == second and len(first) > 9_000_000, f"{state}: what arrived")
+        if state == "exited":
+            engine.docker("start", name)
+        engine.docker("rm", "-f", "-v", name)
 
 
 if __name__ == "__main__":
