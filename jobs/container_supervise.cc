@@ -219,6 +219,8 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     if (run->error) {
         pumps.spawn(pump(*container, run, *run->error, OutputStream::standard_error));
     }
+    TaskGroup packing(GroupPolicy::independent);
+    packing.spawn(container->output.log_pack());
     TaskGroup watches(GroupPolicy::independent);
     watches.spawn(container_health(daemon, container));
     watches.spawn(container_oom_watch(daemon, container, run));
@@ -272,6 +274,9 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     static_cast<void>(co_await run_clear(daemon, container, run));
     if (restarts) {
         static_cast<void>(co_await restart_later(daemon, container));
+    }
+    if (const Result<void> packed = co_await packing.join(); !packed && !container->removed) {
+        LOG_WARN("container={}: compress its log: {}, ignoring", name, packed.error().message());
     }
     co_return ok;
 }

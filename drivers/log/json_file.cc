@@ -70,7 +70,7 @@ Result<void> JsonFileWriter::rotate() {
             return Error::from_errno(errno, number == last ? "unlink" : "rename", from);
         }
     }
-    compress_due_ = rotation_.compress;
+    rotated_ = true;
     if (last == 0 && ::unlink(path_.c_str()) != 0 && errno != ENOENT) {
         return Error::from_errno(errno, "unlink", path_);
     }
@@ -87,55 +87,11 @@ std::string JsonFileWriter::name(unsigned number) const {
     return number == 0 ? path_ : path_ + "." + std::to_string(number);
 }
 
-std::shared_ptr<const Fd> JsonFileWriter::compress_next() {
-    for (unsigned number = 1; compress_due_ && number < rotation_.files_max; ++number) {
-        if (auto file = Fd::open(name(number), O_RDONLY | O_NOFOLLOW)) {
-            return std::make_shared<const Fd>(*std::move(file));
-        }
-        if (::access((name(number) + ".gz").c_str(), F_OK) != 0) {
-            break;
-        }
+std::optional<LogPacker> JsonFileWriter::packer() const {
+    if (!rotation_.compress) {
+        return std::nullopt;
     }
-    compress_due_ = false;
-    return nullptr;
-}
-
-Result<void> JsonFileWriter::compressed(const Fd& source, const Result<Fd>& made) {
-    Result<void> put = made ? compressed_put(source, *made) : made.error();
-    if (!put) {
-        rotation_.compress = compress_due_ = false;
-        return std::move(put).error().context("compress a rotated log");
-    }
-    return ok;
-}
-
-/// A rotation may have given it another name, or taken its last one. A crash between the two steps
-/// leaves both: readers take the first, and the next rotation's compression ends it.
-Result<void> JsonFileWriter::compressed_put(const Fd& source, const Fd& made) const {
-    struct stat wanted {};
-
-    if (::fstat(source.get(), &wanted) != 0) {
-        return Error::from_errno(errno, "fstat", path_);
-    }
-    for (unsigned number = 1; number < rotation_.files_max; ++number) {
-        struct stat info {};
-
-        const std::string from = name(number);
-        if (::lstat(from.c_str(), &info) != 0 || info.st_ino != wanted.st_ino) {
-            continue;
-        }
-        const std::string self = "/proc/self/fd/" + std::to_string(made.get());
-        const std::string to = from + ".gz";
-        if (::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, to.c_str(), AT_SYMLINK_FOLLOW) != 0 &&
-            errno != EEXIST) {
-            return Error::from_errno(errno, "linkat", to);
-        }
-        if (::unlink(from.c_str()) != 0) {
-            return Error::from_errno(errno, "unlink", from);
-        }
-        break;
-    }
-    return ok;
+    return LogPacker(path_, rotation_.files_max);
 }
 
 void JsonFileWriter::add_record(OutputStream stream, std::string_view text) {

@@ -7,7 +7,7 @@
 /// "\n".
 ///
 /// A file that has grown to its bound is renamed to FILE.1, that to FILE.2, and so on; the oldest
-/// goes. Where it is wanted FILE.1 then becomes FILE.1.gz (drivers/log/log_gzip.h).
+/// goes. Where it is wanted FILE.1 becomes FILE.1.gz by and by (drivers/log/log_packer.h).
 /// drivers/log/log_files.h reads them as one.
 #include <cstdint>
 #include <limits>
@@ -19,6 +19,7 @@
 
 #include "drivers/log/datagram_sink.h"
 #include "drivers/log/log_gzip.h"
+#include "drivers/log/log_packer.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/fd.h"
 
@@ -94,15 +95,11 @@ class JsonFileWriter {
     /// null if there is none.
     std::shared_ptr<const Fd> retired_take() { return std::exchange(retired_, nullptr); }
 
-    /// A file that was rotated away and is to be compressed; null if there is none.
-    std::shared_ptr<const Fd> compress_next();
+    /// Whether the log was rotated since this was last called.
+    bool rotated_take() { return std::exchange(rotated_, false); }
 
-    /// Where log_compress() makes what takes its place.
-    std::string directory() const { return path_.substr(0, path_.rfind('/')); }
-
-    /// Put what a file was compressed to in its place, unless it has gone meanwhile. After an error
-    /// no more files are compressed.
-    Result<void> compressed(const Fd& source, const Result<Fd>& made);
+    /// Who compresses what is rotated away; nothing if that is not wanted.
+    std::optional<LogPacker> packer() const;
 
     /// The file that is written to.
     LogPlace place() const;
@@ -124,7 +121,6 @@ class JsonFileWriter {
     void add_time();
     Result<void> flush();
     Result<void> rotate();
-    Result<void> compressed_put(const Fd& source, const Fd& made) const;
     std::string name(unsigned number) const;
     std::string_view part_take(std::string_view& left) const;
     Result<void> part_write(std::string_view part);
@@ -139,7 +135,7 @@ class JsonFileWriter {
     std::shared_ptr<const Fd> fd_;
     std::uint64_t bytes_ = 0;  // Of the file.
     std::shared_ptr<const Fd> retired_;
-    bool compress_due_ = false;
+    bool rotated_ = false;
     std::shared_ptr<DatagramSink> sink_;
     /// What stands between stream and time: ",\"attrs\":{...}", or nothing.
     std::string attributes_;

@@ -40,6 +40,10 @@ Task<std::optional<OutputChunk>> OutputHub::Reader::next() {
 
 void OutputHub::log_to(std::optional<JsonFileWriter> log) {
     log_ = std::move(log);
+    packing_.reset();
+    if (auto packer = log_ ? log_->packer() : std::nullopt) {
+        packing_ = std::make_shared<Packing>(*std::move(packer));
+    }
     for (Reader* reader : readers_) {
         if (log_ && !reader->log_position_) {
             reader->log_position_ = log_->position();
@@ -100,7 +104,9 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
             };
             CO_CHECK(co_await offload(std::move(close)));
         }
-        CO_CHECK(co_await log_compress());
+        if (log_ && log_->rotated_take() && packing_) {
+            packing_->due.set();
+        }
         if (bytes.empty()) {
             co_return ok;
         }
@@ -108,27 +114,25 @@ Task<void> OutputHub::publish(OutputStream stream, std::string_view bytes) {
     }
 }
 
-/// The stream that filled the file waits for it, so that one which writes faster than files can be
-/// compressed does not leave them to grow in number.
-Task<void> OutputHub::log_compress() {
-    while (!compressing_) {
-        std::shared_ptr<const Fd> source = log_ ? log_->compress_next() : nullptr;
-        if (!source) {
+Task<void> OutputHub::pack(std::shared_ptr<Packing> packing) {
+    while (packing) {
+        packing->due.reset();
+        while (std::shared_ptr<const Fd> source = packing->packer.next()) {
+            auto compress = [source, directory = packing->packer.directory()] {
+                return log_compress(source->get(), directory);
+            };
+            CO_TRY(const Fd made, co_await offload_bulk(std::move(compress)));
+            CO_CHECK(packing->packer.put(*source, made));
+            auto close = [file = std::move(source)]() mutable -> Result<void> {
+                file.reset();  // As above.
+                return ok;
+            };
+            CO_CHECK(co_await offload_bulk(std::move(close)));
+        }
+        if (packing->run_ended) {
             break;
         }
-        compressing_ = true;
-        auto compress = [source, directory = log_->directory()] {
-            return davit::log_compress(source->get(), directory);
-        };
-        const Result<Fd> made = co_await offload_bulk(std::move(compress));
-        compressing_ = false;
-        if (!made && made.error().kind() == ErrorKind::cancelled) {
-            co_return made.error();
-        }
-        Result<void> put = log_ ? log_->compressed(*source, made) : ok;
-        if (!put && !log_error_) {
-            log_error_ = std::move(put).error();
-        }
+        CO_CHECK(co_await packing->due.wait());
     }
     co_return ok;
 }
@@ -168,6 +172,10 @@ void OutputHub::run_ended() {
         reader->waiters_.wake_all();
     }
     log_.reset();
+    if (const auto packing = std::exchange(packing_, nullptr)) {
+        packing->run_ended = true;
+        packing->due.set();
+    }
     slot_ = nullptr;
     log_error_.reset();
     log_wake();

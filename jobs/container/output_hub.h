@@ -99,15 +99,29 @@ class OutputHub {
 
     std::uint64_t log_version() const { return log_version_; }
 
+    /// Compress what is rotated away of the log of the run that has begun, if that is wanted; the
+    /// container's output does not wait for it. Begins with what an earlier daemon has not come to,
+    /// and ends some time after the run: when all is done. Errors: the first one's; nothing more is
+    /// compressed then. Cancel: at every file.
+    Task<void> log_pack() { return pack(packing_); }
+
     /// The first error of writing the log in this run.
     const std::optional<Error>& log_error() const { return log_error_; }
 
   private:
     friend class Reader;
 
+    struct Packing {
+        explicit Packing(LogPacker given) : packer(std::move(given)) {}
+
+        LogPacker packer;
+        AsyncEvent due;
+        bool run_ended = false;
+    };
+
     void publish_step(OutputStream stream, std::string_view& bytes);
     void log_result(Result<void> written);
-    Task<void> log_compress();
+    static Task<void> pack(std::shared_ptr<Packing> packing);
     void log_wake();
 
     /// Call an operation of the log that takes bytes of a stream, of which so many are then left.
@@ -119,7 +133,7 @@ class OutputHub {
     std::optional<Error> log_error_;
     std::list<Reader*> readers_;
     bool draining_ = false;
-    bool compressing_ = false;
+    std::shared_ptr<Packing> packing_;
     WaitList room_;  // The pump, waiting for a slow reader.
     WaitList log_waiters_;
     std::uint64_t log_version_ = 0;

@@ -125,6 +125,29 @@ def what_it_writes_as_fast_as_it_can(directory):
 
 
 @case("davit")
+def a_log_that_is_being_compressed(directory):
+    """Killed while files are packed: none is lost or there twice, and the next daemon packs the rest."""
+    with engine_in(directory, "packed") as engine:
+        count = 120_000
+        engine.docker(*RUN, "-d", "--name", "box", "--log-opt", "max-size=500k", "--log-opt", "max-file=90",
+                      "--log-opt", "compress=true", "bb", "sh", "-c",
+                      f"i=0; while [ $i -lt {count} ]; do echo $i; i=$((i+1)); done")
+        for _ in range(8):
+            time.sleep(random.random() / 30)  # To vary the moment.
+            engine.crash()
+        equal(exit_code(engine, "box"), 0, "exit code")
+        check(numbers(engine.out("logs", "box")) == list(range(count)), "every line, once, in order")
+        path = pathlib.Path(engine.inspect("box")["LogPath"])
+
+        def rotated(*, packed):
+            return [found for found in path.parent.glob(path.name + ".*") if (found.suffix == ".gz") == packed]
+
+        eventually(lambda: not rotated(packed=False), "all are compressed")
+        check(len(rotated(packed=True)) > 5, f"there are some: {rotated(packed=True)}")
+        check(numbers(engine.out("logs", "box")) == list(range(count)), "and read as before")
+
+
+@case("davit")
 def a_syslog_server_gets_the_rest(directory):
     """The next daemon connects to it anew."""
     with socket.create_server(("127.0.0.1", 0)) as server, engine_in(directory, "syslog") as engine:

@@ -207,6 +207,11 @@ def syslog_servers(engine):
     contains(run("tcp://no-such-host.invalid:1", status=125).stderr, "failed to initialize logging driver")
 
 
+def unpacked(path):
+    """Rotated files of a log that are not gzip yet."""
+    return [found for found in path.parent.glob(path.name + ".*") if found.suffix != ".gz"]
+
+
 @case("davit")
 def compressed(engine):
     """Rotated files are gzip; what is read is the same, from either end and by whoever follows."""
@@ -215,6 +220,7 @@ def compressed(engine):
                           "max-file=90", "--log-opt", "compress=true", "bb", "sh", "-c", script)
     check_run(numbers(engine.docker("logs", "-f", identity).stdout), 0, 3000)
     path = pathlib.Path(engine.inspect(identity)["LogPath"])
+    eventually(lambda: not unpacked(path), "all are compressed by and by")
     packed = sorted(path.parent.glob(path.name + ".*.gz"))
     check(len(packed) > 5, f"{packed}")
     first = gzip.decompress(packed[-1].read_bytes()).splitlines()

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "drivers/log/log_files.h"
 #include "jobs/container/output_hub.h"
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
@@ -150,6 +151,50 @@ TEST_CASE("of attributes with one name the last counts", "[events]") {
     CHECK((*event)->attribute("absent").empty());
     CHECK((*event)->attributes.size() == 2);
     CHECK((*event)->attributes.front().first == "b");
+}
+
+TEST_CASE("a rotated log is compressed beside the output", "[output]") {
+    auto body = []() -> Task<void> {
+        const std::string directory = "/tmp/davit-pack-test-" + std::to_string(::getpid());
+        const std::string path = directory + "/log";
+        const LogRotation rotation{.bytes_max = 1000, .files_max = 50, .compress = true};
+        const auto is_there = [&path](const char* suffix) {
+            return ::access((path + suffix).c_str(), F_OK) == 0;
+        };
+        const auto records = [&path]() -> std::size_t {
+            auto log = LogFiles::open(path);
+            REQUIRE(log);
+            std::size_t count = 0;
+            for (auto record = log->next(); record && *record; record = log->next()) {
+                ++count;
+            }
+            return count;
+        };
+        constexpr std::size_t lines = 200;
+        {
+            OutputHub hub;
+            hub.log_to(JsonFileWriter::make(path, rotation));
+            CO_CHECK(co_await hub.publish(OutputStream::standard_output, std::string(lines, '\n')));
+            CHECK(is_there(".1"));  // Nobody has compressed it, and nobody has waited for that.
+            CHECK(is_there(".5"));
+            CHECK(records() == lines);
+        }
+        OutputHub hub;  // A later daemon's, or a later run's.
+        hub.log_to(JsonFileWriter::make(path, rotation));
+        TaskGroup packing;
+        packing.spawn(hub.log_pack());
+        CO_CHECK(co_await hub.publish(OutputStream::standard_output, std::string(lines, '\n')));
+        hub.run_ended();
+        CO_CHECK(co_await packing.join());
+        CHECK(!is_there(".1"));
+        CHECK(is_there(".1.gz"));
+        CHECK(!is_there(".9"));
+        CHECK(is_there(".9.gz"));
+        CHECK(records() == 2 * lines);
+        co_return remove_tree(AT_FDCWD, directory);
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
 }
 
 TEST_CASE("a reader that does not read holds the writer, but not the end", "[output]") {

@@ -70,9 +70,13 @@ namespace {
 constexpr LogRotation compressing{.bytes_max = 1000, .files_max = 5, .compress = true};
 
 /// What the daemon does after a rotation.
-void compress(JsonFileWriter& log) {
-    while (const auto source = log.compress_next()) {
-        REQUIRE(log.compressed(*source, log_compress(source->get(), log.directory())));
+void compress(const JsonFileWriter& log) {
+    const auto packer = log.packer();
+    REQUIRE(packer);
+    while (const auto source = packer->next()) {
+        const auto made = log_compress(source->get(), packer->directory());
+        REQUIRE(made);
+        REQUIRE(packer->put(*source, *made));
     }
 }
 
@@ -162,11 +166,14 @@ TEST_CASE("a rotation while a file is compressed, and a crash behind it", "[log]
     const LogDirectory place;
     auto log = JsonFileWriter::make(place.path, compressing);
     write_lines(log, 0, 14);
-    const auto source = log.compress_next();
+    const auto packer = log.packer();
+    REQUIRE(packer);
+    const auto source = packer->next();
     REQUIRE(source);
-    const Result<Fd> made = log_compress(source->get(), log.directory());
+    const Result<Fd> made = log_compress(source->get(), packer->directory());
+    REQUIRE(made);
     write_lines(log, 14, 28);  // It has another name now.
-    REQUIRE(log.compressed(*source, made));
+    REQUIRE(packer->put(*source, *made));
     CHECK(place.bytes(".2.gz") > 0);
     CHECK(place.bytes(".2") == 0);
     REQUIRE(::link((place.path + ".1").c_str(), (place.path + ".kept").c_str()) == 0);
