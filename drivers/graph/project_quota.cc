@@ -63,7 +63,20 @@ Result<void> project_give(int dir, const std::string& path, std::uint32_t projec
     return ok;
 }
 
+/// 0: none, or the file system knows no projects.
+Result<std::uint32_t> project_of(int dir, const std::string& path) {
+    TRY(const Fd fd, Fd::openat(dir, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    fsxattr attributes{};
+    const bool known = ::ioctl(fd.get(), FS_IOC_FSGETXATTR, &attributes) == 0;
+    return known ? attributes.fsx_projid : 0;
+}
+
 }  // namespace
+
+Result<void> project_share(int dir, const std::string& from, const std::string& to) {
+    TRY(const std::uint32_t project, project_of(dir, from));
+    return project == 0 ? Result<void>(ok) : project_give(dir, to, project);
+}
 
 Result<void> project_quota_set(int dir,
                                const std::vector<std::string>& paths,

@@ -20,4 +20,8 @@ Result<void> project_quota_set(int dir,
                                const std::string& seed,
                                std::uint64_t bytes_max);
 
+/// Count what a directory, which must be empty, is to hold to the project of another one, if that
+/// has one. Errors: what the calls say.
+Result<void> project_share(int dir, const std::string& from, const std::string& to);
+
 }  // namespace davit

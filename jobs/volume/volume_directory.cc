@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "drivers/graph/directory_names.h"
+#include "drivers/graph/project_quota.h"
 #include "jobs/volume/volume_options.h"
 #include "reactor/base/log.h"
 
@@ -91,6 +92,15 @@ Result<void> VolumeDirectory::stage(const std::string& name, bool ephemeral) con
     return filled;
 }
 
+Result<void> VolumeDirectory::bound(const std::string& name, std::uint64_t bytes_max) const {
+    const std::vector<std::string> data{std::string(staged) + "/" + name + "/_data"};
+    Result<void> set = project_quota_set(root_.get(), data, name, bytes_max);
+    if (!set && set.error().kind() == ErrorKind::unsupported) {
+        return Error(ErrorKind::invalid_argument, "quota size requested but no quota support");
+    }
+    return set;
+}
+
 Result<void> VolumeDirectory::publish(const std::string& name) const {
     return rename_new(root_.get(), std::string(staged) + "/" + name, name);
 }
@@ -138,6 +148,7 @@ Result<void> VolumeDirectory::keep(const std::string& name) const {
 Result<Fd> VolumeDirectory::filling_make(const std::string& name) const {
     filling_drop(name);
     TRY_VOID(directory_make(root_.get(), name + "/_filling", 0700));
+    TRY_VOID(project_share(root_.get(), name + "/_data", name + "/_filling"));
     return Fd::openat(root_.get(), name + "/_filling", O_RDONLY | O_DIRECTORY);
 }
 

@@ -46,6 +46,9 @@ class VolumeDirectory {
 
     /// Errors: conflict (something of this name is there).
     Result<void> stage(const std::string& name, bool ephemeral) const;
+    /// Bound the bytes in a staged volume. Errors: invalid_argument, in Docker's words, where the
+    /// file system has no quotas for that.
+    Result<void> bound(const std::string& name, std::uint64_t bytes_max) const;
     Result<void> publish(const std::string& name) const;
     void unstage(const std::string& name) const;
 

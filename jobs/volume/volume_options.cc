@@ -15,6 +15,8 @@
 
 #include <fmt/format.h>
 
+#include "reactor/base/byte_size.h"
+
 namespace davit {
 
 namespace {
@@ -160,8 +162,9 @@ Result<void> volume_options_check(const Options& options) {
             return bad(fmt::format("invalid option: \"{}\"", key));
         }
     }
-    if (options.contains("size")) {
-        return bad("quota size requested but no quota support");
+    TRY(const std::uint64_t bytes_max, volume_size_parse(options));
+    if (bytes_max > 0 && volume_is_mounted(options)) {
+        return bad("quota size requested but no quota support");  // It is not ours to bound.
     }
     if (option(options, "type") == "cifs" &&
         share_host(option(options, "device")).find(':') != std::string::npos) {
@@ -175,6 +178,15 @@ Result<void> volume_options_check(const Options& options) {
         }
     }
     return ok;
+}
+
+Result<std::uint64_t> volume_size_parse(const Options& options) {
+    const auto size = options.find("size");
+    if (size == options.end()) {
+        return std::uint64_t{0};
+    }
+    TRY(const std::int64_t bytes, byte_size_parse(size->second));
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(bytes, 0));
 }
 
 Result<void> volume_driver_check(const std::string& driver) {

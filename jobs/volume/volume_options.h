@@ -19,6 +19,9 @@ Result<void> volume_name_check(const std::string& name);
 /// Errors: invalid_argument ("invalid option: \"x\"", "missing required option: \"device\"", ...).
 Result<void> volume_options_check(const std::map<std::string, std::string>& options);
 
+/// How many bytes may be in it (`size`); 0: as many as there is room for. Errors: invalid_argument.
+Result<std::uint64_t> volume_size_parse(const std::map<std::string, std::string>& options);
+
 /// Errors: not_found, unless it is local; as Docker for a plugin that is not there.
 Result<void> volume_driver_check(const std::string& driver);
 

@@ -65,6 +65,18 @@ Result<void> conflict_check(const VolumeRecord& record, const VolumeRequest& req
     return ok;
 }
 
+Result<void> staged_make(const VolumeDirectory& directory,
+                         const VolumeRecord& record,
+                         bool ephemeral) {
+    TRY_VOID(directory.stage(record.name, ephemeral));
+    TRY(const std::uint64_t bytes_max, volume_size_parse(record.options));
+    Result<void> bound = bytes_max > 0 ? directory.bound(record.name, bytes_max) : Result<void>(ok);
+    if (!bound) {
+        directory.unstage(record.name);
+    }
+    return bound;
+}
+
 Error no_such_volume() {
     return Error(ErrorKind::not_found, "no such volume");
 }
@@ -187,7 +199,7 @@ Task<void> VolumeService::make_steps(std::shared_ptr<Volume> volume) {
     // Of a removal whose end failed: the next start would take it for that of this volume.
     CO_CHECK(directory_->discard(name));
     directory_->unstage(name);  // Of a creation that a full disk did not let clean up.
-    CO_CHECK(directory_->stage(name, false));
+    CO_CHECK(staged_make(*directory_, volume->record, false));
     auto insert = [&volume](WriteTxn& txn) { return record_insert(txn, *volume); };
     Result<void> recorded = co_await writer_.update(insert);
     if (!recorded) {
@@ -214,7 +226,7 @@ Result<std::shared_ptr<Volume>> VolumeService::stage(VolumeRequest request,
         volume->record.labels.emplace(volume_anonymous_label, "");
         volume->home = home;
         volume->users.insert(std::move(user));
-        TRY_VOID(directory_->stage(volume->record.name, home == ContainerHome::run));
+        TRY_VOID(staged_make(*directory_, volume->record, home == ContainerHome::run));
         return volume;
     };
     const std::string name = request.name;

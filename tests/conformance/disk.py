@@ -38,3 +38,21 @@ def btrfs_in(directory):
         yield mounted
     finally:
         subprocess.run(["umount", str(mounted)], check=True)
+
+
+@contextlib.contextmanager
+def ext4_with_quotas_in(directory):
+    """An ext4 of 512 MiB in a file, which counts by projects, mounted at directory/ext4."""
+    image, mounted = directory / "ext4.img", directory / "ext4"
+    mounted.mkdir(parents=True)
+    with open(image, "wb") as stream:
+        stream.truncate(512 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-O", "quota,project", str(image)], check=True)
+    done = subprocess.run(["mount", "-o", "loop,prjquota", str(image), str(mounted)], check=False,
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Skip(f"this kernel's ext4 has no project quotas: {done.stderr.strip()}")
+    try:
+        yield mounted
+    finally:
+        subprocess.run(["umount", str(mounted)], check=True)

@@ -10,10 +10,10 @@ import pathlib
 import subprocess
 import tarfile
 
-from disk import btrfs_in
+from disk import btrfs_in, ext4_with_quotas_in
 
-from harness import (STOP_SECONDS, Engine, case, cgroup_tree_remove, check, contains, equal,
-                     eventually, import_busybox, main)
+from harness import (STOP_SECONDS, Engine, Skip, case, cgroup_tree_remove, check, contains,
+                     equal, eventually, import_busybox, main)
 
 
 class DriverEngine(Engine):
@@ -125,6 +125,32 @@ def the_size_of_a_container_on_btrfs(directory):
         contains(answer.stderr, "Disk quota exceeded")
         equal(engine.out("run", "--rm", "bb", "sh", "-c", fill), "60000000", "others are not bounded")
         engine.docker("rm", "bounded")
+
+
+@case("davit")
+def sizes_on_ext4(directory):
+    """Project quotas bound a container's files, and a volume's, those it is filled with included."""
+    with contextlib.ExitStack() as stack:
+        try:
+            mounted = stack.enter_context(ext4_with_quotas_in(directory / "quotas"))
+        except Skip as reason:
+            print(f"  not here: {reason}")
+            return
+        engine = stack.enter_context(engine_with(directory / "quotas" / "engine", "overlay", mounted / "data"))
+        import_busybox(engine)
+        fill = "head -c 60000000 /dev/zero > /{0}big; sync; stat -c %s /{0}big"
+
+        def written(where, *options):
+            answer = engine.docker("run", "--rm", *options, "bb", "sh", "-c", fill.format(where), status=None)
+            return int(answer.stdout.split()[-1])
+
+        check(written("", "--storage-opt", "size=20m") <= 20 << 20, "the container is bounded")
+        engine.docker("volume", "create", "--opt", "size=20m", "bounded")
+        check(written("bin/", "-v", "bounded:/bin") < 20 << 20, "the volume is, with what it was filled with")
+        check(written("bin/", "-v", "bounded:/bin") < 20 << 20, "also later")
+        engine.docker("volume", "create", "open")
+        equal(written("vol/", "-v", "open:/vol"), 60000000, "others are not bounded")
+        engine.docker("volume", "rm", "bounded", "open")
 
 
 @case("davit")

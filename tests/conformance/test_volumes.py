@@ -124,6 +124,8 @@ def mistakes(engine):
     for options, text in (({"odd": "1"}, 'invalid option: "odd"'),
                           ({"device": "/x"}, 'missing required option: "type"'),
                           ({"type": "tmpfs"}, 'missing required option: "device"'),
+                          ({"size": "many"}, "invalid size: 'many'"),
+                          ({"size": "1m"}, "quota size requested but no quota support"),
                           ({"type": "tmpfs", "device": "x", "size": "1m"},
                            "quota size requested but no quota support")):
         answer = engine.api("POST", "/volumes/create", {"Name": "xx", "DriverOpts": options})

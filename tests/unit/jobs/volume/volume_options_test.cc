@@ -51,8 +51,12 @@ TEST_CASE("which options there are, and which need others", "[volumes]") {
     CHECK(said(volume_options_check({{"type", "tmpfs"}})) == "missing required option: \"device\"");
     CHECK(said(volume_options_check({{"device", "x"}})) == "missing required option: \"type\"");
     CHECK(said(volume_options_check({{"o", "ro"}})) == "missing required option: \"device\"");
-    CHECK(said(volume_options_check({{"size", "1g"}})) ==
+    CHECK(volume_options_check({{"size", "1g"}}));
+    CHECK(said(volume_options_check({{"size", "many"}})) == "invalid size: 'many'");
+    CHECK(said(volume_options_check({{"type", "tmpfs"}, {"device", "x"}, {"size", "1g"}})) ==
           "quota size requested but no quota support");
+    CHECK(*volume_size_parse({}) == 0);
+    CHECK(*volume_size_parse({{"size", "2m"}}) == 2U << 20U);
     CHECK(said(volume_options_check({{"type", "cifs"}, {"device", "//host:445/share"}})) ==
           "port not allowed in CIFS device URL, include 'port' in 'o='");
     CHECK(volume_driver_check("local"));
