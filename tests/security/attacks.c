@@ -4,19 +4,27 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/fs.h>
 #include <linux/keyctl.h>
+#include <linux/perf_event.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/swap.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int told(const char* what, long result) {
@@ -167,6 +175,98 @@ static int mounts(void) {
     return told("mount", mount("none", "/tmp/m", "tmpfs", 0, NULL));
 }
 
+static long bpf_load(void) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof(attributes));
+    attributes.prog_type = BPF_PROG_TYPE_KPROBE;
+    return syscall(SYS_bpf, BPF_PROG_LOAD, &attributes, sizeof(attributes));
+}
+
+static long perf_of_all(void) {
+    struct perf_event_attr attributes;
+    memset(&attributes, 0, sizeof(attributes));
+    attributes.type = PERF_TYPE_SOFTWARE;
+    attributes.size = sizeof(attributes);
+    return syscall(SYS_perf_event_open, &attributes, -1, 0, -1, 0);
+}
+
+// CVE-2014-3519 and its kin: a file of the host by its number, whatever the root is.
+static long handle_of_host(void) {
+    struct {
+        struct file_handle head;
+        unsigned char inode[8];
+    } handle = {.head = {.handle_bytes = 8, .handle_type = 1}, .inode = {2}};
+
+    const int root = open("/", O_RDONLY);
+    return open_by_handle_at(root, &handle.head, O_RDONLY);
+}
+
+static long limit_raise(void) {
+    struct rlimit limit;
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    limit.rlim_max = limit.rlim_max == RLIM_INFINITY ? RLIM_INFINITY : limit.rlim_max + 1;
+    if (limit.rlim_max == RLIM_INFINITY) {
+        errno = EPERM;
+        return -1;
+    }
+    return setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
+static long file_write_of(const char* path, const char* text) {
+    const int fd = open(path, O_WRONLY);
+    return fd < 0 ? -1 : write(fd, text, strlen(text));
+}
+
+// The rest of the host's ids, by a namespace of one's own below (CVE-2018-18955 and its kin).
+static long ids_widen(void) {
+    const pid_t child = fork();
+    if (child == 0) {
+        if (unshare(CLONE_NEWUSER) != 0) {
+            _exit(EPERM);
+        }
+        _exit(file_write_of("/proc/self/uid_map", "0 0 4294967294\n") < 0 ? errno : 0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    errno = WEXITSTATUS(status);
+    return errno == 0 ? 0 : -1;
+}
+
+static long immutable_set(void) {
+    int flags = FS_IMMUTABLE_FL;
+    const int fd = open("/tmp/immutable", O_RDWR | O_CREAT, 0600);
+    const long done = ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    flags = 0;
+    (void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
+    return done;
+}
+
+// What takes power over the host, one line each; nothing of it would do harm if it were allowed: it
+// fails later, for what it names is not there.
+static int powers(void) {
+    const struct timezone zone = {0, 0};
+    told("init_module", syscall(SYS_init_module, NULL, 0L, ""));
+    told("kexec_load", syscall(SYS_kexec_load, 0L, 0L, NULL, 0xffffL));
+    told("iopl", iopl(3));
+    told("settimeofday", settimeofday(NULL, &zone));
+    told("acct", acct("/no/such/file"));
+    told("swapon", swapon("/no/such/file", 0));
+    told("syslog", syscall(SYS_syslog, 3 /* read all */, NULL, 0L));
+    told("bpf", bpf_load());
+    told("perf_event_open", perf_of_all());
+    told("open_by_handle_at", handle_of_host());
+    told("mknod", mknod("/tmp/disk", S_IFBLK | 0600, makedev(8, 0)));
+    told("mount ext4", mount("/no/such/disk", "/tmp", "ext4", 0, NULL));
+    told("setrlimit", limit_raise());
+    told("setpriority", setpriority(PRIO_PROCESS, 0, -20));
+    told("oom_score_adj", file_write_of("/proc/self/oom_score_adj", "-999"));
+    told("immutable", immutable_set());
+    told("trusted", setxattr("/tmp", "trusted.davit", "x", 1, 0));
+    told("freeze", ioctl(open("/", O_RDONLY), FIFREEZE, 0));
+    told("ids", ids_widen());
+    return 0;
+}
+
 int main(int argc, char** argv) {
     const char* name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "tiocsti") == 0) {
@@ -192,6 +292,9 @@ int main(int argc, char** argv) {
     }
     if (strcmp(name, "device") == 0 && argc == 5) {
         return device(argv[2], (unsigned)atoi(argv[3]), (unsigned)atoi(argv[4]));
+    }
+    if (strcmp(name, "powers") == 0) {
+        return powers();
     }
     fprintf(stderr, "no such attack: %s\n", name);
     return 2;
