@@ -120,6 +120,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     TRY_VOID(namespaces_resolve(daemon, record.host_config));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
     TRY_VOID(links_resolve(daemon, record));
+    TRY_VOID(host_limits_check(record.host_config, daemon.host_limits));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),
                       std::back_inserter(warnings));
     record.rw_name = record.id.short_id();

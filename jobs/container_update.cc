@@ -104,6 +104,7 @@ Task<std::vector<std::string>> container_update(Job& job,
                                                 std::shared_ptr<Container> container,
                                                 HostConfig update) {
     CO_CHECK(host_config_update_check(update, daemon.system.cpu_count));
+    CO_CHECK(host_limits_check(update, daemon.host_limits));
     std::vector<std::string> warnings = host_limit_warnings(update, daemon.host_limits);
     CO_TRY(const auto permit, co_await container->operations.lock());
     if (container->removing || container->removed ||

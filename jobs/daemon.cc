@@ -119,6 +119,8 @@ Task<std::unique_ptr<Daemon>> Daemon::open(DaemonConfig config) {
 Task<void> Daemon::open_all() {
     CO_TRY(id, daemon_id(config.data_root));
     CO_TRY(cgroups, CgroupLayout::detect());
+    cgroups.realtime_period_us = config.cpu_realtime_period_us;
+    cgroups.realtime_runtime_us = config.cpu_realtime_runtime_us;
     host_limits = HostLimits::read(cgroups);
     CO_TRY(seccomp, SeccompFilters::open(config.seccomp_profile, system.kernel_version));
     CO_TRY(GraphDriverChoice choice, graph_driver_open(config.storage_driver, config.data_root));

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -55,6 +56,10 @@ struct DaemonConfig {
     std::size_t warm_sandboxes = 4;
     /// Where containers' cgroups are made, below each hierarchy's root.
     std::string cgroup_parent = "/davit";
+    /// What the parents of containers with --cpu-rt-runtime get of the host's real-time, in a
+    /// period; 0: what they have. v1 only.
+    std::int64_t cpu_realtime_runtime_us = 0;
+    std::int64_t cpu_realtime_period_us = 0;
     /// Our end of the pair with the keeper (libcontainer/keeper/protocol.h); -1: there is none.
     int keeper_socket = -1;
     /// Below the root of the v2 hierarchy: whose sockets the network's hooks see ("": all).

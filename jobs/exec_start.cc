@@ -62,6 +62,7 @@ Result<ExecSpec> exec_spec_build(const Daemon& daemon,
         process.working_directory = config.working_dir;
     }
     if (config.privileged) {
+        process.apparmor_profile.clear();
         const CapabilitySet all = capabilities_available();
         process.capabilities.bounding = all;
         if (process.uid == 0) {

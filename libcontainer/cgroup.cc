@@ -156,7 +156,11 @@ Result<void> each_directory(int directory, Function&& function) {
 }  // namespace
 
 Cgroup::Cgroup(const CgroupLayout& layout, std::string path)
-    : hierarchies_(layout.hierarchies), mode_(layout.mode), path_(std::move(path)) {}
+    : hierarchies_(layout.hierarchies),
+      mode_(layout.mode),
+      path_(std::move(path)),
+      realtime_runtime_us_(layout.realtime_runtime_us),
+      realtime_period_us_(layout.realtime_period_us) {}
 
 bool Cgroup::needed(const CgroupLayout::Hierarchy& hierarchy, const Resources& resources) const {
     if (hierarchy.unified) {

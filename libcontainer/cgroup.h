@@ -36,6 +36,10 @@ struct CgroupLayout {
 
     CgroupMode mode = CgroupMode::v2;
     std::vector<Hierarchy> hierarchies = {};
+    /// v1: what the parents of a container that is given real-time get themselves; 0: what they
+    /// have.
+    std::int64_t realtime_runtime_us = 0;
+    std::int64_t realtime_period_us = 0;
 
     /// The running host's. Errors: unsupported (no cgroups mounted).
     static Result<CgroupLayout> detect();
@@ -170,6 +174,8 @@ class Cgroup {
     bool needed(const CgroupLayout::Hierarchy& hierarchy, const Resources& resources) const;
     Result<void> v1_limits(const Resources& resources, std::vector<std::string>& warnings);
     Result<void> v2_limits(const Resources& resources, std::vector<std::string>& warnings);
+    Result<void> realtime_give() const;
+    Result<void> v1_realtime(const Resources& resources, std::vector<std::string>& warnings);
     Result<void> v1_block_io(const Resources& resources, std::vector<std::string>& warnings);
     Result<void> v2_block_io(const Resources& resources, std::vector<std::string>& warnings);
     Result<void> v1_memory(const Resources& resources, std::vector<std::string>& warnings);
@@ -191,6 +197,8 @@ class Cgroup {
     std::vector<CgroupLayout::Hierarchy> hierarchies_;
     CgroupMode mode_;
     std::string path_;
+    std::int64_t realtime_runtime_us_;
+    std::int64_t realtime_period_us_;
     std::vector<Directory> directories_;
     /// Where limit_write() notes what it overwrites; null: nowhere.
     LimitsBefore* before_ = nullptr;

@@ -1,4 +1,5 @@
 // Writing a container's limits (cgroup.h).
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -158,6 +159,58 @@ Result<void> Cgroup::v2_block_io(const Resources& resources, std::vector<std::st
     return ok;
 }
 
+/// To every directory between the root and the container's, from the root on.
+Result<void> Cgroup::realtime_give() const {
+    const auto cpu = std::ranges::find_if(directories_, [](const Directory& one) {
+        return std::ranges::count(one.hierarchy->controllers, "cpu") > 0;
+    });
+    for (std::size_t end = path_.find('/', 1);
+         end != std::string::npos && cpu != directories_.end();
+         end = path_.find('/', end + 1)) {
+        TRY(const Fd fd,
+            Fd::open(cpu->hierarchy->mount_point + path_.substr(0, end), O_RDONLY | O_DIRECTORY));
+        const auto write = [&](const char* file, std::int64_t value) -> Result<void> {
+            TRY(const std::string text, file_read(fd.get(), file));
+            const std::string wanted = std::to_string(value);
+            return value == 0 || text == wanted + "\n"
+                       ? Result<void>(ok)
+                       : file_write_existing(fd.get(), file, wanted);
+        };
+        TRY_VOID(write("cpu.rt_period_us", realtime_period_us_));
+        TRY_VOID(write("cpu.rt_runtime_us", realtime_runtime_us_));
+    }
+    return ok;
+}
+
+/// The kernel keeps runtime <= period at every moment, so the order depends on the direction; and
+/// no more than the parent has to give.
+Result<void> Cgroup::v1_realtime(const Resources& resources, std::vector<std::string>& warnings) {
+    const auto& runtime = resources.cpu_realtime_runtime_us;
+    const auto& period = resources.cpu_realtime_period_us;
+    constexpr const char* runtime_file = "cpu.rt_runtime_us";
+    const auto write = [&](const char* file,
+                           const std::optional<std::int64_t>& value) -> Result<void> {
+        Result<void> written =
+            value ? limit_write("cpu", file, std::to_string(*value), warnings) : Result<void>(ok);
+        if (!written && written.error().errno_value() == EINVAL) {
+            return std::move(written).error().context(
+                "more real-time than the parent cgroup has (davit daemon --cpu-rt-runtime)");
+        }
+        return written;
+    };
+    TRY_VOID(realtime_give());
+    std::int64_t current = 0;
+    if (const auto text = file_read(controller_fd("cpu"), runtime_file)) {
+        std::from_chars(text->data(), text->data() + text->size(), current);
+    }
+    const bool runtime_first = period && *period < current;
+    if (runtime_first) {
+        TRY_VOID(write(runtime_file, runtime));
+    }
+    TRY_VOID(write("cpu.rt_period_us", period));
+    return runtime_first ? Result<void>(ok) : write(runtime_file, runtime);
+}
+
 Result<void> Cgroup::v1_limits(const Resources& resources, std::vector<std::string>& warnings) {
     if (controller_fd("memory") >= 0 || !(resources.memory_bytes || resources.memory_swap_bytes)) {
         TRY_VOID(v1_memory(resources, warnings));
@@ -174,6 +227,9 @@ Result<void> Cgroup::v1_limits(const Resources& resources, std::vector<std::stri
     if (resources.cpu_quota_us) {
         TRY_VOID(limit_write(
             "cpu", "cpu.cfs_quota_us", std::to_string(*resources.cpu_quota_us), warnings));
+    }
+    if (resources.cpu_realtime_runtime_us || resources.cpu_realtime_period_us) {
+        TRY_VOID(v1_realtime(resources, warnings));
     }
     if (resources.cpuset_cpus) {
         TRY_VOID(limit_write("cpuset", "cpuset.cpus", *resources.cpuset_cpus, warnings));

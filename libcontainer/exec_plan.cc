@@ -40,6 +40,7 @@ Result<LaunchPlan> exec_plan_compile(const ExecSpec& spec) {
     if (const auto& score = spec.process.oom_score_adjust) {
         writer.add(Kind::oom_score_adjust, {std::to_string(*score)});
     }
+    apparmor_write(writer, spec.process);
     ProcessWriter process(writer, spec.process, {.joins = true, .resolves = spec.user.has_value()});
     std::uint64_t joined = namespaces_all;
     if (!spec.ids.is_identity()) {

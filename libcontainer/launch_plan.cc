@@ -115,6 +115,7 @@ void PlanCompiler::oom_score() {
     if (const auto& score = spec_.process.oom_score_adjust) {
         writer_.add(Kind::oom_score_adjust, {std::to_string(*score)});
     }
+    apparmor_write(writer_, spec_.process);
 }
 
 void PlanCompiler::namespaces_join() {

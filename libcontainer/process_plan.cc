@@ -36,6 +36,12 @@ void cgroups_join_write(PlanWriter& writer, const CgroupPlacement& cgroup) {
     }
 }
 
+void apparmor_write(PlanWriter& writer, const ProcessSpec& process) {
+    if (!process.apparmor_profile.empty()) {
+        writer.add(Kind::apparmor, {"exec " + process.apparmor_profile});
+    }
+}
+
 std::uint16_t ProcessWriter::resolved_flag() const {
     return origin_.resolves ? plan::flag_resolved : std::uint16_t{0};
 }

@@ -14,6 +14,9 @@ Result<void> process_check(const ProcessSpec& process);
 /// Enter the v1 hierarchies; into the v2 one a process is born.
 void cgroups_join_write(PlanWriter& writer, const CgroupPlacement& cgroup);
 
+/// The AppArmor profile that its program gets, if any. While /proc is the host's.
+void apparmor_write(PlanWriter& writer, const ProcessSpec& process);
+
 /// How the process comes to be. Every method of ProcessWriter appends operations; they are called
 /// in the order in which they stand there, but for terminal(), which may come as late as execute().
 struct ProcessOrigin {

@@ -111,6 +111,7 @@ struct ProcessSpec {
     std::string seccomp_filter = {};  // struct sock_filter bytes (seccomp.h); empty: unconfined.
     unsigned seccomp_flags = 0;       // SECCOMP_FILTER_FLAG_*.
     std::optional<int> oom_score_adjust = {};
+    std::string apparmor_profile = {};  // Loaded by somebody; empty: none of its own.
     /// A pseudo terminal of the container's own; its master comes back on the channel.
     bool terminal = false;
     std::uint16_t terminal_width = 0;
@@ -180,7 +181,9 @@ struct Resources {
     std::optional<std::uint64_t> cpu_shares = {};   // v1 scale: 2 to 262144, 1024 is one share.
     std::optional<std::int64_t> cpu_quota_us = {};  // -1: unlimited.
     std::optional<std::uint64_t> cpu_period_us = {};
-    std::optional<std::string> cpuset_cpus = {};  // "0-1"
+    std::optional<std::int64_t> cpu_realtime_runtime_us = {};  // v1 only.
+    std::optional<std::int64_t> cpu_realtime_period_us = {};   // v1 only.
+    std::optional<std::string> cpuset_cpus = {};               // "0-1"
     std::optional<std::string> cpuset_mems = {};
     std::optional<std::int64_t> pids_max = {};            // -1: unlimited.
     std::optional<std::uint64_t> memory_swappiness = {};  // 0 to 100; v1 only.

@@ -293,7 +293,7 @@ void container_inspect_write(JsonWriter& json, const ContainerView& view, ApiVer
     json.key("Name").string(record.name).key("RestartCount").number(record.restart_count);
     json.key("Driver").string(record.driver).key("Platform").string("linux");
     json.key("MountLabel").string("").key("ProcessLabel").string("");
-    json.key("AppArmorProfile").string("");
+    json.key("AppArmorProfile").string(apparmor_profile_of(record.host_config));
     json.key("ExecIDs");
     if (view.exec_ids.empty()) {
         json.null();

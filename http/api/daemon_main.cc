@@ -76,6 +76,9 @@ constexpr const char* usage =
     "the\n"
     "                               last ones were (default 4; 0: none)\n"
     "      --cgroup-parent PATH     where containers' cgroups are made (default /davit)\n"
+    "      --cpu-rt-runtime US      what containers together can have of real-time (cgroup v1), "
+    "in\n"
+    "      --cpu-rt-period US       every period of so many microseconds\n"
     "      --network-cgroup PATH    whose sockets see published ports directly, below the root of\n"
     "                               cgroup2 (default /: everybody's)\n"
     "  -l, --log-level LEVEL        debug, info, warn or error (default info)\n"
@@ -97,6 +100,8 @@ enum LongOption : int {
     option_stall_timeout,
     option_cgroup_parent,
     option_network_cgroup,
+    option_cpu_rt_runtime,
+    option_cpu_rt_period,
     option_gc_high,
     option_gc_low,
     option_init,
@@ -169,6 +174,12 @@ Result<std::size_t> count_parse(const char* name,
                          ", not \"" + std::string(value) + "\"");
     }
     return count;
+}
+
+Result<std::int64_t> microseconds_parse(const char* name, std::string_view value) {
+    constexpr std::size_t microseconds_max = 1'000'000'000;
+    TRY(const std::size_t count, count_parse(name, value, microseconds_max));
+    return static_cast<std::int64_t>(count);
 }
 
 /// "85%" or "85".
@@ -254,6 +265,14 @@ Result<void> argument_take(Arguments& arguments, int option, const char* value) 
                 config.network_cgroup.insert(0, "/");
             }
             break;
+        case option_cpu_rt_runtime: {
+            TRY(config.cpu_realtime_runtime_us, microseconds_parse("cpu-rt-runtime", value));
+            break;
+        }
+        case option_cpu_rt_period: {
+            TRY(config.cpu_realtime_period_us, microseconds_parse("cpu-rt-period", value));
+            break;
+        }
         case option_gc_high: {
             TRY(arguments.gc_high, percent_parse("gc-high", value));
             break;
@@ -346,6 +365,8 @@ Result<Arguments> arguments_parse(int argc, char** argv) {
         {"registry-stall-timeout", required_argument, nullptr, option_stall_timeout},
         {"cgroup-parent", required_argument, nullptr, option_cgroup_parent},
         {"network-cgroup", required_argument, nullptr, option_network_cgroup},
+        {"cpu-rt-runtime", required_argument, nullptr, option_cpu_rt_runtime},
+        {"cpu-rt-period", required_argument, nullptr, option_cpu_rt_period},
         {"gc-high", required_argument, nullptr, option_gc_high},
         {"gc-low", required_argument, nullptr, option_gc_low},
         {"init", no_argument, nullptr, option_init},

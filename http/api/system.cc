@@ -94,7 +94,11 @@ void write_abilities(JsonWriter& json, const Daemon& daemon) {
     json.key("CgroupVersion").string(daemon.cgroups.mode == CgroupMode::v2 ? "2" : "1");
     json.key("SecurityOptions");
     const std::string seccomp = "name=seccomp,profile=" + daemon.seccomp.name();
-    std::vector<std::string_view> options{seccomp};
+    std::vector<std::string_view> options;
+    if (daemon.host_limits.apparmor) {
+        options.emplace_back("name=apparmor");
+    }
+    options.emplace_back(seccomp);
     if (daemon.user_remap) {
         options.emplace_back("name=userns");
     }

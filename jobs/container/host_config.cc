@@ -271,6 +271,17 @@ std::string container_of_mode(const std::string& mode) {
     return mode.starts_with(prefix) ? mode.substr(prefix.size()) : "";
 }
 
+std::string apparmor_profile_of(const HostConfig& config) {
+    std::string profile;
+    for (const std::string& option : config.security_opt) {
+        constexpr std::string_view key = "apparmor";
+        if (option.starts_with(key) && option.find_first_of("=:") == key.size()) {
+            profile = option.substr(key.size() + 1);
+        }
+    }
+    return profile;
+}
+
 void host_config_write(JsonWriter& json, const HostConfig& config) {
     json.begin_object();
     FieldWriter writer(json);

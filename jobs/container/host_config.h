@@ -227,6 +227,10 @@ bool has_own_pid_namespace(const HostConfig& config);
 /// X of "container:X", a mode of a namespace; "" for every other one.
 std::string container_of_mode(const std::string& mode);
 
+/// The AppArmor profile that is asked for: the last SecurityOpt "apparmor=" counts; "unconfined",
+/// or "" if none is.
+std::string apparmor_profile_of(const HostConfig& config);
+
 /// json may be absent: the defaults. Errors: invalid_argument for a member of a wrong type.
 Result<HostConfig> host_config_parse(const JsonValue& json);
 

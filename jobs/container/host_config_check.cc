@@ -118,10 +118,12 @@ Result<void> check_cpu(const HostConfig& config, int cpu_count) {
     if (config.cpu_quota > 0 && config.cpu_quota < 1000) {
         return bad("CPU cfs quota can not be less than 1ms (i.e. 1000)");
     }
-    if (config.cpu_realtime_period != 0 || config.cpu_realtime_runtime != 0) {
-        return not_yet("CpuRealtimePeriod",
-                       std::to_string(config.cpu_realtime_period),
-                       "leave the --cpu-rt options out");
+    if (config.cpu_realtime_period < 0 || config.cpu_realtime_runtime < 0) {
+        return bad("cpu real-time period and runtime can not be less than 0");
+    }
+    if (config.cpu_realtime_period != 0 &&
+        config.cpu_realtime_runtime > config.cpu_realtime_period) {
+        return bad("cpu real-time runtime cannot be higher than cpu real-time period");
     }
     if (config.blkio_weight != 0 && (config.blkio_weight < 10 || config.blkio_weight > 1000)) {
         return bad("Range of blkio weight is from 10 to 1000");
@@ -265,8 +267,6 @@ Result<void> check_security(const HostConfig& config) {
         "no-new-privileges=true",
         "no-new-privileges:false",
         "no-new-privileges=false",
-        "apparmor=unconfined",
-        "apparmor:unconfined",
         "label=disable",
         "label:disable",
         "systempaths=unconfined",
@@ -274,13 +274,21 @@ Result<void> check_security(const HostConfig& config) {
     });
     for (const std::string& option : config.security_opt) {
         // A profile is looked at when it is used, as with Docker.
-        const bool seccomp = option.starts_with("seccomp=") || option.starts_with("seccomp:");
-        if (!seccomp && !is_one_of(option, known)) {
+        const std::string_view name =
+            std::string_view(option).substr(0, option.find_first_of("=:"));
+        const bool profile = name != option && (name == "seccomp" || name == "apparmor");
+        if (!profile && !is_one_of(option, known)) {
             return not_yet("SecurityOpt",
                            option,
-                           "known are no-new-privileges, seccomp, apparmor=unconfined, "
-                           "label=disable and systempaths=unconfined");
+                           "known are no-new-privileges, seccomp, apparmor, label=disable and "
+                           "systempaths=unconfined");
         }
+    }
+    const std::string apparmor = apparmor_profile_of(config);
+    constexpr std::size_t apparmor_bytes_max = 1024;
+    if (apparmor.size() > apparmor_bytes_max ||
+        std::ranges::any_of(apparmor, [](char c) { return c >= 0 && c < ' '; })) {
+        return bad("invalid name of an AppArmor profile");
     }
     TRY([[maybe_unused]] const CapabilitySet capabilities,
         capabilities_merge(capabilities_default(), config.cap_add, config.cap_drop));

@@ -58,6 +58,8 @@ Result<void> host_config_update(HostConfig& config, const HostConfig& update) {
     take_if(config.nano_cpus, update.nano_cpus);
     take_if(config.cpu_period, update.cpu_period);
     take_if(config.cpu_quota, update.cpu_quota);
+    take_if(config.cpu_realtime_runtime, update.cpu_realtime_runtime);
+    take_if(config.cpu_realtime_period, update.cpu_realtime_period);
     take_if(config.cpuset_cpus, update.cpuset_cpus);
     take_if(config.cpuset_mems, update.cpuset_mems);
     take_if(config.memory, update.memory);

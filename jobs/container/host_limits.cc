@@ -94,6 +94,7 @@ HostLimits HostLimits::read(const CgroupLayout& layout) {
     limits.pids = find.has("pids");
     limits.cpu_shares = find.has_file("cpu", {"cpu.shares", "cpu.weight"});
     limits.cpu_quota = find.has_file("cpu", {"cpu.cfs_quota_us", "cpu.max"});
+    limits.cpu_realtime = find.has_v1("cpu") && find.has_file("cpu", {"cpu.rt_runtime_us"});
     limits.cpuset = find.has("cpuset");
     limits.blkio_weight = find.has_file("blkio", {"blkio.weight", "blkio.bfq.weight"}) ||
                           find.has_file("io", {"io.weight", "io.bfq.weight"});
@@ -106,6 +107,8 @@ HostLimits HostLimits::read(const CgroupLayout& layout) {
         find.has_file("io", {"io.weight"});
     limits.blkio_rates = find.has_file("blkio", {"blkio.throttle.read_bps_device"}) ||
                          find.has_file("io", {"io.max"});
+    const auto apparmor = file_read("/sys/module/apparmor/parameters/enabled");
+    limits.apparmor = apparmor && apparmor->starts_with('Y');
     hard_limits_read(limits);
     return limits;
 }
@@ -154,6 +157,21 @@ void block_warnings_add(Warnings& warnings, const HostConfig& config, const Host
 }
 
 }  // namespace
+
+Result<void> host_limits_check(const HostConfig& config, const HostLimits& limits) {
+    const bool realtime = config.cpu_realtime_period != 0 || config.cpu_realtime_runtime != 0;
+    if (realtime && !limits.cpu_realtime) {
+        return Error(ErrorKind::invalid_argument,
+                     "kernel does not support CPU real-time scheduler");
+    }
+    const std::string profile = apparmor_profile_of(config);
+    if (!profile.empty() && profile != "unconfined" && !limits.apparmor) {
+        return Error(ErrorKind::invalid_argument,
+                     "apparmor: config provided but apparmor not supported: the kernel does not "
+                     "have it switched on");
+    }
+    return ok;
+}
 
 std::vector<std::string> host_limit_warnings(const HostConfig& config, const HostLimits& limits) {
     Warnings warnings;

@@ -207,6 +207,9 @@ Result<ContainerSpec> spec_build(const ContainerRecord& record, const SpecInputs
         spec.process.seccomp_filter = inputs.seccomp->program;
         spec.process.seccomp_flags = inputs.seccomp->flags;
     }
+    if (std::string profile = apparmor_profile_of(host); profile != "unconfined") {
+        spec.process.apparmor_profile = std::move(profile);
+    }
     spec.id = record.id.str();
     spec.ids = inputs.ids;
     if (spec.namespaces.uts == NamespaceMode::own) {
@@ -247,6 +250,8 @@ Resources resources_build(const ContainerRecord& record, const ContainerDevices&
     set_if(resources.cpu_shares, host.cpu_shares);
     set_if(resources.cpu_period_us, host.cpu_period);
     set_if(resources.cpu_quota_us, host.cpu_quota);
+    set_if(resources.cpu_realtime_runtime_us, host.cpu_realtime_runtime);
+    set_if(resources.cpu_realtime_period_us, host.cpu_realtime_period);
     if (host.nano_cpus > 0) {
         constexpr std::int64_t period_us = 100'000;
         constexpr std::int64_t quota_us_min = 1000;  // The kernel's.
@@ -296,6 +301,10 @@ Resources resources_of_update(const ContainerRecord& record, const HostConfig& u
     if (update.nano_cpus != 0 || update.cpu_period != 0 || update.cpu_quota != 0) {
         resources.cpu_period_us = all.cpu_period_us;
         resources.cpu_quota_us = all.cpu_quota_us;
+    }
+    if (update.cpu_realtime_runtime != 0 || update.cpu_realtime_period != 0) {
+        resources.cpu_realtime_runtime_us = all.cpu_realtime_runtime_us;
+        resources.cpu_realtime_period_us = all.cpu_realtime_period_us;
     }
     if (!update.cpuset_cpus.empty()) {
         resources.cpuset_cpus = all.cpuset_cpus;

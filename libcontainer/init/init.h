@@ -100,6 +100,7 @@ long join_cgroup(State& state, const plan::Operation& operation);
 long join_namespace(State& state, const plan::Operation& operation);
 long unshare_namespaces(State& state, const plan::Operation& operation);
 long oom_score_adjust(State& state, const plan::Operation& operation);
+long apparmor(State& state, const plan::Operation& operation);
 long sysctl(State& state, const plan::Operation& operation);
 long loopback_up(State& state, const plan::Operation& operation);
 long session(State& state, const plan::Operation& operation);

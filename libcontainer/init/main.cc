@@ -258,6 +258,8 @@ long step(State& state, const plan::Operation& operation) {
             return mask_path(state, operation);
         case plan::Kind::readonly_path:
             return readonly_path(state, operation);
+        case plan::Kind::apparmor:
+            return apparmor(state, operation);
         case plan::Kind::sysctl:
             return sysctl(state, operation);
         default:

@@ -81,7 +81,8 @@ enum class Kind : uint16_t {
     /// the end of a sandbox's plan: say `ready`, and wait for the plan of the container that gets
     /// it
     hand_over,
-    last_ = hand_over,
+    apparmor,  // outside of the container, whose programs get it: [profile, as "exec NAME"]
+    last_ = apparmor,
 };
 
 inline constexpr uint16_t flag_recursive = 1;
@@ -170,6 +171,7 @@ inline constexpr KindTraits kind_traits[] = {
     {"give standard streams", 0, 0, 0, false},
     {"become root of user namespace", 0, 0, 0, false},
     {"wait for a container", 0, 0, 0, false},
+    {"set apparmor profile", 1, 1, 0, false},
 };
 static_assert(sizeof(kind_traits) / sizeof(kind_traits[0]) == static_cast<size_t>(Kind::last_) + 1);
 

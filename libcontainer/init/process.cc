@@ -135,6 +135,18 @@ long oom_score_adjust(State& state, const plan::Operation& operation) {
     return 0;
 }
 
+/// From the next exec on, that of the container's program; a fork in between inherits it. Written
+/// while /proc is still the host's: a container may have changed its own (CVE-2019-16884).
+long apparmor(State& state, const plan::Operation& operation) {
+    plan::Strings strings(operation);
+    const char* text = strings.next();
+    const long done = file_write(state, at_cwd, "/proc/self/attr/apparmor/exec", text);
+    // Kernels before 5.1 have no directory per security module.
+    const bool is_old =
+        done == -ENOENT && raw::call(__NR_faccessat, at_cwd, "/proc/self/attr/apparmor", 0) < 0;
+    return is_old ? file_write(state, at_cwd, "/proc/self/attr/exec", text) : done;
+}
+
 long sysctl(State& state, const plan::Operation& operation) {
     plan::Strings strings(operation);
     const char* key = strings.next();

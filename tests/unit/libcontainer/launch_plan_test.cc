@@ -237,6 +237,18 @@ TEST_CASE("a joined pid namespace is entered last, without any power left") {
     CHECK_FALSE(plan_compile(sample())->forks);
 }
 
+TEST_CASE("an AppArmor profile is set before the container has a say in what /proc is") {
+    ContainerSpec spec = sample();
+    CHECK(position(steps_of(spec), Kind::apparmor) == steps_of(spec).size());
+    spec.process.apparmor_profile = "tight";
+    const auto steps = steps_of(spec);
+    const std::size_t at = position(steps, Kind::apparmor);
+    REQUIRE(at < steps.size());
+    CHECK(steps[at].strings == std::vector<std::string>{"exec tight"});
+    CHECK(at < position(steps, Kind::enter_root));
+    CHECK(at < position(steps, Kind::mount_filesystem));
+}
+
 TEST_CASE("a plan for a running container joins, becomes what the spec says, and only then forks") {
     ExecSpec spec;
     spec.process.arguments = {"true"};
@@ -265,12 +277,16 @@ TEST_CASE("a plan for a running container joins, becomes what the spec says, and
           "set capabilities; fork; start session ; exec true; ");
     spec.user = "web:staff";
     spec.process.no_new_privileges = true;
+    spec.process.apparmor_profile = "tight";
     plan = exec_plan_compile(spec);
     REQUIRE(plan);
     CHECK_THAT(names(*plan), Catch::Matchers::Contains("open rootfs; find user web; start"));
     CHECK_THAT(names(*plan),
                Catch::Matchers::Contains(
                    "set no_new_privs; load seccomp filter; fork; start session ; exec"));
+    CHECK_THAT(
+        names(*plan),  // While /proc is the host's.
+        Catch::Matchers::Contains("set apparmor profile exec tight; join namespace container"));
     spec.process.working_directory = "srv";
     CHECK(exec_plan_compile(spec).error().kind() == ErrorKind::invalid_argument);
     spec.process.working_directory = "/";

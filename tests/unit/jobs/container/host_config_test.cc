@@ -226,6 +226,8 @@ TEST_CASE("a device that cannot be meant is refused", "[container][host_config]"
         {R"("Devices":[{"PathOnHost":"/dev/fuse","CgroupPermissions":"rx"}])",
          "invalid device mode: rx"},
         {R"("DeviceCgroupRules":["c 1:3"])", "invalid device cgroup rule format: 'c 1:3'"},
+        {R"("CpuRealtimePeriod":1000,"CpuRealtimeRuntime":1001)",
+         "cpu real-time runtime cannot be higher than cpu real-time period"},
         {R"("BlkioWeightDevice":[{"Path":"/dev/sda","Weight":5}])",
          "invalid weight for device /dev/sda: its range is 10 to 1000"},
     }));
@@ -245,8 +247,8 @@ TEST_CASE("what davit does not do is named, with its value and a way out",
 }
 
 TEST_CASE("a long value is cut in the message", "[container][host_config]") {
-    const std::string text = check("\"SecurityOpt\":[\"apparmor=" + std::string(9000, 'x') + "\"]");
-    CHECK_THAT(text, Catch::StartsWith("unsupported: SecurityOpt \"apparmor=xxx"));
+    const std::string text = check("\"SecurityOpt\":[\"label=" + std::string(9000, 'x') + "\"]");
+    CHECK_THAT(text, Catch::StartsWith("unsupported: SecurityOpt \"label=xxx"));
     CHECK(text.size() < 400);
 }
 
@@ -339,8 +341,14 @@ TEST_CASE("security options that davit has pass", "[container][host_config]") {
               .empty());
     CHECK(check(R"("SecurityOpt":["seccomp={\"defaultAction\":\"SCMP_ACT_ALLOW\"}"])").empty());
     CHECK(check(R"("Init":true)").empty());
-    CHECK_THAT(check(R"("SecurityOpt":["apparmor=docker-default"])"),
-               Catch::StartsWith("unsupported: SecurityOpt \"apparmor=docker-default\""));
+    CHECK_THAT(check(R"("SecurityOpt":["apparmor"])"),
+               Catch::StartsWith("unsupported: SecurityOpt \"apparmor\""));
+    CHECK(check(R"("SecurityOpt":["apparmor=docker-default"])").empty());
+    CHECK(check(R"("SecurityOpt":["apparmor=a\nb"])") ==
+          "invalid_argument: invalid name of an AppArmor profile");
+    CHECK(apparmor_profile_of(host_config_of(R"({"SecurityOpt":["apparmor=a"]})")) == "a");
+    CHECK(apparmor_profile_of(host_config_of(
+              R"({"SecurityOpt":["apparmor=a","apparmor:b","no-new-privileges"]})")) == "b");
 }
 
 TEST_CASE("Docker's defaults are filled in", "[container][host_config]") {

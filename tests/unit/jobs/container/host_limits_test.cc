@@ -108,3 +108,22 @@ TEST_CASE("cgroup v2 has no swappiness and keeps its OOM killer", "[container][h
     CHECK_FALSE(limits.memory_swappiness);
     CHECK_FALSE(limits.oom_kill_disable);
 }
+
+TEST_CASE("what cannot be left out is refused", "[container][host_limits]") {
+    HostConfig config;
+    HostLimits limits;
+    limits.cpu_realtime = limits.apparmor = false;
+    CHECK(host_limits_check(config, limits));
+    config.security_opt = {"apparmor=unconfined"};
+    CHECK(host_limits_check(config, limits));
+    config.security_opt = {"apparmor=profile"};
+    CHECK_THAT(host_limits_check(config, limits).error().message(),
+               Catch::StartsWith("apparmor: config provided but apparmor not supported"));
+    limits.apparmor = true;
+    CHECK(host_limits_check(config, limits));
+    config.cpu_realtime_runtime = 1000;
+    CHECK(host_limits_check(config, limits).error().message() ==
+          "kernel does not support CPU real-time scheduler");
+    limits.cpu_realtime = true;
+    CHECK(host_limits_check(config, limits));
+}
