@@ -1,8 +1,8 @@
 /// davit_bench_startup: containers from "run" to "gone", and executions in them, by engine.
 ///
 ///   davit_bench_startup [--davit PATH] [--scenarios LIST] [--networks LIST] [--clients LIST]
-///                       [--rounds N] [--seconds N] [--limit N] [--only LIST]
-///                       [--engine NAME=PROGRAM]... [--json FILE]
+///                       [--running LIST] [--fill SECONDS] [--rounds N] [--seconds N] [--limit N]
+///                       [--only LIST] [--engine NAME=PROGRAM]... [--json FILE]
 ///
 /// README.md, "Startup", tells how to run and read it.
 #include <sys/utsname.h>
@@ -28,6 +28,7 @@ struct Options {
                           {Network::none, Network::host, Network::bridge, Network::port},
                           {1, 4, 16, 64}};
     int limit_seconds = 60;
+    int fill_seconds = 120;
 };
 
 std::vector<std::string> split(std::string_view list) {
@@ -56,18 +57,19 @@ bool parse_names(const char* list,
     return !values.empty();
 }
 
-bool parse_clients(const char* list, std::vector<int>& clients) {
-    clients.clear();
+/// Whole numbers, none below the least.
+bool parse_counts(const char* list, int least, std::vector<int>& counts) {
+    counts.clear();
     for (const std::string& part : split(list)) {
         int count = 0;
         const char* end = part.data() + part.size();
         const std::from_chars_result parsed = std::from_chars(part.data(), end, count);
-        if (parsed.ec != std::errc() || parsed.ptr != end || count < 1) {
+        if (parsed.ec != std::errc() || parsed.ptr != end || count < least) {
             return false;
         }
-        clients.push_back(count);
+        counts.push_back(count);
     }
-    return !clients.empty();
+    return !counts.empty();
 }
 
 /// Where and with what: into the JSON lines, that a later run may be compared.
@@ -118,7 +120,9 @@ Result<void> measure(const Options& options, JsonLines& json) {
     record_run(options, json);
     TRY(std::unique_ptr<Field> field, Field::make(workspace, setting, options.field));
     print_memory("before", *field, json);
-    Match match(*field, options.match, json);
+    MatchOptions how = options.match;
+    how.fill_limit = std::chrono::seconds(options.fill_seconds);
+    Match match(*field, how, json);
     Result<void> played = match.run();
     if (played) {
         print_memory("after", *field, json);
@@ -147,9 +151,18 @@ CommandLine command_line(Options& options) {
                 [&options](const char* list) {
                     return parse_names(list, network_names, options.match.networks);
                 })
-        .option("clients",
-                "1,4,16,64",
-                [&options](const char* list) { return parse_clients(list, options.match.clients); })
+        .option(
+            "clients",
+            "1,4,16,64",
+            [&options](const char* list) { return parse_counts(list, 1, options.match.clients); })
+        .option("running",
+                "0,100,1000",
+                [&options](const char* list) {
+                    const bool good = parse_counts(list, 0, options.match.running);
+                    std::sort(options.match.running.begin(), options.match.running.end());
+                    return good;
+                })
+        .count("fill", options.fill_seconds)
         .count("rounds", options.match.rounds)
         .option("seconds",
                 "N",

@@ -9,7 +9,8 @@ import math
 
 STEPS = ("create", "start", "first", "wait", "rm")
 
-Key = collections.namedtuple("Key", "scenario network clients contender")
+# running: so many containers ran already. Of runs from before there was such a field: none.
+Key = collections.namedtuple("Key", "scenario network clients contender running", defaults=(0,))
 
 
 class Run:
@@ -45,6 +46,15 @@ class Run:
             return []
         return [median(values) for values in self.samples[key][metric].values()]
 
+    def least_running(self):
+        """What stands for "nothing else runs": the least number of containers that ran already."""
+        return min((key.running for key in self.samples), default=0)
+
+    def plain(self):
+        """The keys that differ in work, clients and contender alone."""
+        least = self.least_running()
+        return [key for key in self.samples if key.running == least]
+
     def rates(self):
         """Key -> containers per second, over all turns."""
         counted = collections.defaultdict(lambda: [0, 0])
@@ -75,7 +85,13 @@ class Run:
 
 
 def key_of(line):
-    return Key(line["scenario"], line["network"], int(line["clients"]), line["contender"])
+    return Key(line["scenario"], line["network"], int(line["clients"]), line["contender"],
+               int(line.get("running", 0)))
+
+
+def circumstances(key):
+    """What was there beside the work, as words behind it; mostly nothing."""
+    return f", {key.running} running" if key.running else ""
 
 
 def load(path):

@@ -34,6 +34,7 @@ inline const char* name_of(Network network) {
 struct Work {
     Scenario scenario = Scenario::run;
     Network network = Network::none;
+    int running = 0;  // Containers that the engine has already.
 };
 
 /// What all contenders of a run share. Outlives them.
@@ -79,6 +80,11 @@ class Names {
 
     /// Of all of them, and of no other's.
     const std::string& prefix() const { return prefix_; }
+
+    /// Of these, those that are its own.
+    void keep(std::vector<std::string>& names) const {
+        std::erase_if(names, [this](const auto& name) { return !name.starts_with(prefix_); });
+    }
 
     std::string next() { return prefix_ + std::to_string(serial_.fetch_add(1)); }
 

@@ -15,7 +15,6 @@ namespace {
 /// How long after a turn what an engine does behind its back may go on, and still be its own.
 constexpr auto settle_max = std::chrono::seconds(5);
 constexpr int turn_containers_max = 200;
-constexpr const char* step_names[] = {"create", "start", "first", "wait", "rm"};
 
 Nanoseconds own_cpu_time() {
     rusage own{};
@@ -37,7 +36,6 @@ struct Match::Seat {
     std::vector<Cycle> clients;
     Nanoseconds guess{};  // How long one takes.
     std::string absent;   // Why it is in no table of the bout.
-    bool too_slow = false;
     Score score;
 
     bool plays() const { return absent.empty() && score.error.empty(); }
@@ -56,12 +54,21 @@ Result<void> Match::run() {
                         {});
         }
     }
+    for (const int running : options_.running) {
+        TRY_VOID(running_.fill(running));
+        TRY_VOID(bouts(running));
+    }
+    board_.print(running_.shares());
+    return ok;
+}
+
+Result<void> Match::bouts(int running) {
     for (const Scenario scenario : options_.scenarios) {
         for (const Network network : options_.networks) {
             if (scenario == Scenario::exec && network != options_.networks.front()) {
                 continue;
             }
-            TRY_VOID(bout({scenario, network}));
+            TRY_VOID(bout({scenario, network, running}));
         }
     }
     return ok;
@@ -98,6 +105,10 @@ void Match::warm_up(const Work& work, Seat& seat) {
         seat.absent = "out since it took too long: " + out->second;
         return;
     }
+    seat.absent = running_.missing(*seat.entrant);
+    if (!seat.absent.empty()) {
+        return;
+    }
     Result<Cycle> client = seat.entrant->contender->client_make(work);
     Result<Timing> tried = client ? (*client)() : Result<Timing>(client.error());
     if (tried) {
@@ -114,26 +125,41 @@ void Match::warm_up(const Work& work, Seat& seat) {
     seat.absent = tried.error().message();
 }
 
+/// One line of the samples; all of a kind have these fields.
+void Match::write(const char* kind,
+                  const Work& work,
+                  int clients,
+                  const Seat& seat,
+                  std::map<std::string, std::string> texts,
+                  std::map<std::string, double> numbers) {
+    texts.merge(std::map<std::string, std::string>{{"bench", "startup"},
+                                                   {"kind", kind},
+                                                   {"contender", seat.entrant->name},
+                                                   {"scenario", name_of(work.scenario)},
+                                                   {"network", name_of(work.network)}});
+    numbers["running"] = work.running;
+    numbers["clients"] = clients;
+    json_.write(texts, numbers);
+}
+
 void Match::failed(const Work& work, int clients, Seat& seat, const Error& error) {
-    if (error.kind() == ErrorKind::cancelled) {
-        seat.score.error = error.message();  // Our own doing.
-        return;
-    }
     seat.score.error = error.message();
-    seat.too_slow = error.kind() == ErrorKind::timed_out;
-    json_.write({{"bench", "startup"},
-                 {"kind", "failed"},
-                 {"contender", seat.entrant->name},
-                 {"scenario", name_of(work.scenario)},
-                 {"network", name_of(work.network)},
-                 {"reason", error.message()}},
-                {{"clients", clients}, {"after", static_cast<double>(seat.score.whole.count())}});
+    if (error.kind() == ErrorKind::cancelled) {
+        return;  // Our own doing.
+    }
+    seat.score.too_slow = error.kind() == ErrorKind::timed_out;
+    write("failed",
+          work,
+          clients,
+          seat,
+          {{"reason", error.message()}},
+          {{"after", static_cast<double>(seat.score.whole.count())}});
 }
 
 Result<void> Match::table(const Work& work, int clients, std::vector<Seat>& seats) {
     for (Seat& seat : seats) {
         // More clients will not be faster.
-        if (!seat.too_slow) {
+        if (!seat.score.too_slow) {
             seat.score = Score();
         }
     }
@@ -196,7 +222,8 @@ void Match::turn(const Work& work, int clients, int round, Seat& seat) {
     if (daemon != nullptr) {
         numbers["share_kib"] = static_cast<double>(daemon->family_share_kib());
     }
-    record_turn(work, clients, round, seat, numbers);
+    numbers["round"] = round;
+    write("turn", work, clients, seat, {}, numbers);
 }
 
 void Match::play(const Work& work, int clients, int round, int count, Seat& seat) {
@@ -228,42 +255,22 @@ void Match::play(const Work& work, int clients, int round, int count, Seat& seat
 
 void Match::record(
     const Work& work, int clients, int round, const Seat& seat, const Timing& timing) {
-    std::map<std::string, std::string> texts = {{"bench", "startup"},
-                                                {"kind", "sample"},
-                                                {"contender", seat.entrant->name},
-                                                {"scenario", name_of(work.scenario)},
-                                                {"network", name_of(work.network)}};
-    std::map<std::string, double> numbers = {
-        {"clients", clients}, {"round", round}, {"whole_us", microseconds(timing.whole)}};
+    std::map<std::string, double> numbers = {{"round", round},
+                                             {"whole_us", microseconds(timing.whole)}};
     for (const Step& step : timing.steps) {
         numbers[step.name + "_us"] = microseconds(step.duration);
     }
-    json_.write(texts, numbers);
-    texts["kind"] = "phase";
+    write("sample", work, clients, seat, {}, numbers);
     for (const Step& phase : timing.phases) {
-        texts["phase"] = phase.name;
-        json_.write(texts,
-                    {{"clients", clients},
-                     {"round", round},
-                     {"start_us", microseconds(phase.start)},
-                     {"duration_us", microseconds(phase.duration)}});
+        write("phase",
+              work,
+              clients,
+              seat,
+              {{"phase", phase.name}},
+              {{"round", round},
+               {"start_us", microseconds(phase.start)},
+               {"duration_us", microseconds(phase.duration)}});
     }
-}
-
-void Match::record_turn(const Work& work,
-                        int clients,
-                        int round,
-                        const Seat& seat,
-                        const std::map<std::string, double>& numbers) {
-    std::map<std::string, double> all = numbers;
-    all["clients"] = clients;
-    all["round"] = round;
-    json_.write({{"bench", "startup"},
-                 {"kind", "turn"},
-                 {"contender", seat.entrant->name},
-                 {"scenario", name_of(work.scenario)},
-                 {"network", name_of(work.network)}},
-                all);
 }
 
 void Match::clean(const Work& work, std::vector<Seat>& seats) {
@@ -279,73 +286,19 @@ void Match::clean(const Work& work, std::vector<Seat>& seats) {
         if (!left || seat.absent.empty()) {
             fmt::print("{} {}\n", seat.entrant->name, reason);
         }
-        json_.write({{"bench", "startup"},
-                     {"kind", "left"},
-                     {"contender", seat.entrant->name},
-                     {"scenario", name_of(work.scenario)},
-                     {"network", name_of(work.network)},
-                     {"reason", reason}},
-                    {});
+        write("left", work, 0, seat, {{"reason", reason}}, {});
     }
 }
 
-void Match::print(const Work& work, int clients, const std::vector<Seat>& seats) const {
-    fmt::print("\n{}, network {}, {} client(s); ms\n",
-               name_of(work.scenario),
-               name_of(work.network),
-               clients);
-    std::vector<std::string> heads = {"contender",
-                                      "n",
-                                      "p50",
-                                      "p95",
-                                      "p99",
-                                      "max",
-                                      "p50 / davit",
-                                      "per second",
-                                      "CPU each",
-                                      "loop's longest"};
-    for (const char* step : step_names) {
-        heads.push_back(fmt::format("{} p50", step));
-    }
-    Table rows(std::move(heads));
-    const auto davit = std::find_if(seats.begin(), seats.end(), [](const Seat& seat) {
-        return seat.is_davit() && seat.absent.empty() && !seat.score.whole.empty();
-    });
+void Match::print(const Work& work, int clients, const std::vector<Seat>& seats) {
+    std::vector<ScoreRow> rows;
     for (const Seat& seat : seats) {
-        const Score& score = seat.score;
-        if (score.whole.empty() || !seat.absent.empty()) {
-            continue;
-        }
-        const auto count = static_cast<double>(score.whole.count());
-        std::vector<std::string> cells = {seat.entrant->name,
-                                          fmt::format("{}", score.whole.count())};
-        for (const double fraction : {0.5, 0.95, 0.99, 1.0}) {
-            cells.push_back(number_text(score.whole.percentile_ms(fraction)));
-        }
-        cells.push_back(number_text(davit == seats.end()
-                                        ? -1
-                                        : score.whole.percentile_ms(0.5) /
-                                              davit->score.whole.percentile_ms(0.5)));
-        cells.push_back(number_text(score.rate()));
-        cells.push_back(number_text(static_cast<double>(score.cpu.count()) / 1e6 / count));
-        cells.push_back(number_text(score.loop_longest_ms));
-        for (const char* step : step_names) {
-            const auto found = score.steps.find(step);
-            cells.push_back(
-                number_text(found == score.steps.end() ? -1 : found->second.percentile_ms(0.5)));
-        }
-        rows.add(std::move(cells));
-    }
-    rows.print();
-    for (const Seat& seat : seats) {
-        if (!seat.score.error.empty() && seat.absent.empty()) {
-            fmt::print("{}: failed after {}: {}\n",
-                       seat.entrant->name,
-                       seat.score.whole.count(),
-                       seat.score.error);
+        if (seat.absent.empty()) {
+            rows.push_back({seat.entrant->name, &seat.score, seat.is_davit()});
+            board_.add(work, clients, seat.entrant->name, seat.score);
         }
     }
-    std::fflush(stdout);
+    print_scores(work, clients, rows);
 }
 
 }  // namespace davit::bench

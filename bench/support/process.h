@@ -71,9 +71,12 @@ long process_share_kib(pid_t pid);
 /// CPU time that a process has taken, with that of the children it has waited for; 0 if it ended.
 Nanoseconds process_cpu_time(pid_t pid);
 
-/// A process and its descendants in its own PID namespace, and whoever else has marker in its
-/// command line and a name that begins with "containerd-shim".
+/// A process and its descendants in its own PID namespace, and the helpers with this marker.
 std::vector<pid_t> process_family(pid_t root, const std::string& marker);
+
+/// What engines leave running for each container: whoever has marker in its command line and is a
+/// conmon or a containerd-shim.
+std::vector<pid_t> process_helpers(const std::string& marker);
 
 /// Orphans below this process become its children from now on: none of an engine's is lost.
 /// Follows: PR_SET_CHILD_SUBREAPER(2const).

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """A command line like docker's that runs nothing in containers, for startup_harness_test.py.
 
-What it does wrong is its file's name: honest, fails, hangs, lies, leaves. A container is a file in
+What it does wrong is its file's name: honest, fails, hangs, lies, leaves,
+few (that is: two containers can run in the background). A container is a file in
 $FAKE_STATE/NAME; how a hanging one says that it hangs is a line into the pipe $FAKE_PIPE.
 """
 import json
@@ -44,12 +45,19 @@ def execute(argv):
     return subprocess.run(argv, check=False).returncode
 
 
+def sleepers():
+    return [path for path in STATE.iterdir() if "sleep" in path.read_text(encoding="utf-8")]
+
+
 def main(verb, words):
     STATE.mkdir(parents=True, exist_ok=True)
     if verb == "import":
         return 0
     if verb in ("run", "create"):
         flags, name, argv = container(words)
+        if MODE == "few" and "--detach" in flags and "sleep" in argv and len(sleepers()) >= 2:
+            print("fake: no more than 2", file=sys.stderr)
+            return 125
         path = STATE / name
         path.write_text(json.dumps(argv), encoding="utf-8")
         if verb == "create" or "--detach" in flags:
@@ -60,7 +68,8 @@ def main(verb, words):
             path.unlink()
         return code
     if verb == "ps":
-        print("\n".join(path.name for path in STATE.iterdir()))
+        part = words[-1].removeprefix("name=")
+        print("\n".join(path.name for path in STATE.iterdir() if part in path.name))
         return 0
     if verb == "exec":
         return execute(words[1:])

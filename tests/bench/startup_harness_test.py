@@ -41,10 +41,10 @@ class Harness(unittest.TestCase):
         self.environment = dict(os.environ, TMPDIR=str(self.base / "tmp"),
                                 FAKE_STATE=str(self.base / "state"), FAKE_PIPE=str(self.pipe))
 
-    def command(self, *names, limit=5, clients="1,2"):
+    def command(self, *names, limit=5, clients="1,2", more=()):
         words = [HARNESS, "--only", ",".join(names), "--clients", clients, "--rounds", "2",
                  "--networks", "none,port", "--seconds", "0.01", "--limit", str(limit),
-                 "--json", str(self.base / "run.jsonl")]
+                 "--json", str(self.base / "run.jsonl"), *more]
         for name in names:
             program = self.base / name
             if not program.exists():
@@ -123,8 +123,37 @@ class Harness(unittest.TestCase):
                           if line["kind"] == "left"}, {("run", "none"), ("run", "port")})
         self.assert_clean()
 
-    def interrupt(self, number):
-        process = subprocess.Popen(self.command("honest", "hangs", limit=1000),
+    def test_some_run_already(self):
+        told, lines = self.measure("honest", "fails", clients="1",
+                                   more=("--running", "3,0", "--only", "honest,fails,floor",
+                                         "--scenarios", "run,exec", "--networks", "none"))
+        seen = {(line["kind"], line["running"]) for line in lines
+                if line.get("contender") == "honest"}
+        self.assertEqual(seen, {(kind, count) for kind in ("sample", "turn") for count in (0, 3)})
+        filled = {(line["engine"], line["running"]) for line in lines if line["kind"] == "filled"}
+        self.assertIn(("honest", 3), filled)
+        # They were there, and no table took them away.
+        self.assertEqual([line for line in lines if line["kind"] == "left"
+                          and line["contender"] == "honest"], [])
+        self.assertIn("by the number of containers that already run", told)
+        self.assertEqual({line["running"] for line in lines if line["kind"] == "sample"
+                          and line["contender"] == "floor"}, {0, 3} if os.geteuid() == 0 else set())
+        self.assert_clean()
+
+    def test_one_that_cannot_have_so_many_is_out_with_them(self):
+        _, lines = self.measure("few", "honest", clients="1", more=(
+            "--running", "0,2,4", "--scenarios", "run", "--networks", "none"))
+        self.assertEqual({line["running"] for line in lines if line["kind"] == "sample"
+                          and line["contender"] == "few"}, {0, 2})
+        self.assertEqual({line["running"] for line in lines if line["kind"] == "sample"
+                          and line["contender"] == "honest"}, {0, 2, 4})
+        reasons = [line["reason"] for line in lines if line["kind"] == "unfilled"]
+        self.assertEqual(len(reasons), 1)
+        self.assertRegex(reasons[0], "(?s)^2 of 4 containers ran: .*no more than 2")
+        self.assert_clean()
+
+    def interrupt(self, number, more=()):
+        process = subprocess.Popen(self.command("honest", "hangs", limit=1000, more=more),
                                    env=self.environment, text=True, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         os.set_blocking(self.told, True)
@@ -138,6 +167,9 @@ class Harness(unittest.TestCase):
 
     def test_after_ctrl_c_nothing_is_left(self):
         self.interrupt(signal.SIGINT)
+
+    def test_after_ctrl_c_those_that_ran_already_are_gone(self):
+        self.interrupt(signal.SIGINT, ("--running", "3"))
 
     def test_after_sigterm_nothing_is_left(self):
         self.interrupt(signal.SIGTERM)
