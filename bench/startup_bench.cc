@@ -1,8 +1,9 @@
 /// davit_bench_startup: containers from "run" to "gone", and executions in them, by engine.
 ///
 ///   davit_bench_startup [--davit PATH] [--scenarios LIST] [--networks LIST] [--clients LIST]
-///                       [--running LIST] [--fill SECONDS] [--rounds N] [--seconds N] [--limit N]
-///                       [--only LIST] [--engine NAME=PROGRAM]... [--json FILE]
+///                       [--running LIST] [--fill SECONDS] [--adversity LIST] [--dirty MIB]
+///                       [--rounds N] [--seconds N] [--limit N] [--only LIST]
+///                       [--engine NAME=PROGRAM]... [--json FILE]
 ///
 /// README.md, "Startup", tells how to run and read it.
 #include <sys/utsname.h>
@@ -29,6 +30,7 @@ struct Options {
                           {1, 4, 16, 64}};
     int limit_seconds = 60;
     int fill_seconds = 120;
+    int dirty_mib = 4096;
 };
 
 std::vector<std::string> split(std::string_view list) {
@@ -122,7 +124,8 @@ Result<void> measure(const Options& options, JsonLines& json) {
     print_memory("before", *field, json);
     MatchOptions how = options.match;
     how.fill_limit = std::chrono::seconds(options.fill_seconds);
-    Match match(*field, how, json);
+    how.dirty_bytes = static_cast<std::uint64_t>(options.dirty_mib) << 20;
+    Match match(*field, workspace, how, json);
     Result<void> played = match.run();
     if (played) {
         print_memory("after", *field, json);
@@ -163,6 +166,17 @@ CommandLine command_line(Options& options) {
                     return good;
                 })
         .count("fill", options.fill_seconds)
+        .option("adversity",
+                "none,pull,prune,removes,dirty,xtables,cpu",
+                [&options](const char* list) {
+                    std::vector<Adversity>& chosen = options.match.adversities;
+                    const bool good = parse_names(list, adversity_names, chosen);
+                    // The others are compared with it.
+                    std::erase(chosen, Adversity::none);
+                    chosen.insert(chosen.begin(), Adversity::none);
+                    return good;
+                })
+        .count("dirty", options.dirty_mib)
         .count("rounds", options.match.rounds)
         .option("seconds",
                 "N",

@@ -179,12 +179,13 @@ def running_curves(run, keys, counts, title):
 def running(run):
     """The same work with more and more containers that already run."""
     counts = sorted({key.running for key in run.samples})
+    calm = [key for key in run.samples if key.adversity == "none"]
     if len(counts) < 2:
         return ""
     found, parts = run.rates(), []
     for (scenario, network), all_clients in works(run).items():
         for clients in all_clients:
-            keys = [key for key in run.samples
+            keys = [key for key in calm
                     if (key.scenario, key.network, key.clients) == (scenario, network, clients)]
             title = f"{SCENARIO_TEXT[scenario]}; {NETWORK_TEXT[network]}; {clients} client(s)"
             rows = []
@@ -213,6 +214,43 @@ def running(run):
             "Medians in milliseconds, and finished per second.</p>" + "".join(parts))
 
 
+ADVERSITY_TEXT = {
+    "pull": "the engine pulls an image", "prune": "the engine prunes",
+    "removes": "the engine removes other containers", "dirty": "much is written and not on disk",
+    "xtables": "somebody holds iptables' lock", "cpu": "all processors compute"}
+
+
+def adversities(run):
+    """For each work: how many times the median without adversity it is with each."""
+    names = list(dict.fromkeys(key.adversity for key in run.samples if key.adversity != "none"))
+    if not names:
+        return ""
+    parts = ["<h2>Adversities</h2><p class=soft>Each beside the work, in a turn right after one "
+             "without: how many times the median of that it is. Empty: not measured.</p>"]
+    about_rows = [[name, ADVERSITY_TEXT.get(name, ""), line["about"]]
+                  for line in run.kinds["adversity"] for name in [line["adversity"]]]
+    parts.append(table(["", "what", "here"], about_rows, (0, 1), (2,)))
+    cells = collections.OrderedDict()
+    for key in run.samples:
+        work = (key.scenario, key.network, key.clients, key.running)
+        cells.setdefault(work, collections.OrderedDict()).setdefault(key.contender, {})[
+            key.adversity] = samples.median(run.values(key)) / 1e3
+    for (scenario, network, clients, count), by_contender in cells.items():
+        rows = []
+        for name, found in by_contender.items():
+            if "none" in found and len(found) > 1:
+                rows.append([name, plot.number(found["none"])] +
+                            [plot.number(found[other] / found["none"]) if other in found else ""
+                             for other in names])
+        if rows:
+            with_running = f"; {count} containers running" if count else ""
+            title = (f"{SCENARIO_TEXT[scenario]}; {NETWORK_TEXT[network]}; {clients} client(s)"
+                     f"{with_running}")
+            parts.append(f"<h3>{escaped(title)}</h3>" +
+                         table(["contender", "none, ms"] + names, rows))
+    return "".join(parts)
+
+
 def numbers(run):
     rates_found, cpu = run.rates(), run.cpu_ms()
     stalls = run.worst("loop_longest_us")
@@ -237,7 +275,10 @@ def numbers(run):
 
 
 def troubles(run):
-    rows = [[line["contender"], "everything", line["reason"]] for line in run.kinds["absent"]]
+    rows = [[line["contender"], line.get("adversity", "everything"), line["reason"]]
+            for line in run.kinds["absent"]]
+    rows += [list(row) for row in dict.fromkeys(
+        (line["contender"], line["adversity"], line["reason"]) for line in run.kinds["unfit"])]
     rows += [[line["engine"], f"{line['running']:g} running", line["reason"]]
              for line in run.kinds["unfilled"]]
     rows += [[line["contender"],
@@ -265,8 +306,8 @@ def page(run, before=None):
             "<p class=soft>All contenders took turns within one run, so what disturbed the machine "
             "disturbed all alike: compare ratios within this page, not milliseconds between "
             "pages.</p>"
-            f"{troubles(run)}{against}{latencies(run)}{rates(run)}{running(run)}{phases(run)}"
-            f"{memory(run)}{numbers(run)}</html>\n")
+            f"{troubles(run)}{against}{latencies(run)}{rates(run)}{running(run)}"
+            f"{adversities(run)}{phases(run)}{memory(run)}{numbers(run)}</html>\n")
 
 
 def main(arguments):

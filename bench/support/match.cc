@@ -25,6 +25,11 @@ Nanoseconds own_cpu_time() {
     return nanoseconds(own.ru_utime) + nanoseconds(own.ru_stime);
 }
 
+/// What was written and is not on disk yet.
+double dirty_mib() {
+    return static_cast<double>(proc_number("/proc/meminfo", "Dirty:")) / 1024;
+}
+
 double microseconds(Nanoseconds duration) {
     return static_cast<double>(duration.count()) / 1e3;
 }
@@ -36,9 +41,11 @@ struct Match::Seat {
     std::vector<Cycle> clients;
     Nanoseconds guess{};  // How long one takes.
     std::string absent;   // Why it is in no table of the bout.
-    Score score;
+    std::map<Adversity, Score> scores;
 
-    bool plays() const { return absent.empty() && score.error.empty(); }
+    Score& score(const Work& work) { return scores[work.adversity]; }
+
+    bool plays(const Work& work) { return absent.empty() && score(work).error.empty(); }
 
     bool is_davit() const { return entrant->name == "davit API"; }
 };
@@ -54,11 +61,36 @@ Result<void> Match::run() {
                         {});
         }
     }
+    TRY_VOID(adversities_prepare());
     for (const int running : options_.running) {
         TRY_VOID(running_.fill(running));
         TRY_VOID(bouts(running));
     }
     board_.print(running_.shares());
+    return ok;
+}
+
+/// What this machine does not have is left out, and that is said.
+Result<void> Match::adversities_prepare() {
+    std::vector<Adversity> prepared;
+    for (const Adversity adversity : options_.adversities) {
+        Result<void> ready = adversities_.prepare(adversity, json_);
+        if (ready) {
+            prepared.push_back(adversity);
+            continue;
+        }
+        if (interrupted()) {
+            return ready;
+        }
+        fmt::print("not measured: {}: {}\n", name_of(adversity), ready.error().message());
+        json_.write({{"bench", "startup"},
+                     {"kind", "absent"},
+                     {"contender", "all"},
+                     {"adversity", name_of(adversity)},
+                     {"reason", ready.error().message()}},
+                    {});
+    }
+    options_.adversities = std::move(prepared);
     return ok;
 }
 
@@ -136,38 +168,40 @@ void Match::write(const char* kind,
                                                    {"kind", kind},
                                                    {"contender", seat.entrant->name},
                                                    {"scenario", name_of(work.scenario)},
-                                                   {"network", name_of(work.network)}});
+                                                   {"network", name_of(work.network)},
+                                                   {"adversity", name_of(work.adversity)}});
     numbers["running"] = work.running;
     numbers["clients"] = clients;
     json_.write(texts, numbers);
 }
 
 void Match::failed(const Work& work, int clients, Seat& seat, const Error& error) {
-    seat.score.error = error.message();
+    Score& score = seat.score(work);
+    score.error = error.message();
     if (error.kind() == ErrorKind::cancelled) {
         return;  // Our own doing.
     }
-    seat.score.too_slow = error.kind() == ErrorKind::timed_out;
+    if (error.kind() == ErrorKind::unsupported) {
+        write("unfit", work, clients, seat, {{"reason", error.message()}}, {});
+        return;
+    }
+    score.too_slow = error.kind() == ErrorKind::timed_out;
     write("failed",
           work,
           clients,
           seat,
           {{"reason", error.message()}},
-          {{"after", static_cast<double>(seat.score.whole.count())}});
+          {{"after", static_cast<double>(score.whole.count())}});
 }
 
 Result<void> Match::table(const Work& work, int clients, std::vector<Seat>& seats) {
     for (Seat& seat : seats) {
         // More clients will not be faster.
-        if (!seat.score.too_slow) {
-            seat.score = Score();
-        }
+        std::erase_if(seat.scores, [](const auto& score) { return !score.second.too_slow; });
     }
     for (int round = 0; round < options_.rounds; ++round) {
         for (Seat& seat : seats) {
-            if (seat.plays()) {
-                turn(work, clients, round, seat);
-            }
+            turns(work, clients, round, seat);
             if (interrupted()) {
                 return Error(ErrorKind::cancelled, "interrupted");
             }
@@ -177,15 +211,31 @@ Result<void> Match::table(const Work& work, int clients, std::vector<Seat>& seat
     return ok;
 }
 
-void Match::turn(const Work& work, int clients, int round, Seat& seat) {
-    while (seat.clients.size() < static_cast<std::size_t>(clients)) {
-        Result<Cycle> made = seat.entrant->contender->client_make(work);
-        if (!made) {
-            failed(work, clients, seat, made.error());
-            return;
+/// One contender's turns of a round: with every adversity, of which the first is none.
+void Match::turns(Work work, int clients, int round, Seat& seat) {
+    for (const Adversity adversity : options_.adversities) {
+        work.adversity = adversity;
+        // Where it fails alone it is in no column.
+        if (!seat.scores[Adversity::none].error.empty() || !seat.plays(work) || interrupted()) {
+            continue;
         }
-        seat.clients.push_back(*std::move(made));
+        if (Result<void> made = clients_make(work, clients, seat); !made) {
+            failed(work, clients, seat, made.error());
+            continue;
+        }
+        turn(work, clients, round, seat);
     }
+}
+
+Result<void> Match::clients_make(const Work& work, int clients, Seat& seat) {
+    while (seat.clients.size() < static_cast<std::size_t>(clients)) {
+        TRY(seat.clients.emplace_back(), seat.entrant->contender->client_make(work));
+    }
+    return ok;
+}
+
+void Match::turn(const Work& work, int clients, int round, Seat& seat) {
+    Score& score = seat.score(work);
     const auto cores =
         std::min<unsigned>(std::thread::hardware_concurrency(), static_cast<unsigned>(clients));
     const double each_s = static_cast<double>(seat.guess.count()) / 1e9 * clients / cores;
@@ -199,25 +249,40 @@ void Match::turn(const Work& work, int clients, int round, Seat& seat) {
     const bool in_process = seat.entrant->contender->in_process();
     const Nanoseconds own_before = in_process ? own_cpu_time() : Nanoseconds(0);
     const Nanoseconds cpu_before = descendants_cpu_time();
-    const std::size_t done_before = seat.score.whole.count();
+    const std::size_t done_before = score.whole.count();
+    Result<std::unique_ptr<Disturbance>> disturbance =
+        adversities_.begin(work.adversity, seat.entrant->steward.get());
+    if (!disturbance) {
+        failed(work, clients, seat, disturbance.error());
+        return;
+    }
+    std::map<std::string, double> numbers = {{"dirty_mib", dirty_mib()}};
     const MonotonicTime begun = monotonic_now();
     play(work, clients, round, count, seat);
     const Nanoseconds elapsed = monotonic_now() - begun;
+    const Result<int> disturbed = (*disturbance)->end();
+    if (!disturbed && score.error.empty()) {
+        failed(work, clients, seat, disturbed.error());
+    }
 
-    std::map<std::string, double> numbers;
     numbers["left_processes"] = static_cast<double>(children_settle(children, settle_max));
     const Nanoseconds cpu = descendants_cpu_time() - cpu_before +
                             (in_process ? own_cpu_time() - own_before : Nanoseconds(0));
-    seat.score.elapsed += elapsed;
-    seat.score.cpu += cpu;
-    numbers["containers"] = static_cast<double>(seat.score.whole.count() - done_before);
+    score.elapsed += elapsed;
+    score.cpu += cpu;
+    numbers["containers"] = static_cast<double>(score.whole.count() - done_before);
     numbers["elapsed_us"] = microseconds(elapsed);
-    numbers["cpu_us"] = microseconds(cpu);
+    if (work.adversity == Adversity::none) {
+        numbers["cpu_us"] = microseconds(cpu);
+    } else {
+        numbers["adversity_rounds"] =
+            disturbed ? *disturbed : 0;  // Its own work is not the turn's.
+    }
     if (const Result<double> stall =
             seat.is_davit() ? daemon->loop_longest_ms() : Error(ErrorKind::unsupported, "");
         stall) {
         numbers["loop_longest_us"] = *stall * 1e3;
-        seat.score.loop_longest_ms = std::max(seat.score.loop_longest_ms, *stall);
+        score.loop_longest_ms = std::max(score.loop_longest_ms, *stall);
     }
     if (daemon != nullptr) {
         numbers["share_kib"] = static_cast<double>(daemon->family_share_kib());
@@ -227,6 +292,7 @@ void Match::turn(const Work& work, int clients, int round, Seat& seat) {
 }
 
 void Match::play(const Work& work, int clients, int round, int count, Seat& seat) {
+    Score& score = seat.score(work);
     std::vector<std::thread> threads;
     for (int client = 0; client < clients; ++client) {
         threads.emplace_back([&, this, client] {
@@ -234,15 +300,15 @@ void Match::play(const Work& work, int clients, int round, int count, Seat& seat
             for (int done = 0; done < count; ++done) {
                 Result<Timing> timing = cycle();
                 const std::lock_guard guard(lock_);
-                if (!timing && seat.score.error.empty()) {
+                if (!timing && score.error.empty()) {
                     failed(work, clients, seat, timing.error());
                 }
-                if (!seat.score.error.empty()) {
+                if (!score.error.empty()) {
                     return;
                 }
-                seat.score.whole.add(timing->whole);
+                score.whole.add(timing->whole);
                 for (const Step& step : timing->steps) {
-                    seat.score.steps[step.name].add(step.duration);
+                    score.steps[step.name].add(step.duration);
                 }
                 record(work, clients, round, seat, *timing);
             }
@@ -290,15 +356,19 @@ void Match::clean(const Work& work, std::vector<Seat>& seats) {
     }
 }
 
-void Match::print(const Work& work, int clients, const std::vector<Seat>& seats) {
+void Match::print(const Work& work, int clients, std::vector<Seat>& seats) {
     std::vector<ScoreRow> rows;
-    for (const Seat& seat : seats) {
+    std::vector<AdversityRow> hard;
+    for (Seat& seat : seats) {
         if (seat.absent.empty()) {
-            rows.push_back({seat.entrant->name, &seat.score, seat.is_davit()});
-            board_.add(work, clients, seat.entrant->name, seat.score);
+            const Score& plain = seat.scores[Adversity::none];
+            rows.push_back({seat.entrant->name, &plain, seat.is_davit()});
+            hard.push_back({seat.entrant->name, &seat.scores});
+            board_.add(work, clients, seat.entrant->name, plain);
         }
     }
     print_scores(work, clients, rows);
+    print_adversities(work, clients, options_.adversities, hard);
 }
 
 }  // namespace davit::bench

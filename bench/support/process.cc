@@ -263,6 +263,13 @@ long process_memory_kib(pid_t pid, const std::string& line) {
     return at == std::string::npos ? 0 : std::atol(status->c_str() + at + line.size());
 }
 
+std::uint64_t proc_number(const char* file, const std::string& key) {
+    const Result<std::string> text = file_read(file);
+    const std::size_t at = text ? ("\n" + *text).find("\n" + key) : std::string::npos;
+    return at == std::string::npos ? 0
+                                   : std::strtoull(text->c_str() + at + key.size(), nullptr, 10);
+}
+
 Result<void> process_peak_reset(pid_t pid) {
     TRY(const Fd file, Fd::open(fmt::format("/proc/{}/clear_refs", pid), O_WRONLY));
     return write_all(file.get(), "5");

@@ -62,6 +62,10 @@ long process_memory_kib(pid_t pid, const std::string& line);
 /// VmHWM counts from now on. Follows: proc_pid_clear_refs(5), 5.
 Result<void> process_peak_reset(pid_t pid);
 
+/// The number behind a key of /proc/meminfo ("Dirty:", in KiB) or /proc/vmstat ("nr_dirty "); 0 if
+/// there is none.
+std::uint64_t proc_number(const char* file, const std::string& key);
+
 /// The direct children of a process (needs CONFIG_PROC_CHILDREN).
 std::vector<pid_t> process_children(pid_t pid);
 

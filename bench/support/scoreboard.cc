@@ -9,6 +9,12 @@ namespace {
 
 constexpr const char* step_names[] = {"create", "start", "first", "wait", "rm"};
 
+std::string title_with_running(const Work& work, int clients) {
+    const std::string running =
+        work.running > 0 ? fmt::format(", {} containers running", work.running) : "";
+    return title_of(work, clients) + running;
+}
+
 }  // namespace
 
 std::string title_of(const Work& work, int clients) {
@@ -17,9 +23,7 @@ std::string title_of(const Work& work, int clients) {
 }
 
 void print_scores(const Work& work, int clients, const std::vector<ScoreRow>& rows) {
-    const std::string running =
-        work.running > 0 ? fmt::format(", {} containers running", work.running) : "";
-    fmt::print("\n{}{}; ms\n", title_of(work, clients), running);
+    fmt::print("\n{}; ms\n", title_with_running(work, clients));
     std::vector<std::string> heads = {"contender",
                                       "n",
                                       "p50",
@@ -67,6 +71,52 @@ void print_scores(const Work& work, int clients, const std::vector<ScoreRow>& ro
             fmt::print(
                 "{}: failed after {}: {}\n", row.name, row.score->whole.count(), row.score->error);
         }
+    }
+    std::fflush(stdout);
+}
+
+void print_adversities(const Work& work,
+                       int clients,
+                       const std::vector<Adversity>& adversities,
+                       const std::vector<AdversityRow>& rows) {
+    if (adversities.size() < 2) {
+        return;
+    }
+    fmt::print("\n{}: p50 in ms, and how many times that with\n",
+               title_with_running(work, clients));
+    std::vector<std::string> heads = {"contender"};
+    for (const Adversity adversity : adversities) {
+        heads.emplace_back(name_of(adversity));
+    }
+    Table table(std::move(heads));
+    std::vector<std::string> reasons;
+    for (const AdversityRow& row : rows) {
+        const Samples& plain = row.scores->at(Adversity::none).whole;
+        if (plain.empty()) {
+            continue;
+        }
+        std::vector<std::string> cells = {row.name};
+        for (const Adversity adversity : adversities) {
+            const auto found = row.scores->find(adversity);
+            const bool known = found != row.scores->end() && !found->second.whole.empty();
+            const double p50 = known ? found->second.whole.percentile_ms(0.5) : -1;
+            const bool ratio = known && adversity != Adversity::none;
+            cells.push_back(number_text(ratio ? p50 / plain.percentile_ms(0.5) : p50));
+            if (adversity != Adversity::none && found != row.scores->end() &&
+                !found->second.error.empty()) {
+                const std::size_t count = found->second.whole.count();
+                reasons.push_back(fmt::format("{}: {}: {}{}",
+                                              row.name,
+                                              name_of(adversity),
+                                              count == 0 ? "" : fmt::format("after {}: ", count),
+                                              found->second.error));
+            }
+        }
+        table.add(std::move(cells));
+    }
+    table.print();
+    for (const std::string& reason : reasons) {
+        fmt::print("{}\n", reason);
     }
     std::fflush(stdout);
 }

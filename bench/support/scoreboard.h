@@ -36,6 +36,18 @@ struct ScoreRow {
 /// Contenders below each other. Those without a sample are left out.
 void print_scores(const Work& work, int clients, const std::vector<ScoreRow>& rows);
 
+struct AdversityRow {
+    std::string name;
+    const std::map<Adversity, Score>* scores;
+};
+
+/// The same contenders: how many times as long each adversity lets it take. Nothing if there is
+/// none.
+void print_adversities(const Work& work,
+                       int clients,
+                       const std::vector<Adversity>& adversities,
+                       const std::vector<AdversityRow>& rows);
+
 /// How latency and rate change with the number of containers that already run.
 class RunningBoard {
   public:

@@ -1,5 +1,6 @@
 #pragma once
-/// What an engine is made to do beside what is measured: containers that already run.
+/// What an engine is made to do beside what is measured: containers that already run, pulls, prunes
+/// and removes.
 #include <memory>
 #include <optional>
 
@@ -23,6 +24,18 @@ class Steward {
     virtual Result<void> sleeper_add() = 0;
 
     int sleepers() const { return sleepers_; }
+
+    /// How many containers the next two are about.
+    static constexpr int victims = 8;
+
+    /// Whether its engine has something like it.
+    virtual bool can(Adversity adversity) const = 0;
+
+    /// Once each: pull an image and remove it again; create containers and prune them; create some
+    /// and remove them, all at the same time. Each may go on in a thread of its own.
+    virtual Result<void> pull(const std::string& repository, const std::string& tag) = 0;
+    virtual Result<void> prune() = 0;
+    virtual Result<void> removes() = 0;
 
     /// What the engine's processes take, with those that stay for each container and without the
     /// containers' own, in KiB. Nothing if it has none that stays.

@@ -61,6 +61,24 @@ def hard_lines(seed):
            "reached": 480, "reason": "480 of 1000 containers ran: it takes too long"}
 
 
+def adverse_lines(seed):
+    """Two adversities: one that doubles everybody's time, one that only davit has."""
+    for line in lines(seed):
+        yield line
+        if line.get("kind") in ("sample", "turn"):
+            hard = dict(line, adversity="pull")
+            hard.pop("cpu_us", None)
+            if "whole_us" in hard:
+                hard["whole_us"] *= 2
+            yield hard
+            if line["contender"] == "davit API":
+                yield dict(hard, adversity="prune")
+    yield {"bench": "startup", "kind": "adversity", "adversity": "pull", "about": "of 40 MiB"}
+    for _ in range(3):
+        yield {"bench": "startup", "kind": "unfit", "contender": "floor", "scenario": "steps",
+               "network": "none", "clients": 1, "adversity": "prune", "reason": "it is no engine"}
+
+
 class Statistics(unittest.TestCase):
     def test_u_counts_are_those_of_all_orders(self):
         for n, m in ((1, 1), (3, 2), (4, 4), (5, 3)):
@@ -182,6 +200,23 @@ class Page(unittest.TestCase):
         self.assertEqual(len([tag for tag, _ in parsed.tags if tag == "svg"]), 4 + 3)
         for x in re.findall(r' (?:x|x1|x2|cx)="([^"]+)"', text):
             self.assertTrue(-0.1 <= float(x) <= plot.WIDTH + 0.1, x)
+
+    def test_adversities_are_ratios_to_none(self):
+        run = samples.Run(adverse_lines(3))
+        text = report.page(run)
+        parsed = Balance()
+        parsed.feed(text)
+        self.assertEqual((parsed.wrong, parsed.open), ([], []))
+        self.assertIn("<h2>Adversities", text)
+        self.assertIn("of 40 MiB", text)
+        self.assertRegex(text, r"<td class=text>davit API</td><td>\d\.\d\d</td><td>2.00</td>"
+                               r"<td>2.00</td></tr>")
+        self.assertRegex(text, r"<td class=text>floor</td><td>\d\.\d\d</td><td>2.00</td>"
+                               r"<td></td></tr>")
+        self.assertEqual(text.count("it is no engine"), 1)
+        # No other part has them.
+        self.assertEqual({key.adversity for key in run.plain()}, {"none"})
+        self.assertEqual(len([tag for tag, _ in parsed.tags if tag == "svg"]), 4)
 
     def test_runs_compare_what_was_alike(self):
         told = "\n".join(compare.lines_of(samples.Run(hard_lines(1)), samples.Run(hard_lines(2)),

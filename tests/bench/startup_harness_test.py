@@ -16,7 +16,7 @@ import unittest
 
 HARNESS = os.environ.get("DAVIT_BENCH_STARTUP", "build/release/bench/davit_bench_startup")
 FAKE = pathlib.Path(__file__).resolve().parent / "fake_engine.py"
-PATIENCE_S = 100
+PATIENCE_S = 300
 
 
 def ended(pid):
@@ -46,6 +46,8 @@ class Harness(unittest.TestCase):
                  "--networks", "none,port", "--seconds", "0.01", "--limit", str(limit),
                  "--json", str(self.base / "run.jsonl"), *more]
         for name in names:
+            if name == "floor":
+                continue
             program = self.base / name
             if not program.exists():
                 program.symlink_to(FAKE)
@@ -152,8 +154,48 @@ class Harness(unittest.TestCase):
         self.assertRegex(reasons[0], "(?s)^2 of 4 containers ran: .*no more than 2")
         self.assert_clean()
 
-    def interrupt(self, number, more=()):
-        process = subprocess.Popen(self.command("honest", "hangs", limit=1000, more=more),
+    ADVERSITIES = "pull,prune,removes,dirty,cpu"
+
+    def test_each_adversity_goes_on_beside_the_work(self):
+        names = ["none"] + self.ADVERSITIES.split(",")
+        told, lines = self.measure("honest", clients="2", limit=100, more=(
+            "--adversity", self.ADVERSITIES, "--dirty", "8", "--scenarios", "run",
+            "--networks", "none"))
+        samples = {line["adversity"] for line in lines if line["kind"] == "sample"}
+        self.assertEqual(samples, set(names))
+        self.assertEqual(self.reasons(lines, "honest"), [])
+        for turn in (line for line in lines if line["kind"] == "turn"):
+            of_engine = turn["adversity"] in ("pull", "prune", "removes")
+            self.assertEqual("cpu_us" in turn, turn["adversity"] == "none")
+            self.assertGreaterEqual(turn.get("adversity_rounds", 0), 1 if of_engine else 0, turn)
+        self.assertIn("8 MiB written before each turn, 8 of them wanted", told)
+        self.assertRegex(told, r"contender +none +pull +prune +removes +dirty +cpu")
+        self.assert_clean()
+
+    def test_the_lock_of_iptables_is_held(self):
+        told, lines = self.measure("honest", clients="1", limit=100, more=(
+            "--adversity", "xtables", "--scenarios", "run", "--networks", "none"))
+        missing = [line for line in lines if line["kind"] == "absent"]
+        if missing:
+            self.assertIn("iptables is not installed", missing[0]["reason"])
+            return
+        self.assertIn("xtables: /run/xtables.lock held for 1 s", told)
+        self.assertEqual({line["adversity"] for line in lines if line["kind"] == "sample"},
+                         {"none", "xtables"})
+        self.assert_clean()
+
+    def test_an_adversity_that_fails_is_told(self):
+        told, lines = self.measure("offline", "floor", clients="1", limit=100, more=(
+            "--adversity", "pull", "--scenarios", "run", "--networks", "none"))
+        self.assertIn("no route to anywhere", self.reasons(lines, "offline")[0])
+        self.assertRegex(told, r"(?s)offline: pull: .*no route to anywhere")
+        if os.geteuid() == 0:
+            self.assertIn(("floor", "there is no engine"), {
+                (line["contender"], line["reason"]) for line in lines if line["kind"] == "unfit"})
+        self.assert_clean()
+
+    def interrupt(self, number, names=("honest", "hangs"), **options):
+        process = subprocess.Popen(self.command(*names, limit=1000, **options),
                                    env=self.environment, text=True, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         os.set_blocking(self.told, True)
@@ -169,7 +211,17 @@ class Harness(unittest.TestCase):
         self.interrupt(signal.SIGINT)
 
     def test_after_ctrl_c_those_that_ran_already_are_gone(self):
-        self.interrupt(signal.SIGINT, ("--running", "3"))
+        self.interrupt(signal.SIGINT, more=("--running", "3"))
+
+    def test_after_ctrl_c_no_adversity_goes_on(self):
+        """The first container is untimed, the second has no adversity, the third hangs with it."""
+        for adversity in self.ADVERSITIES.split(","):
+            with self.subTest(adversity):
+                (self.base / "third-count").unlink(missing_ok=True)
+                self.interrupt(signal.SIGINT, names=("third",), clients="1", more=(
+                    "--adversity", adversity, "--dirty", "8", "--scenarios", "run"))
+                turns = {line["adversity"] for line in self.lines() if line["kind"] == "turn"}
+                self.assertIn("none", turns)
 
     def test_after_sigterm_nothing_is_left(self):
         self.interrupt(signal.SIGTERM)
