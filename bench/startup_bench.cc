@@ -3,10 +3,11 @@
 ///   davit_bench_startup [--davit PATH] [--scenarios LIST] [--networks LIST] [--clients LIST]
 ///                       [--running LIST] [--fill SECONDS] [--adversity LIST] [--dirty MIB]
 ///                       [--rounds N] [--seconds N] [--limit N] [--only LIST]
-///                       [--engine NAME=PROGRAM]... [--json FILE]
+///                       [--engine NAME=PROGRAM]... [--json FILE [--html FILE]]
 ///
 /// README.md, "Startup", tells how to run and read it.
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -30,6 +31,7 @@ struct Options {
                           {1, 4, 16, 64}};
     int limit_seconds = 60;
     int fill_seconds = 120;
+    std::string html;
     int dirty_mib = 4096;
 };
 
@@ -136,7 +138,15 @@ Result<void> measure(const Options& options, JsonLines& json) {
     return played;
 }
 
-Result<void> run(const Options& options, JsonLines& json) {
+Result<void> run(const Options& options, bool samples_kept, JsonLines& json) {
+    if (geteuid() != 0 && options.field.extra.empty()) {
+        return Error(ErrorKind::permission_denied,
+                     "it needs root: engines are started, in places and namespaces of their own");
+    }
+    if (!options.html.empty() && !samples_kept) {
+        return Error(ErrorKind::invalid_argument,
+                     "--html needs --json: the page is made from that");
+    }
     TRY_VOID(interrupt_catch());
     return measure(options, json);
 }
@@ -196,16 +206,47 @@ CommandLine command_line(Options& options) {
             const std::size_t equal = options.field.extra.back().find('=');
             return equal != std::string::npos && equal > 0;
         });
+    line.text("html", "FILE", options.html);
     return line;
+}
+
+/// The page, by the script that lies beside this program (bench/CMakeLists.txt).
+Result<void> page_make(const std::string& samples, const std::string& html) {
+    if (program_find("python3").empty()) {
+        return Error(ErrorKind::not_found,
+                     "no page: python3 is not installed; the samples are in " + samples);
+    }
+    std::array<char, 4096> self{};
+    const ssize_t size = readlink("/proc/self/exe", self.data(), self.size());
+    std::string script(self.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    script = script.substr(0, script.rfind('/')) + "/report/report.py";
+    if (access(script.c_str(), R_OK) != 0) {
+        return Error(ErrorKind::not_found,
+                     "no page: there is no " + script + "; the samples are in " + samples);
+    }
+    const std::string log = html + ".log";
+    TRY_VOID(process_run({{"python3", "-B", script, samples, html}, {}, log, -1}));
+    unlink(log.c_str());
+    fmt::print("plots: {}\n", html);
+    return ok;
 }
 
 }  // namespace
 }  // namespace davit::bench
 
 int main(int argc, char** argv) {
-    davit::bench::Options options;
-    return davit::bench::command_line(options).run(
-        argc, argv, [&options](davit::bench::JsonLines& json) {
-            return davit::bench::run(options, json);
-        });
+    namespace bench = davit::bench;
+    bench::Options options;
+    bench::CommandLine line = bench::command_line(options);
+    const int status = line.run(argc, argv, [&options, &line](bench::JsonLines& json) {
+        return bench::run(options, !line.json_path().empty(), json);
+    });
+    if (status != 0 || options.html.empty()) {
+        return status;
+    }
+    const davit::Result<void> made = bench::page_make(line.json_path(), options.html);
+    if (!made) {
+        fmt::print(stderr, "{}\n", made.error().message());
+    }
+    return made ? 0 : 1;
 }

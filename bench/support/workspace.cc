@@ -25,7 +25,7 @@ constexpr std::size_t busybox_bytes_max = 16UL << 20;
 Result<std::string> busybox_read() {
     const std::string program = program_find("busybox");
     if (program.empty()) {
-        return Error(ErrorKind::not_found, "busybox is missing: scripts/install-deps bench");
+        return Error(ErrorKind::not_found, "a static busybox is missing (Debian: busybox-static)");
     }
     return file_read(program, busybox_bytes_max);
 }
