@@ -1,11 +1,13 @@
 /// davit_bench_startup: containers from "run" to "gone", and executions in them, by engine.
 ///
 ///   davit_bench_startup [--davit PATH] [--scenarios LIST] [--networks LIST] [--clients LIST]
+///                       [--running LIST] [--fill SECONDS] [--adversity LIST] [--dirty MIB]
 ///                       [--rounds N] [--seconds N] [--limit N] [--only LIST]
-///                       [--engine NAME=PROGRAM]... [--json FILE]
+///                       [--engine NAME=PROGRAM]... [--json FILE [--html FILE]]
 ///
 /// README.md, "Startup", tells how to run and read it.
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -28,6 +30,9 @@ struct Options {
                           {Network::none, Network::host, Network::bridge, Network::port},
                           {1, 4, 16, 64}};
     int limit_seconds = 60;
+    int fill_seconds = 120;
+    std::string html;
+    int dirty_mib = 4096;
 };
 
 std::vector<std::string> split(std::string_view list) {
@@ -56,18 +61,19 @@ bool parse_names(const char* list,
     return !values.empty();
 }
 
-bool parse_clients(const char* list, std::vector<int>& clients) {
-    clients.clear();
+/// Whole numbers, none below the least.
+bool parse_counts(const char* list, int least, std::vector<int>& counts) {
+    counts.clear();
     for (const std::string& part : split(list)) {
         int count = 0;
         const char* end = part.data() + part.size();
         const std::from_chars_result parsed = std::from_chars(part.data(), end, count);
-        if (parsed.ec != std::errc() || parsed.ptr != end || count < 1) {
+        if (parsed.ec != std::errc() || parsed.ptr != end || count < least) {
             return false;
         }
-        clients.push_back(count);
+        counts.push_back(count);
     }
-    return !clients.empty();
+    return !counts.empty();
 }
 
 /// Where and with what: into the JSON lines, that a later run may be compared.
@@ -118,7 +124,10 @@ Result<void> measure(const Options& options, JsonLines& json) {
     record_run(options, json);
     TRY(std::unique_ptr<Field> field, Field::make(workspace, setting, options.field));
     print_memory("before", *field, json);
-    Match match(*field, options.match, json);
+    MatchOptions how = options.match;
+    how.fill_limit = std::chrono::seconds(options.fill_seconds);
+    how.dirty_bytes = static_cast<std::uint64_t>(options.dirty_mib) << 20;
+    Match match(*field, workspace, how, json);
     Result<void> played = match.run();
     if (played) {
         print_memory("after", *field, json);
@@ -129,7 +138,15 @@ Result<void> measure(const Options& options, JsonLines& json) {
     return played;
 }
 
-Result<void> run(const Options& options, JsonLines& json) {
+Result<void> run(const Options& options, bool samples_kept, JsonLines& json) {
+    if (geteuid() != 0 && options.field.extra.empty()) {
+        return Error(ErrorKind::permission_denied,
+                     "it needs root: engines are started, in places and namespaces of their own");
+    }
+    if (!options.html.empty() && !samples_kept) {
+        return Error(ErrorKind::invalid_argument,
+                     "--html needs --json: the page is made from that");
+    }
     TRY_VOID(interrupt_catch());
     return measure(options, json);
 }
@@ -147,9 +164,29 @@ CommandLine command_line(Options& options) {
                 [&options](const char* list) {
                     return parse_names(list, network_names, options.match.networks);
                 })
-        .option("clients",
-                "1,4,16,64",
-                [&options](const char* list) { return parse_clients(list, options.match.clients); })
+        .option(
+            "clients",
+            "1,4,16,64",
+            [&options](const char* list) { return parse_counts(list, 1, options.match.clients); })
+        .option("running",
+                "0,100,1000",
+                [&options](const char* list) {
+                    const bool good = parse_counts(list, 0, options.match.running);
+                    std::sort(options.match.running.begin(), options.match.running.end());
+                    return good;
+                })
+        .count("fill", options.fill_seconds)
+        .option("adversity",
+                "none,pull,prune,removes,dirty,xtables,cpu",
+                [&options](const char* list) {
+                    std::vector<Adversity>& chosen = options.match.adversities;
+                    const bool good = parse_names(list, adversity_names, chosen);
+                    // The others are compared with it.
+                    std::erase(chosen, Adversity::none);
+                    chosen.insert(chosen.begin(), Adversity::none);
+                    return good;
+                })
+        .count("dirty", options.dirty_mib)
         .count("rounds", options.match.rounds)
         .option("seconds",
                 "N",
@@ -169,16 +206,47 @@ CommandLine command_line(Options& options) {
             const std::size_t equal = options.field.extra.back().find('=');
             return equal != std::string::npos && equal > 0;
         });
+    line.text("html", "FILE", options.html);
     return line;
+}
+
+/// The page, by the script that lies beside this program (bench/CMakeLists.txt).
+Result<void> page_make(const std::string& samples, const std::string& html) {
+    if (program_find("python3").empty()) {
+        return Error(ErrorKind::not_found,
+                     "no page: python3 is not installed; the samples are in " + samples);
+    }
+    std::array<char, 4096> self{};
+    const ssize_t size = readlink("/proc/self/exe", self.data(), self.size());
+    std::string script(self.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    script = script.substr(0, script.rfind('/')) + "/report/report.py";
+    if (access(script.c_str(), R_OK) != 0) {
+        return Error(ErrorKind::not_found,
+                     "no page: there is no " + script + "; the samples are in " + samples);
+    }
+    const std::string log = html + ".log";
+    TRY_VOID(process_run({{"python3", "-B", script, samples, html}, {}, log, -1}));
+    unlink(log.c_str());
+    fmt::print("plots: {}\n", html);
+    return ok;
 }
 
 }  // namespace
 }  // namespace davit::bench
 
 int main(int argc, char** argv) {
-    davit::bench::Options options;
-    return davit::bench::command_line(options).run(
-        argc, argv, [&options](davit::bench::JsonLines& json) {
-            return davit::bench::run(options, json);
-        });
+    namespace bench = davit::bench;
+    bench::Options options;
+    bench::CommandLine line = bench::command_line(options);
+    const int status = line.run(argc, argv, [&options, &line](bench::JsonLines& json) {
+        return bench::run(options, !line.json_path().empty(), json);
+    });
+    if (status != 0 || options.html.empty()) {
+        return status;
+    }
+    const davit::Result<void> made = bench::page_make(line.json_path(), options.html);
+    if (!made) {
+        fmt::print(stderr, "{}\n", made.error().message());
+    }
+    return made ? 0 : 1;
 }

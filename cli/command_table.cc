@@ -56,6 +56,7 @@ constexpr const Command* table[] = {
     &info_command,
     &system_df_command,
     &system_prune_command,
+    &bench_command,
     &completion_command,
     &version_command,
     &port_command,

@@ -55,6 +55,11 @@ constexpr FlagValues flag_values[] = {
     {"restart", WordKind::none, "no always on-failure unless-stopped"},
     {"log-driver", WordKind::none, "json-file local journald syslog none"},
     {"cgroupns", WordKind::none, "host private"},
+    {"json", WordKind::file},
+    {"html", WordKind::file},
+    {"scenarios", WordKind::none, "run steps exec"},
+    {"networks", WordKind::none, "none host bridge port ports"},
+    {"adversity", WordKind::none, "none pull prune removes dirty xtables cpu"},
 };
 
 /// Commands that want a container which runs.

@@ -38,7 +38,7 @@ def text_of(difference):
     key = difference.key
     verdict = "beyond noise" if difference.beyond else (
         "within noise" if difference.possible else "too few rounds to tell")
-    return [f"{key.scenario} {key.network} {key.clients}", key.contender, difference.metric,
+    return [f"{key.scenario} {key.network} {key.clients}{samples.circumstances(key)}", key.contender, difference.metric,
             f"{difference.before / 1e3:.2f}", f"{difference.after / 1e3:.2f}",
             f"{difference.after / difference.before:.2f}", f"{difference.p:.2g}", verdict]
 
@@ -50,7 +50,8 @@ def lines_of(before, after, show_all=False):
     lines = []
     floors = [d for d in differences if d.key.contender == "floor" and d.metric == "whole"]
     for floor in floors:
-        lines.append(f"the machine itself: the floor with {floor.key.clients} client(s) takes "
+        lines.append(f"the machine itself: the floor with {floor.key.clients} client(s)"
+                     f"{samples.circumstances(floor.key)} takes "
                      f"{floor.after / floor.before:.2f} times as long as before"
                      f"{', beyond noise' if floor.beyond else ''}")
     if not floors:

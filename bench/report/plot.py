@@ -118,8 +118,9 @@ def distributions(rows, unit, title):
     return svg(WIDTH, bottom + 28, parts, title)
 
 
-def curves(series, x_name, y_name, title):
-    """Series of (name, class, [(x, y)]), both axes logarithmic, names beside their last points."""
+def curves(series, x_name, y_name, title, x_words=None):
+    """Series of (name, class, [(x, y)]), both axes logarithmic, names beside their last points.
+    x_words: what stands below an x instead of its number."""
     left, right, top, height = 62, 190, 14, 300
     xs = sorted({x for _, _, points in series for x, _ in points})
     ys = [y for _, _, points in series for _, y in points]
@@ -130,7 +131,8 @@ def curves(series, x_name, y_name, title):
         parts.append(line(left, y_scale.at(value), WIDTH - right, y_scale.at(value), "grid"))
         parts.append(text(left - 8, y_scale.at(value) + 4, tick_text(value), "end", "tick"))
     for x in xs:
-        parts.append(text(x_scale.at(x), top + height + 18, tick_text(x), "middle", "tick"))
+        parts.append(text(x_scale.at(x), top + height + 18,
+                          x_words[x] if x_words else tick_text(x), "middle", "tick"))
     parts.append(text(WIDTH - right, top + height + 36, x_name, "end", "tick"))
     parts.append(text(2, top - 2, y_name, "start", "tick"))
     labels = spread([y_scale.at(points[-1][1]) for _, _, points in series], 15, top + 4,

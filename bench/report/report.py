@@ -71,7 +71,7 @@ def about(run):
 def works(run):
     """(scenario, network) pairs in the order of the run, with their numbers of clients."""
     found = collections.OrderedDict()
-    for key in run.samples:
+    for key in run.plain():
         clients = found.setdefault((key.scenario, key.network), [])
         if key.clients not in clients:
             clients.append(key.clients)
@@ -79,7 +79,7 @@ def works(run):
 
 
 def contenders(run, scenario, network, clients):
-    return [key for key in run.samples
+    return [key for key in run.plain()
             if (key.scenario, key.network, key.clients) == (scenario, network, clients)]
 
 
@@ -99,7 +99,8 @@ def latencies(run):
 
 
 def rates(run):
-    found = run.rates()
+    plain = set(run.plain())
+    found = {key: rate for key, rate in run.rates().items() if key in plain}
     parts = []
     for (scenario, network), clients in works(run).items():
         if len(clients) < 2:
@@ -120,9 +121,9 @@ def rates(run):
 
 def phases(run):
     """Medians of what davit itself tells of its starts with one client."""
-    by_network = collections.OrderedDict()
+    by_network, plain = collections.OrderedDict(), set(run.plain())
     for line in run.kinds["phase"]:
-        if line["clients"] == 1:
+        if line["clients"] == 1 and samples.key_of(line) in plain:
             names = by_network.setdefault(line["network"], collections.OrderedDict())
             names.setdefault(line["phase"], []).append((line["start_us"], line["duration_us"]))
     parts = []
@@ -141,9 +142,9 @@ def phases(run):
 
 
 def memory(run):
-    shares = collections.defaultdict(dict)
+    shares, plain = collections.defaultdict(dict), set(run.plain())
     for turn in run.kinds["turn"]:
-        if turn.get("share_kib"):
+        if turn.get("share_kib") and samples.key_of(turn) in plain:
             at = shares[turn["contender"]]
             clients = int(turn["clients"])
             at[clients] = max(at.get(clients, 0), turn["share_kib"] / 1024)
@@ -162,13 +163,101 @@ def memory(run):
     return "".join(parts)
 
 
+def running_curves(run, keys, counts, title):
+    """p50 against the number of containers that already run; 0 stands left of the rest."""
+    least = min(count for count in counts if count)
+    at = {count: count or least / 10 for count in counts}
+    series = collections.OrderedDict()
+    for key in sorted(keys):
+        series.setdefault(key.contender, []).append(
+            (at[key.running], samples.median(run.values(key)) / 1e3))
+    words = {x: str(count) for count, x in at.items()}
+    return plot.curves([(name, kind_of(name), points) for name, points in series.items()],
+                       "containers that run already", "ms, p50", title, words)
+
+
+def running(run):
+    """The same work with more and more containers that already run."""
+    counts = sorted({key.running for key in run.samples})
+    calm = [key for key in run.samples if key.adversity == "none"]
+    if len(counts) < 2:
+        return ""
+    found, parts = run.rates(), []
+    for (scenario, network), all_clients in works(run).items():
+        for clients in all_clients:
+            keys = [key for key in calm
+                    if (key.scenario, key.network, key.clients) == (scenario, network, clients)]
+            title = f"{SCENARIO_TEXT[scenario]}; {NETWORK_TEXT[network]}; {clients} client(s)"
+            rows = []
+            for name in dict.fromkeys(key.contender for key in keys):
+                row = [name]
+                by_count = {key.running: key for key in keys if key.contender == name}
+                for count in counts:
+                    key = by_count.get(count)
+                    row.append(plot.number(samples.median(run.values(key)) / 1e3) if key else "")
+                    row.append(plot.number(found[key]) if key in found else "")
+                rows.append(row)
+            heads = ["contender"]
+            for count in counts:
+                heads += [f"{count}: p50", "per s"]
+            parts.append(f"<h3>{escaped(title)}</h3>" + running_curves(run, keys, counts, title) +
+                         table(heads, rows))
+    memory_rows = [[line["engine"], f"{line['running']:g}", plot.number(line["share_each_kib"]),
+                    plot.number(line["seconds"])]
+                   for line in run.kinds["filled"] if "share_each_kib" in line]
+    if memory_rows:
+        parts.append("<h3>Memory of the engine for each</h3>" +
+                     table(["engine", "containers", "KiB each", "seconds to start them"],
+                           memory_rows))
+    return ("<h2>With containers already running</h2><p class=soft>Each engine has that many "
+            "sleeping containers of its own meanwhile, without a network; the floor has none. "
+            "Medians in milliseconds, and finished per second.</p>" + "".join(parts))
+
+
+ADVERSITY_TEXT = {
+    "pull": "the engine pulls an image", "prune": "the engine prunes",
+    "removes": "the engine removes other containers", "dirty": "much is written and not on disk",
+    "xtables": "somebody holds iptables' lock", "cpu": "all processors compute"}
+
+
+def adversities(run):
+    """For each work: how many times the median without adversity it is with each."""
+    names = list(dict.fromkeys(key.adversity for key in run.samples if key.adversity != "none"))
+    if not names:
+        return ""
+    parts = ["<h2>Adversities</h2><p class=soft>Each beside the work, in a turn right after one "
+             "without: how many times the median of that it is. Empty: not measured.</p>"]
+    about_rows = [[name, ADVERSITY_TEXT.get(name, ""), line["about"]]
+                  for line in run.kinds["adversity"] for name in [line["adversity"]]]
+    parts.append(table(["", "what", "here"], about_rows, (0, 1), (2,)))
+    cells = collections.OrderedDict()
+    for key in run.samples:
+        work = (key.scenario, key.network, key.clients, key.running)
+        cells.setdefault(work, collections.OrderedDict()).setdefault(key.contender, {})[
+            key.adversity] = samples.median(run.values(key)) / 1e3
+    for (scenario, network, clients, count), by_contender in cells.items():
+        rows = []
+        for name, found in by_contender.items():
+            if "none" in found and len(found) > 1:
+                rows.append([name, plot.number(found["none"])] +
+                            [plot.number(found[other] / found["none"]) if other in found else ""
+                             for other in names])
+        if rows:
+            with_running = f"; {count} containers running" if count else ""
+            title = (f"{SCENARIO_TEXT[scenario]}; {NETWORK_TEXT[network]}; {clients} client(s)"
+                     f"{with_running}")
+            parts.append(f"<h3>{escaped(title)}</h3>" +
+                         table(["contender", "none, ms"] + names, rows))
+    return "".join(parts)
+
+
 def numbers(run):
     rates_found, cpu = run.rates(), run.cpu_ms()
     stalls = run.worst("loop_longest_us")
     rows = []
     for key in run.samples:
         values = [value / 1e3 for value in run.values(key)]
-        row = [f"{key.scenario}, {key.network}", key.clients, key.contender, len(values)]
+        row = [f"{key.scenario}, {key.network}{samples.circumstances(key)}", key.clients, key.contender, len(values)]
         row += [plot.number(samples.percentile(values, part)) for part in (0.5, 0.95, 0.99, 1)]
         row.append(plot.number(rates_found[key]) if key in rates_found else "")
         row.append(plot.number(cpu[key]) if key in cpu else "")
@@ -186,10 +275,16 @@ def numbers(run):
 
 
 def troubles(run):
-    rows = [[line["contender"], "everything", line["reason"]] for line in run.kinds["absent"]]
+    rows = [[line["contender"], line.get("adversity", "everything"), line["reason"]]
+            for line in run.kinds["absent"]]
+    rows += [list(row) for row in dict.fromkeys(
+        (line["contender"], line["adversity"], line["reason"]) for line in run.kinds["unfit"])]
+    rows += [[line["engine"], f"{line['running']:g} running", line["reason"]]
+             for line in run.kinds["unfilled"]]
     rows += [[line["contender"],
-              f"{line['scenario']}, {line['network']}, {line['clients']:g} client(s), "
-              f"after {line['after']:g}", line["reason"]] for line in run.kinds["failed"]]
+              f"{line['scenario']}, {line['network']}, {line['clients']:g} client(s)"
+              f"{samples.circumstances(samples.key_of(line))}, after {line['after']:g}",
+              line["reason"]] for line in run.kinds["failed"]]
     rows += [[line["contender"], f"{line['scenario']}, {line['network']}", line["reason"]]
              for line in run.kinds["left"]]
     if not rows:
@@ -211,8 +306,8 @@ def page(run, before=None):
             "<p class=soft>All contenders took turns within one run, so what disturbed the machine "
             "disturbed all alike: compare ratios within this page, not milliseconds between "
             "pages.</p>"
-            f"{troubles(run)}{against}{latencies(run)}{rates(run)}{phases(run)}{memory(run)}"
-            f"{numbers(run)}</html>\n")
+            f"{troubles(run)}{against}{latencies(run)}{rates(run)}{running(run)}"
+            f"{adversities(run)}{phases(run)}{memory(run)}{numbers(run)}</html>\n")
 
 
 def main(arguments):

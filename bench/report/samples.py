@@ -9,7 +9,10 @@ import math
 
 STEPS = ("create", "start", "first", "wait", "rm")
 
-Key = collections.namedtuple("Key", "scenario network clients contender")
+# running: so many containers ran already; adversity: what went on beside. Runs from before there
+# were such fields had neither.
+Key = collections.namedtuple("Key", "scenario network clients contender running adversity",
+                             defaults=(0, "none"))
 
 
 class Run:
@@ -45,6 +48,16 @@ class Run:
             return []
         return [median(values) for values in self.samples[key][metric].values()]
 
+    def least_running(self):
+        """What stands for "nothing else runs": the least number of containers that ran already."""
+        return min((key.running for key in self.samples), default=0)
+
+    def plain(self):
+        """The keys that differ in work, clients and contender alone."""
+        least = self.least_running()
+        return [key for key in self.samples
+                if key.running == least and key.adversity == "none"]
+
     def rates(self):
         """Key -> containers per second, over all turns."""
         counted = collections.defaultdict(lambda: [0, 0])
@@ -59,6 +72,8 @@ class Run:
         """Key -> milliseconds of processor time for each container."""
         counted = collections.defaultdict(lambda: [0, 0])
         for turn in self.kinds["turn"]:
+            if "cpu_us" not in turn:
+                continue  # With an adversity there is no telling whose it is.
             both = counted[key_of(turn)]
             both[0] += turn["containers"]
             both[1] += turn["cpu_us"]
@@ -75,7 +90,14 @@ class Run:
 
 
 def key_of(line):
-    return Key(line["scenario"], line["network"], int(line["clients"]), line["contender"])
+    return Key(line["scenario"], line["network"], int(line["clients"]), line["contender"],
+               int(line.get("running", 0)), line.get("adversity", "none"))
+
+
+def circumstances(key):
+    """What was there beside the work, as words behind it; mostly nothing."""
+    running = f", {key.running} running" if key.running else ""
+    return running + (f", {key.adversity}" if key.adversity != "none" else "")
 
 
 def load(path):

@@ -51,11 +51,14 @@ std::string config_json(const ApiContainer& container) {
         bound += fmt::format(R"({}"{}/tcp":[{{"HostPort":""}}])", comma, 1000 + port);
     }
     const bool plain = container.network == Network::none || container.network == Network::host;
+    const std::string labels =
+        container.label.empty() ? "" : fmt::format(R"({}:"")", json_quote(container.label));
     return fmt::format(R"({{"Image":{},"Cmd":{},"AttachStdout":true,"AttachStderr":true,)"
-                       R"("ExposedPorts":{{{}}},"HostConfig":{{"NetworkMode":"{}",)"
+                       R"("Labels":{{{}}},"ExposedPorts":{{{}}},"HostConfig":{{"NetworkMode":"{}",)"
                        R"("PortBindings":{{{}}},"AutoRemove":{}}}}})",
                        json_quote(container.image),
                        argv_json(container.argv),
+                       labels,
                        exposed,
                        plain ? name_of(container.network) : "bridge",
                        bound,
@@ -276,14 +279,27 @@ Result<int> ApiClient::remove_all(const std::string& prefix) {
     for (std::size_t at = 0; (at = list.body.find(key, at)) != std::string::npos; ++count) {
         at += key.size();
         const std::string id = list.body.substr(at, list.body.find('"', at) - at);
-        TRY(HttpAnswer removed,
-            main_.exchange({"DELETE", "/v1.41/containers/" + id + "?force=1&v=1", "", ""}));
-        // 404 and 409: it was on its way out already.
-        if (removed.status >= 400 && removed.status != 404 && removed.status != 409) {
-            return unexpected("remove", removed);
-        }
+        TRY_VOID(remove(id));
     }
     return count;
+}
+
+Result<void> ApiClient::remove(const std::string& id) {
+    TRY(HttpAnswer removed,
+        main_.exchange({"DELETE", "/v1.41/containers/" + id + "?force=1&v=1", "", ""}));
+    // 404 and 409: it was on its way out already.
+    if (removed.status >= 400 && removed.status != 404 && removed.status != 409) {
+        return unexpected("remove", removed);
+    }
+    return ok;
+}
+
+Result<std::string> ApiClient::ask(const char* method, const std::string& target) {
+    TRY(HttpAnswer answer, call(main_, target, method, target));
+    if (const std::size_t at = answer.body.find("\"error\""); at != std::string::npos) {
+        return Error(ErrorKind::unavailable, target + ": " + answer.body.substr(at));
+    }
+    return std::move(answer.body);
 }
 
 }  // namespace davit::bench

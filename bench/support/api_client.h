@@ -12,6 +12,7 @@ struct ApiContainer {
     std::string name;  // Empty: the engine chooses.
     Network network = Network::none;
     bool auto_remove = false;
+    std::string label = {};  // Empty: none.
 };
 
 /// How one ended, and what was timed.
@@ -39,8 +40,18 @@ class ApiClient {
     /// Execute something in a container: create, start and read its output, ask for its exit code.
     Result<ApiOutcome> exec(const std::string& container, const std::vector<std::string>& argv);
 
+    /// Gives the id.
+    Result<std::string> create(const ApiContainer& container);
+
     /// Create and start; gives the id.
     Result<std::string> begin(const ApiContainer& container);
+
+    /// Remove one, running or not; it may have been on its way out already.
+    Result<void> remove(const std::string& id);
+
+    /// Any other request with no body. Errors: unavailable, if its status is 400 or above, or if
+    /// its stream of progress has an error.
+    Result<std::string> ask(const char* method, const std::string& target);
 
     /// Remove all containers whose names begin so, running or not; gives how many.
     Result<int> remove_all(const std::string& prefix);
@@ -52,7 +63,6 @@ class ApiClient {
           main_(std::move(main)),
           waiting_(std::move(waiting)) {}
 
-    Result<std::string> create(const ApiContainer& container);
     Result<void> wait_begin(const std::string& id, const char* condition);
     Result<int> wait_finish();
     Result<void> start_and_watch(const std::string& id, HttpUnix& attached, ApiOutcome& outcome);

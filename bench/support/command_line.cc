@@ -78,14 +78,13 @@ bool CommandLine::parse(int argc, char** argv) {
 int CommandLine::run(int argc,
                      char** argv,
                      const std::function<Result<void>(JsonLines&)>& benchmark) {
-    std::string json_path;
-    text("json", "FILE", json_path);
+    text("json", "FILE", json_path_);
     if (!parse(argc, argv)) {
         fmt::print(stderr, "{}\n", usage(argv[0]));
         return 2;
     }
     JsonLines json;
-    Result<void> done = json_path.empty() ? Result<void>(ok) : json.open(json_path);
+    Result<void> done = json_path_.empty() ? Result<void>(ok) : json.open(json_path_);
     if (done) {
         done = benchmark(json);
     }

@@ -32,6 +32,9 @@ class CommandLine {
     /// and say on stderr what was wrong. Gives the exit status of main().
     int run(int argc, char** argv, const std::function<Result<void>(JsonLines&)>& benchmark);
 
+    /// Where the samples went; "" if nowhere.
+    const std::string& json_path() const { return json_path_; }
+
   private:
     struct Option {
         std::string name;
@@ -45,6 +48,7 @@ class CommandLine {
     std::vector<Option> options_;
     std::string operands_placeholder_;
     std::vector<std::string>* operands_ = nullptr;
+    std::string json_path_;
 };
 
 }  // namespace davit::bench

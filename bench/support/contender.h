@@ -19,9 +19,21 @@ enum class Scenario { run, steps, exec };
 /// port and ports: a bridge with one and with 100 published ports that the engine chooses.
 enum class Network { none, host, bridge, port, ports };
 
+/// What goes on beside the work: nothing; the engine pulls an image, prunes, or removes containers;
+/// much that was written is not on disk yet; somebody holds the lock of iptables; all processors
+/// compute.
+enum class Adversity { none, pull, prune, removes, dirty, xtables, cpu };
+
 inline constexpr int ports_many = 100;
 inline constexpr std::array scenario_names = {"run", "steps", "exec"};
 inline constexpr std::array network_names = {"none", "host", "bridge", "port", "ports"};
+
+inline constexpr std::array adversity_names = {
+    "none", "pull", "prune", "removes", "dirty", "xtables", "cpu"};
+
+inline const char* name_of(Adversity adversity) {
+    return adversity_names[static_cast<std::size_t>(adversity)];
+}
 
 inline const char* name_of(Scenario scenario) {
     return scenario_names[static_cast<std::size_t>(scenario)];
@@ -34,6 +46,8 @@ inline const char* name_of(Network network) {
 struct Work {
     Scenario scenario = Scenario::run;
     Network network = Network::none;
+    int running = 0;  // Containers that the engine has already.
+    Adversity adversity = Adversity::none;
 };
 
 /// What all contenders of a run share. Outlives them.
@@ -79,6 +93,11 @@ class Names {
 
     /// Of all of them, and of no other's.
     const std::string& prefix() const { return prefix_; }
+
+    /// Of these, those that are its own.
+    void keep(std::vector<std::string>& names) const {
+        std::erase_if(names, [this](const auto& name) { return !name.starts_with(prefix_); });
+    }
 
     std::string next() { return prefix_ + std::to_string(serial_.fetch_add(1)); }
 

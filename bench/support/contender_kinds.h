@@ -17,6 +17,7 @@ std::unique_ptr<Contender> api_contender(Setting& setting, std::string socket);
 struct CommandConfig {
     SpawnOptions base;                 // argv: the program and its global options.
     std::vector<std::string> options;  // Further ones of run and create.
+    std::vector<std::string> pull_options = {};
 };
 
 /// A command line like docker's: run, create, start, wait, rm, exec, ps.

@@ -47,7 +47,8 @@ class RuntimeContender final : public Contender {
     }
 
     Result<int> clean() override {
-        TRY(const Words ids, commands_.list({"list", "--quiet"}));
+        TRY(Words ids, commands_.list({"list", "--quiet"}));
+        commands_.names().keep(ids);
         for (const std::string& id : ids) {
             TRY_VOID(commands_.run({"delete", "--force", id}));
         }
@@ -136,7 +137,8 @@ class CtrContender final : public Contender {
     }
 
     Result<int> clean() override {
-        TRY(const Words ids, commands_.list({"container", "ls", "--quiet"}));
+        TRY(Words ids, commands_.list({"container", "ls", "--quiet"}));
+        commands_.names().keep(ids);
         for (const std::string& id : ids) {
             // Not all have a task.
             static_cast<void>(commands_.run({"task", "rm", "--force", id}));

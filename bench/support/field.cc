@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/adversity.h"
 #include "bench/support/bundle.h"
 #include "bench/support/podman.h"
 
@@ -19,8 +20,19 @@ namespace {
 constexpr const char* shared_directories[] = {
     "/dev/shm", "/run/containerd", "/run/netns", "/var/lib/cni"};
 
+/// A lock of our own before iptables' one: its rules are those of our own network, and it may be
+/// held without holding up the machine.
+Result<void> own_xtables_lock(const std::string& file) {
+    TRY_VOID(file_replace(AT_FDCWD, file, "", 0600));
+    TRY(const Fd place, Fd::open(xtables_lock, O_RDONLY | O_CREAT, 0600));
+    if (mount(file.c_str(), xtables_lock, nullptr, MS_BIND, nullptr) != 0) {
+        return Error::from_errno(errno, "mount", xtables_lock);
+    }
+    return ok;
+}
+
 /// Networks, mounts and whatever an engine forgets are then ours alone, and end with us.
-Result<void> own_namespaces() {
+Result<void> own_namespaces(const std::string& workspace) {
     if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {
         return Error::from_errno(errno, "unshare(CLONE_NEWNET | CLONE_NEWNS)");
     }
@@ -33,6 +45,7 @@ Result<void> own_namespaces() {
             return Error::from_errno(errno, "mount", directory);
         }
     }
+    TRY_VOID(own_xtables_lock(workspace + "/xtables.lock"));
     return process_run({{"ip", "link", "set", "lo", "up"}, {}, "", -1});
 }
 
@@ -44,7 +57,7 @@ Result<std::unique_ptr<Field>> Field::make(const Workspace& workspace,
     std::unique_ptr<Field> field(new Field(workspace, setting, std::move(options)));
     TRY_VOID(orphans_adopt());
     if (geteuid() == 0) {
-        TRY_VOID(own_namespaces());
+        TRY_VOID(own_namespaces(workspace.path()));
         TRY(field->plain_cgroups_, mount_namespace_without_unified());
     }
     TRY(field->rootfs_, workspace.busybox_rootfs());
@@ -67,10 +80,17 @@ Result<std::unique_ptr<Field>> Field::make(const Workspace& workspace,
 }
 
 Field::~Field() {
+    std::set<Steward*> cleaned;
     for (Entrant& entrant : entrants_) {
         Result<int> left = entrant.contender ? entrant.contender->clean() : Result<int>(0);
         if (!left) {
             fmt::print(stderr, "{}: {}, ignoring\n", entrant.name, left.error().message());
+        }
+        if (!entrant.steward || !cleaned.insert(entrant.steward.get()).second) {
+            continue;
+        }
+        if (Result<void> done = entrant.steward->clean(); !done) {
+            fmt::print(stderr, "{}: {}, ignoring\n", entrant.name, done.error().message());
         }
     }
     entrants_.clear();
@@ -98,20 +118,21 @@ bool Field::chosen_any(const std::vector<std::string>& names) const {
 
 void Field::enter(const std::string& name,
                   Result<std::unique_ptr<Contender>> contender,
+                  std::shared_ptr<Steward> steward,
                   Engine* daemon) {
     if (!chosen(name)) {
         return;
     }
     if (contender) {
-        entrants_.push_back({name, *std::move(contender), "", daemon});
+        entrants_.push_back({name, *std::move(contender), "", daemon, std::move(steward)});
     } else {
-        entrants_.push_back({name, nullptr, contender.error().message(), nullptr});
+        entrants_.push_back({name, nullptr, contender.error().message(), nullptr, nullptr});
     }
 }
 
 void Field::enter_absent(const std::vector<std::string>& names, const Error& reason) {
     for (const std::string& name : names) {
-        enter(name, reason);
+        enter(name, reason, nullptr);
     }
 }
 
@@ -120,7 +141,7 @@ void Field::add_floors() {
         const char* name = isolation == FloorIsolation::bare ? "floor, bare" : "floor";
         Result<std::string> scratch = workspace_.directory("floor");
         if (scratch && chosen(name)) {
-            enter(name, floor_contender({rootfs_, *scratch, isolation}));
+            enter(name, floor_contender({rootfs_, *scratch, isolation}), nullptr);
         }
     }
 }
@@ -155,15 +176,17 @@ void Field::add_davit() {
         return;
     }
     const std::string& socket = davit_->socket();
-    enter(names[0], api_contender(setting_, socket), &*davit_);
+    const std::shared_ptr<Steward> steward = api_steward("davit", setting_, *davit_);
+    enter(names[0], api_contender(setting_, socket), steward, &*davit_);
     enter(names[1],
           command_contender(setting_,
                             {{{options_.davit, "--host", "unix://" + socket},
                               {},
                               workspace_.path() + "/davit-cli.log",
                               -1},
-                             {}}));
-    enter(names[2], docker_cli(socket));
+                             {}}),
+          steward);
+    enter(names[2], docker_cli(socket), steward);
 }
 
 void Field::add_dockerd() {
@@ -178,14 +201,16 @@ void Field::add_dockerd() {
         enter_absent(names, made.error());
         return;
     }
-    enter(names[0], api_contender(setting_, dockerd_->socket()), &*dockerd_);
-    enter(names[1], docker_cli(dockerd_->socket()));
+    const std::shared_ptr<Steward> steward = api_steward("dockerd", setting_, *dockerd_);
+    enter(names[0], api_contender(setting_, dockerd_->socket()), steward, &*dockerd_);
+    enter(names[1], docker_cli(dockerd_->socket()), steward);
 }
 
 void Field::add_runtime(const std::string& program) {
     if (!chosen(program)) {
         return;
     }
+    std::shared_ptr<Steward> steward;
     const auto make = [&, this]() -> Result<std::unique_ptr<Contender>> {
         if (program_find(program).empty()) {
             return Error(ErrorKind::not_found, program + " is not installed");
@@ -203,18 +228,27 @@ void Field::add_runtime(const std::string& program) {
         TRY(config.bundle_host, bundle_make(workspace_, program + "/host", rootfs_, payload, true));
         TRY(config.bundle_sleep,
             bundle_make(workspace_, program + "/sleep", rootfs_, sleep, false));
+        steward = runtime_steward(program, setting_, config);
         return runtime_contender(setting_, std::move(config));
     };
-    enter(program, make());
+    Result<std::unique_ptr<Contender>> made = make();
+    enter(program, std::move(made), std::move(steward));
 }
 
-/// The contender, if its program takes the image.
-Result<std::unique_ptr<Contender>> Field::imported(CommandConfig config, Nanoseconds limit) {
+/// If its program takes the image.
+void Field::add_imported(const std::string& name,
+                         CommandConfig config,
+                         const std::string& directory,
+                         Nanoseconds limit) {
     SpawnOptions import = config.base;
     import.argv.insert(import.argv.end(), {"import", tar_path_, setting_.image});
     import.limit = limit;
-    TRY_VOID(process_run(import));
-    return command_contender(setting_, std::move(config));
+    if (Result<void> imported = process_run(import); !imported) {
+        enter(name, std::move(imported).error(), nullptr);
+        return;
+    }
+    std::shared_ptr<Steward> steward = command_steward(name, setting_, config, directory);
+    enter(name, command_contender(setting_, std::move(config)), std::move(steward));
 }
 
 void Field::add_podman(const std::string& runtime) {
@@ -233,8 +267,9 @@ void Field::add_podman(const std::string& runtime) {
                              "--ulimit",
                              "nofile=1024:1024",
                              "--ulimit",
-                             "nproc=1024:1024"}};
-    enter(name, imported(std::move(config), std::chrono::minutes(1)));
+                             "nproc=1024:1024"},
+                            {"--tls-verify=false"}};
+    add_imported(name, std::move(config), base, std::chrono::minutes(1));
 }
 
 void Field::add_ctr() {
@@ -242,6 +277,7 @@ void Field::add_ctr() {
     if (!chosen("ctr") || !directory) {
         return;
     }
+    std::shared_ptr<Steward> steward;
     const auto make = [&, this]() -> Result<std::unique_ptr<Contender>> {
         TRY(Engine living, Engine::start_containerd({"containerd", *directory, "", ""}));
         containerd_.emplace(std::move(living));
@@ -257,16 +293,19 @@ void Field::add_ctr() {
         SpawnOptions import = base;
         import.argv.insert(import.argv.end(), {"image", "import", archive});
         TRY_VOID(process_run(import));
+        steward = ctr_steward("ctr", setting_, base, *containerd_);
         return ctr_contender(setting_, base);
     };
-    enter("ctr", make(), containerd_ ? &*containerd_ : nullptr);
+    Result<std::unique_ptr<Contender>> made = make();
+    enter("ctr", std::move(made), std::move(steward), containerd_ ? &*containerd_ : nullptr);
 }
 
 void Field::add_extra(const std::string& name, const std::string& program) {
     if (chosen(name)) {
-        enter(
-            name,
-            imported({{{program}, {}, workspace_.path() + "/extra.log", -1}, {}}, setting_.limit));
+        add_imported(name,
+                     {{{program}, {}, workspace_.path() + "/extra.log", -1}, {}},
+                     program,
+                     setting_.limit);
     }
 }
 

@@ -9,6 +9,7 @@
 
 #include "bench/support/contender_kinds.h"
 #include "bench/support/engine.h"
+#include "bench/support/steward.h"
 #include "bench/support/workspace.h"
 
 namespace davit::bench {
@@ -24,6 +25,7 @@ struct Entrant {
     std::unique_ptr<Contender> contender;  // Null: it cannot be measured.
     std::string absent;                    // Why not.
     Engine* daemon = nullptr;              // The one whose memory and loop are this entrant's.
+    std::shared_ptr<Steward> steward;      // The engine's; null: there is none.
 };
 
 /// What is made: below the workspace, in network and mount namespaces of this process's own, in
@@ -56,6 +58,7 @@ class Field {
     bool chosen_any(const std::vector<std::string>& names) const;
     void enter(const std::string& name,
                Result<std::unique_ptr<Contender>> contender,
+               std::shared_ptr<Steward> steward,
                Engine* daemon = nullptr);
     void enter_absent(const std::vector<std::string>& names, const Error& reason);
 
@@ -67,7 +70,10 @@ class Field {
     void add_ctr();
     void add_extra(const std::string& name, const std::string& program);
     std::unique_ptr<Contender> docker_cli(const std::string& socket);
-    Result<std::unique_ptr<Contender>> imported(CommandConfig config, Nanoseconds limit);
+    void add_imported(const std::string& name,
+                      CommandConfig config,
+                      const std::string& directory,
+                      Nanoseconds limit);
     Result<void> ready(Result<Engine> started, std::optional<Engine>& engine);
 
     const Workspace& workspace_;

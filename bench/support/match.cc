@@ -15,7 +15,6 @@ namespace {
 /// How long after a turn what an engine does behind its back may go on, and still be its own.
 constexpr auto settle_max = std::chrono::seconds(5);
 constexpr int turn_containers_max = 200;
-constexpr const char* step_names[] = {"create", "start", "first", "wait", "rm"};
 
 Nanoseconds own_cpu_time() {
     rusage own{};
@@ -24,6 +23,11 @@ Nanoseconds own_cpu_time() {
         return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
     };
     return nanoseconds(own.ru_utime) + nanoseconds(own.ru_stime);
+}
+
+/// What was written and is not on disk yet.
+double dirty_mib() {
+    return static_cast<double>(proc_number("/proc/meminfo", "Dirty:")) / 1024;
 }
 
 double microseconds(Nanoseconds duration) {
@@ -37,10 +41,11 @@ struct Match::Seat {
     std::vector<Cycle> clients;
     Nanoseconds guess{};  // How long one takes.
     std::string absent;   // Why it is in no table of the bout.
-    bool too_slow = false;
-    Score score;
+    std::map<Adversity, Score> scores;
 
-    bool plays() const { return absent.empty() && score.error.empty(); }
+    Score& score(const Work& work) { return scores[work.adversity]; }
+
+    bool plays(const Work& work) { return absent.empty() && score(work).error.empty(); }
 
     bool is_davit() const { return entrant->name == "davit API"; }
 };
@@ -56,12 +61,46 @@ Result<void> Match::run() {
                         {});
         }
     }
+    TRY_VOID(adversities_prepare());
+    for (const int running : options_.running) {
+        TRY_VOID(running_.fill(running));
+        TRY_VOID(bouts(running));
+    }
+    board_.print(running_.shares());
+    return ok;
+}
+
+/// What this machine does not have is left out, and that is said.
+Result<void> Match::adversities_prepare() {
+    std::vector<Adversity> prepared;
+    for (const Adversity adversity : options_.adversities) {
+        Result<void> ready = adversities_.prepare(adversity, json_);
+        if (ready) {
+            prepared.push_back(adversity);
+            continue;
+        }
+        if (interrupted()) {
+            return ready;
+        }
+        fmt::print("not measured: {}: {}\n", name_of(adversity), ready.error().message());
+        json_.write({{"bench", "startup"},
+                     {"kind", "absent"},
+                     {"contender", "all"},
+                     {"adversity", name_of(adversity)},
+                     {"reason", ready.error().message()}},
+                    {});
+    }
+    options_.adversities = std::move(prepared);
+    return ok;
+}
+
+Result<void> Match::bouts(int running) {
     for (const Scenario scenario : options_.scenarios) {
         for (const Network network : options_.networks) {
             if (scenario == Scenario::exec && network != options_.networks.front()) {
                 continue;
             }
-            TRY_VOID(bout({scenario, network}));
+            TRY_VOID(bout({scenario, network, running}));
         }
     }
     return ok;
@@ -98,6 +137,10 @@ void Match::warm_up(const Work& work, Seat& seat) {
         seat.absent = "out since it took too long: " + out->second;
         return;
     }
+    seat.absent = running_.missing(*seat.entrant);
+    if (!seat.absent.empty()) {
+        return;
+    }
     Result<Cycle> client = seat.entrant->contender->client_make(work);
     Result<Timing> tried = client ? (*client)() : Result<Timing>(client.error());
     if (tried) {
@@ -114,34 +157,51 @@ void Match::warm_up(const Work& work, Seat& seat) {
     seat.absent = tried.error().message();
 }
 
+/// One line of the samples; all of a kind have these fields.
+void Match::write(const char* kind,
+                  const Work& work,
+                  int clients,
+                  const Seat& seat,
+                  std::map<std::string, std::string> texts,
+                  std::map<std::string, double> numbers) {
+    texts.merge(std::map<std::string, std::string>{{"bench", "startup"},
+                                                   {"kind", kind},
+                                                   {"contender", seat.entrant->name},
+                                                   {"scenario", name_of(work.scenario)},
+                                                   {"network", name_of(work.network)},
+                                                   {"adversity", name_of(work.adversity)}});
+    numbers["running"] = work.running;
+    numbers["clients"] = clients;
+    json_.write(texts, numbers);
+}
+
 void Match::failed(const Work& work, int clients, Seat& seat, const Error& error) {
+    Score& score = seat.score(work);
+    score.error = error.message();
     if (error.kind() == ErrorKind::cancelled) {
-        seat.score.error = error.message();  // Our own doing.
+        return;  // Our own doing.
+    }
+    if (error.kind() == ErrorKind::unsupported) {
+        write("unfit", work, clients, seat, {{"reason", error.message()}}, {});
         return;
     }
-    seat.score.error = error.message();
-    seat.too_slow = error.kind() == ErrorKind::timed_out;
-    json_.write({{"bench", "startup"},
-                 {"kind", "failed"},
-                 {"contender", seat.entrant->name},
-                 {"scenario", name_of(work.scenario)},
-                 {"network", name_of(work.network)},
-                 {"reason", error.message()}},
-                {{"clients", clients}, {"after", static_cast<double>(seat.score.whole.count())}});
+    score.too_slow = error.kind() == ErrorKind::timed_out;
+    write("failed",
+          work,
+          clients,
+          seat,
+          {{"reason", error.message()}},
+          {{"after", static_cast<double>(score.whole.count())}});
 }
 
 Result<void> Match::table(const Work& work, int clients, std::vector<Seat>& seats) {
     for (Seat& seat : seats) {
         // More clients will not be faster.
-        if (!seat.too_slow) {
-            seat.score = Score();
-        }
+        std::erase_if(seat.scores, [](const auto& score) { return !score.second.too_slow; });
     }
     for (int round = 0; round < options_.rounds; ++round) {
         for (Seat& seat : seats) {
-            if (seat.plays()) {
-                turn(work, clients, round, seat);
-            }
+            turns(work, clients, round, seat);
             if (interrupted()) {
                 return Error(ErrorKind::cancelled, "interrupted");
             }
@@ -151,15 +211,31 @@ Result<void> Match::table(const Work& work, int clients, std::vector<Seat>& seat
     return ok;
 }
 
-void Match::turn(const Work& work, int clients, int round, Seat& seat) {
-    while (seat.clients.size() < static_cast<std::size_t>(clients)) {
-        Result<Cycle> made = seat.entrant->contender->client_make(work);
-        if (!made) {
-            failed(work, clients, seat, made.error());
-            return;
+/// One contender's turns of a round: with every adversity, of which the first is none.
+void Match::turns(Work work, int clients, int round, Seat& seat) {
+    for (const Adversity adversity : options_.adversities) {
+        work.adversity = adversity;
+        // Where it fails alone it is in no column.
+        if (!seat.scores[Adversity::none].error.empty() || !seat.plays(work) || interrupted()) {
+            continue;
         }
-        seat.clients.push_back(*std::move(made));
+        if (Result<void> made = clients_make(work, clients, seat); !made) {
+            failed(work, clients, seat, made.error());
+            continue;
+        }
+        turn(work, clients, round, seat);
     }
+}
+
+Result<void> Match::clients_make(const Work& work, int clients, Seat& seat) {
+    while (seat.clients.size() < static_cast<std::size_t>(clients)) {
+        TRY(seat.clients.emplace_back(), seat.entrant->contender->client_make(work));
+    }
+    return ok;
+}
+
+void Match::turn(const Work& work, int clients, int round, Seat& seat) {
+    Score& score = seat.score(work);
     const auto cores =
         std::min<unsigned>(std::thread::hardware_concurrency(), static_cast<unsigned>(clients));
     const double each_s = static_cast<double>(seat.guess.count()) / 1e9 * clients / cores;
@@ -173,33 +249,50 @@ void Match::turn(const Work& work, int clients, int round, Seat& seat) {
     const bool in_process = seat.entrant->contender->in_process();
     const Nanoseconds own_before = in_process ? own_cpu_time() : Nanoseconds(0);
     const Nanoseconds cpu_before = descendants_cpu_time();
-    const std::size_t done_before = seat.score.whole.count();
+    const std::size_t done_before = score.whole.count();
+    Result<std::unique_ptr<Disturbance>> disturbance =
+        adversities_.begin(work.adversity, seat.entrant->steward.get());
+    if (!disturbance) {
+        failed(work, clients, seat, disturbance.error());
+        return;
+    }
+    std::map<std::string, double> numbers = {{"dirty_mib", dirty_mib()}};
     const MonotonicTime begun = monotonic_now();
     play(work, clients, round, count, seat);
     const Nanoseconds elapsed = monotonic_now() - begun;
+    const Result<int> disturbed = (*disturbance)->end();
+    if (!disturbed && score.error.empty()) {
+        failed(work, clients, seat, disturbed.error());
+    }
 
-    std::map<std::string, double> numbers;
     numbers["left_processes"] = static_cast<double>(children_settle(children, settle_max));
     const Nanoseconds cpu = descendants_cpu_time() - cpu_before +
                             (in_process ? own_cpu_time() - own_before : Nanoseconds(0));
-    seat.score.elapsed += elapsed;
-    seat.score.cpu += cpu;
-    numbers["containers"] = static_cast<double>(seat.score.whole.count() - done_before);
+    score.elapsed += elapsed;
+    score.cpu += cpu;
+    numbers["containers"] = static_cast<double>(score.whole.count() - done_before);
     numbers["elapsed_us"] = microseconds(elapsed);
-    numbers["cpu_us"] = microseconds(cpu);
+    if (work.adversity == Adversity::none) {
+        numbers["cpu_us"] = microseconds(cpu);
+    } else {
+        numbers["adversity_rounds"] =
+            disturbed ? *disturbed : 0;  // Its own work is not the turn's.
+    }
     if (const Result<double> stall =
             seat.is_davit() ? daemon->loop_longest_ms() : Error(ErrorKind::unsupported, "");
         stall) {
         numbers["loop_longest_us"] = *stall * 1e3;
-        seat.score.loop_longest_ms = std::max(seat.score.loop_longest_ms, *stall);
+        score.loop_longest_ms = std::max(score.loop_longest_ms, *stall);
     }
     if (daemon != nullptr) {
         numbers["share_kib"] = static_cast<double>(daemon->family_share_kib());
     }
-    record_turn(work, clients, round, seat, numbers);
+    numbers["round"] = round;
+    write("turn", work, clients, seat, {}, numbers);
 }
 
 void Match::play(const Work& work, int clients, int round, int count, Seat& seat) {
+    Score& score = seat.score(work);
     std::vector<std::thread> threads;
     for (int client = 0; client < clients; ++client) {
         threads.emplace_back([&, this, client] {
@@ -207,15 +300,15 @@ void Match::play(const Work& work, int clients, int round, int count, Seat& seat
             for (int done = 0; done < count; ++done) {
                 Result<Timing> timing = cycle();
                 const std::lock_guard guard(lock_);
-                if (!timing && seat.score.error.empty()) {
+                if (!timing && score.error.empty()) {
                     failed(work, clients, seat, timing.error());
                 }
-                if (!seat.score.error.empty()) {
+                if (!score.error.empty()) {
                     return;
                 }
-                seat.score.whole.add(timing->whole);
+                score.whole.add(timing->whole);
                 for (const Step& step : timing->steps) {
-                    seat.score.steps[step.name].add(step.duration);
+                    score.steps[step.name].add(step.duration);
                 }
                 record(work, clients, round, seat, *timing);
             }
@@ -228,42 +321,22 @@ void Match::play(const Work& work, int clients, int round, int count, Seat& seat
 
 void Match::record(
     const Work& work, int clients, int round, const Seat& seat, const Timing& timing) {
-    std::map<std::string, std::string> texts = {{"bench", "startup"},
-                                                {"kind", "sample"},
-                                                {"contender", seat.entrant->name},
-                                                {"scenario", name_of(work.scenario)},
-                                                {"network", name_of(work.network)}};
-    std::map<std::string, double> numbers = {
-        {"clients", clients}, {"round", round}, {"whole_us", microseconds(timing.whole)}};
+    std::map<std::string, double> numbers = {{"round", round},
+                                             {"whole_us", microseconds(timing.whole)}};
     for (const Step& step : timing.steps) {
         numbers[step.name + "_us"] = microseconds(step.duration);
     }
-    json_.write(texts, numbers);
-    texts["kind"] = "phase";
+    write("sample", work, clients, seat, {}, numbers);
     for (const Step& phase : timing.phases) {
-        texts["phase"] = phase.name;
-        json_.write(texts,
-                    {{"clients", clients},
-                     {"round", round},
-                     {"start_us", microseconds(phase.start)},
-                     {"duration_us", microseconds(phase.duration)}});
+        write("phase",
+              work,
+              clients,
+              seat,
+              {{"phase", phase.name}},
+              {{"round", round},
+               {"start_us", microseconds(phase.start)},
+               {"duration_us", microseconds(phase.duration)}});
     }
-}
-
-void Match::record_turn(const Work& work,
-                        int clients,
-                        int round,
-                        const Seat& seat,
-                        const std::map<std::string, double>& numbers) {
-    std::map<std::string, double> all = numbers;
-    all["clients"] = clients;
-    all["round"] = round;
-    json_.write({{"bench", "startup"},
-                 {"kind", "turn"},
-                 {"contender", seat.entrant->name},
-                 {"scenario", name_of(work.scenario)},
-                 {"network", name_of(work.network)}},
-                all);
 }
 
 void Match::clean(const Work& work, std::vector<Seat>& seats) {
@@ -279,73 +352,23 @@ void Match::clean(const Work& work, std::vector<Seat>& seats) {
         if (!left || seat.absent.empty()) {
             fmt::print("{} {}\n", seat.entrant->name, reason);
         }
-        json_.write({{"bench", "startup"},
-                     {"kind", "left"},
-                     {"contender", seat.entrant->name},
-                     {"scenario", name_of(work.scenario)},
-                     {"network", name_of(work.network)},
-                     {"reason", reason}},
-                    {});
+        write("left", work, 0, seat, {{"reason", reason}}, {});
     }
 }
 
-void Match::print(const Work& work, int clients, const std::vector<Seat>& seats) const {
-    fmt::print("\n{}, network {}, {} client(s); ms\n",
-               name_of(work.scenario),
-               name_of(work.network),
-               clients);
-    std::vector<std::string> heads = {"contender",
-                                      "n",
-                                      "p50",
-                                      "p95",
-                                      "p99",
-                                      "max",
-                                      "p50 / davit",
-                                      "per second",
-                                      "CPU each",
-                                      "loop's longest"};
-    for (const char* step : step_names) {
-        heads.push_back(fmt::format("{} p50", step));
-    }
-    Table rows(std::move(heads));
-    const auto davit = std::find_if(seats.begin(), seats.end(), [](const Seat& seat) {
-        return seat.is_davit() && seat.absent.empty() && !seat.score.whole.empty();
-    });
-    for (const Seat& seat : seats) {
-        const Score& score = seat.score;
-        if (score.whole.empty() || !seat.absent.empty()) {
-            continue;
-        }
-        const auto count = static_cast<double>(score.whole.count());
-        std::vector<std::string> cells = {seat.entrant->name,
-                                          fmt::format("{}", score.whole.count())};
-        for (const double fraction : {0.5, 0.95, 0.99, 1.0}) {
-            cells.push_back(number_text(score.whole.percentile_ms(fraction)));
-        }
-        cells.push_back(number_text(davit == seats.end()
-                                        ? -1
-                                        : score.whole.percentile_ms(0.5) /
-                                              davit->score.whole.percentile_ms(0.5)));
-        cells.push_back(number_text(score.rate()));
-        cells.push_back(number_text(static_cast<double>(score.cpu.count()) / 1e6 / count));
-        cells.push_back(number_text(score.loop_longest_ms));
-        for (const char* step : step_names) {
-            const auto found = score.steps.find(step);
-            cells.push_back(
-                number_text(found == score.steps.end() ? -1 : found->second.percentile_ms(0.5)));
-        }
-        rows.add(std::move(cells));
-    }
-    rows.print();
-    for (const Seat& seat : seats) {
-        if (!seat.score.error.empty() && seat.absent.empty()) {
-            fmt::print("{}: failed after {}: {}\n",
-                       seat.entrant->name,
-                       seat.score.whole.count(),
-                       seat.score.error);
+void Match::print(const Work& work, int clients, std::vector<Seat>& seats) {
+    std::vector<ScoreRow> rows;
+    std::vector<AdversityRow> hard;
+    for (Seat& seat : seats) {
+        if (seat.absent.empty()) {
+            const Score& plain = seat.scores[Adversity::none];
+            rows.push_back({seat.entrant->name, &plain, seat.is_davit()});
+            hard.push_back({seat.entrant->name, &seat.scores});
+            board_.add(work, clients, seat.entrant->name, plain);
         }
     }
-    std::fflush(stdout);
+    print_scores(work, clients, rows);
+    print_adversities(work, clients, options_.adversities, hard);
 }
 
 }  // namespace davit::bench

@@ -263,6 +263,13 @@ long process_memory_kib(pid_t pid, const std::string& line) {
     return at == std::string::npos ? 0 : std::atol(status->c_str() + at + line.size());
 }
 
+std::uint64_t proc_number(const char* file, const std::string& key) {
+    const Result<std::string> text = file_read(file);
+    const std::size_t at = text ? ("\n" + *text).find("\n" + key) : std::string::npos;
+    return at == std::string::npos ? 0
+                                   : std::strtoull(text->c_str() + at + key.size(), nullptr, 10);
+}
+
 Result<void> process_peak_reset(pid_t pid) {
     TRY(const Fd file, Fd::open(fmt::format("/proc/{}/clear_refs", pid), O_WRONLY));
     return write_all(file.get(), "5");
@@ -298,10 +305,10 @@ std::string pid_namespace(pid_t pid) {
     return {name.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
-bool is_shim_of(pid_t pid, const std::string& marker) {
+bool is_helper_of(pid_t pid, const std::string& marker) {
     const Result<std::string> name = file_read(fmt::format("/proc/{}/comm", pid));
     const Result<std::string> line = file_read(fmt::format("/proc/{}/cmdline", pid));
-    return name && line && name->starts_with("containerd-shim") &&
+    return name && line && (name->starts_with("containerd-shim") || *name == "conmon\n") &&
            line->find(marker) != std::string::npos;
 }
 
@@ -356,11 +363,21 @@ std::vector<pid_t> process_family(pid_t root, const std::string& marker) {
     std::vector<pid_t> family;
     for (const auto& [pid, parent] : parents) {
         const bool below = descends(parents, pid, root) && pid_namespace(pid) == own;
-        if (below || is_shim_of(pid, marker)) {
+        if (below || is_helper_of(pid, marker)) {
             family.push_back(pid);
         }
     }
     return family;
+}
+
+std::vector<pid_t> process_helpers(const std::string& marker) {
+    std::vector<pid_t> helpers;
+    for (const auto& [pid, parent] : parents_list()) {
+        if (is_helper_of(pid, marker)) {
+            helpers.push_back(pid);
+        }
+    }
+    return helpers;
 }
 
 Result<void> orphans_adopt() {

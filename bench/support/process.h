@@ -62,6 +62,10 @@ long process_memory_kib(pid_t pid, const std::string& line);
 /// VmHWM counts from now on. Follows: proc_pid_clear_refs(5), 5.
 Result<void> process_peak_reset(pid_t pid);
 
+/// The number behind a key of /proc/meminfo ("Dirty:", in KiB) or /proc/vmstat ("nr_dirty "); 0 if
+/// there is none.
+std::uint64_t proc_number(const char* file, const std::string& key);
+
 /// The direct children of a process (needs CONFIG_PROC_CHILDREN).
 std::vector<pid_t> process_children(pid_t pid);
 
@@ -71,9 +75,12 @@ long process_share_kib(pid_t pid);
 /// CPU time that a process has taken, with that of the children it has waited for; 0 if it ended.
 Nanoseconds process_cpu_time(pid_t pid);
 
-/// A process and its descendants in its own PID namespace, and whoever else has marker in its
-/// command line and a name that begins with "containerd-shim".
+/// A process and its descendants in its own PID namespace, and the helpers with this marker.
 std::vector<pid_t> process_family(pid_t root, const std::string& marker);
+
+/// What engines leave running for each container: whoever has marker in its command line and is a
+/// conmon or a containerd-shim.
+std::vector<pid_t> process_helpers(const std::string& marker);
 
 /// Orphans below this process become its children from now on: none of an engine's is lost.
 /// Follows: PR_SET_CHILD_SUBREAPER(2const).

@@ -25,7 +25,7 @@ constexpr std::size_t busybox_bytes_max = 16UL << 20;
 Result<std::string> busybox_read() {
     const std::string program = program_find("busybox");
     if (program.empty()) {
-        return Error(ErrorKind::not_found, "busybox is missing: scripts/install-deps bench");
+        return Error(ErrorKind::not_found, "a static busybox is missing (Debian: busybox-static)");
     }
     return file_read(program, busybox_bytes_max);
 }
@@ -128,31 +128,38 @@ Result<std::string> Workspace::busybox_tar(const std::string& more) {
     return tar + std::string(1024, '\0');
 }
 
-/// Follows: moby image-spec v1.2, "Combined Image JSON + Filesystem Changeset Format".
-std::string Workspace::image_archive(const std::string& layer,
-                                     const std::string& reference,
-                                     const std::vector<std::string>& argv) {
+std::string Workspace::tar_of(const std::vector<std::pair<std::string, std::string>>& files) {
+    std::string tar;
+    for (const auto& [name, content] : files) {
+        tar += tar_header(name, '0', content.size(), "");
+        tar += content;
+        tar.resize((tar.size() + 511) / 512 * 512);
+    }
+    return tar + std::string(1024, '\0');
+}
+
+std::string Workspace::image_config(const std::string& layer,
+                                    const std::vector<std::string>& argv) {
     std::string words;
     for (const std::string& word : argv) {
         words += (words.empty() ? "" : ",") + json_quote(word);
     }
-    const std::string config =
-        fmt::format(R"({{"architecture":"{}","os":"linux","config":{{"Env":["PATH=/bin"],)"
-                    R"("Cmd":[{}]}},"rootfs":{{"type":"layers","diff_ids":["{}"]}}}})",
-                    architecture(),
-                    words,
-                    sha256_of(layer).str());
+    return fmt::format(R"({{"architecture":"{}","os":"linux","config":{{"Env":["PATH=/bin"],)"
+                       R"("Cmd":[{}]}},"rootfs":{{"type":"layers","diff_ids":["{}"]}}}})",
+                       architecture(),
+                       words,
+                       sha256_of(layer).str());
+}
+
+/// Follows: moby image-spec v1.2, "Combined Image JSON + Filesystem Changeset Format".
+std::string Workspace::image_archive(const std::string& layer,
+                                     const std::string& reference,
+                                     const std::vector<std::string>& argv) {
     const std::string manifest = fmt::format(
         R"([{{"Config":"config.json","RepoTags":["{}"],"Layers":["layer.tar"]}}])", reference);
-    std::string tar;
-    const auto add = [&tar](const std::string& name, const std::string& content) {
-        tar += tar_header(name, '0', content.size(), "") + content;
-        tar.resize((tar.size() + 511) / 512 * 512);
-    };
-    add("manifest.json", manifest);
-    add("config.json", config);
-    add("layer.tar", layer);
-    return tar + std::string(1024, '\0');
+    return tar_of({{"manifest.json", manifest},
+                   {"config.json", image_config(layer, argv)},
+                   {"layer.tar", layer}});
 }
 
 }  // namespace davit::bench

@@ -2,6 +2,7 @@
 /// The private directory of one benchmark run, and the busybox image in the forms that the
 /// contenders take. Removed with everything in it at the end.
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "reactor/base/result.h"
@@ -31,6 +32,12 @@ class Workspace {
     /// The same as a tar file in memory (ustar). Takes: the path of a static program that comes
     /// along in /bin, if any.
     static Result<std::string> busybox_tar(const std::string& more = "");
+
+    /// Files of these names and contents as a tar.
+    static std::string tar_of(const std::vector<std::pair<std::string, std::string>>& files);
+
+    /// The configuration of an image with this tar as its only layer.
+    static std::string image_config(const std::string& layer, const std::vector<std::string>& argv);
 
     /// An image of such a tar, as `docker save` writes it. Takes: name:tag, and what it runs.
     static std::string image_archive(const std::string& layer,

@@ -5,6 +5,7 @@
 namespace davit::cli {
 
 extern const Command attach_command;
+extern const Command bench_command;
 extern const Command commit_command;
 extern const Command container_inspect_command;
 extern const Command container_prune_command;

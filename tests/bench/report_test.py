@@ -48,6 +48,37 @@ def lines(seed, factor=1.0, rounds=10):
            "network": "none", "clients": 4, "after": 3, "reason": "lied"}
 
 
+def hard_lines(seed):
+    """The same with 0, 100 and 1,000 containers running; davit alone has the 1,000."""
+    for count in (0, 100, 1000):
+        for line in lines(seed, factor=1 + count / 1000):
+            if count == 1000 and not line.get("contender", "davit API").startswith("davit"):
+                continue
+            yield dict(line, running=count)
+    yield {"bench": "startup", "kind": "filled", "engine": "davit", "running": 100, "seconds": 1.5,
+           "share_each_kib": 33}
+    yield {"bench": "startup", "kind": "unfilled", "engine": "dockerd", "running": 1000,
+           "reached": 480, "reason": "480 of 1000 containers ran: it takes too long"}
+
+
+def adverse_lines(seed):
+    """Two adversities: one that doubles everybody's time, one that only davit has."""
+    for line in lines(seed):
+        yield line
+        if line.get("kind") in ("sample", "turn"):
+            hard = dict(line, adversity="pull")
+            hard.pop("cpu_us", None)
+            if "whole_us" in hard:
+                hard["whole_us"] *= 2
+            yield hard
+            if line["contender"] == "davit API":
+                yield dict(hard, adversity="prune")
+    yield {"bench": "startup", "kind": "adversity", "adversity": "pull", "about": "of 40 MiB"}
+    for _ in range(3):
+        yield {"bench": "startup", "kind": "unfit", "contender": "floor", "scenario": "steps",
+               "network": "none", "clients": 1, "adversity": "prune", "reason": "it is no engine"}
+
+
 class Statistics(unittest.TestCase):
     def test_u_counts_are_those_of_all_orders(self):
         for n, m in ((1, 1), (3, 2), (4, 4), (5, 3)):
@@ -153,6 +184,45 @@ class Page(unittest.TestCase):
             self.assertIn(f"<h2>{head}", self.text)
         self.assertIn("not &lt;installed&gt;", self.text)
         self.assertEqual(len([tag for tag, _ in self.parsed.tags if tag == "svg"]), 4)
+
+    def test_what_was_measured_with_containers_running_is_a_part_of_its_own(self):
+        run = samples.Run(hard_lines(3))
+        text = report.page(run)
+        parsed = Balance()
+        parsed.feed(text)
+        self.assertEqual((parsed.wrong, parsed.open), ([], []))
+        self.assertIn("<h2>With containers already running", text)
+        self.assertIn("480 of 1000 containers ran", text)
+        self.assertIn("<td class=text>davit</td><td>100</td><td>33.0</td>", text)
+        # The other plots have what was measured with none running, and nothing else.
+        self.assertEqual({key.running for key in run.plain()}, {0})
+        self.assertEqual(len(run.plain()), len(CONTENDERS) * 3)
+        self.assertEqual(len([tag for tag, _ in parsed.tags if tag == "svg"]), 4 + 3)
+        for x in re.findall(r' (?:x|x1|x2|cx)="([^"]+)"', text):
+            self.assertTrue(-0.1 <= float(x) <= plot.WIDTH + 0.1, x)
+
+    def test_adversities_are_ratios_to_none(self):
+        run = samples.Run(adverse_lines(3))
+        text = report.page(run)
+        parsed = Balance()
+        parsed.feed(text)
+        self.assertEqual((parsed.wrong, parsed.open), ([], []))
+        self.assertIn("<h2>Adversities", text)
+        self.assertIn("of 40 MiB", text)
+        self.assertRegex(text, r"<td class=text>davit API</td><td>\d\.\d\d</td><td>2.00</td>"
+                               r"<td>2.00</td></tr>")
+        self.assertRegex(text, r"<td class=text>floor</td><td>\d\.\d\d</td><td>2.00</td>"
+                               r"<td></td></tr>")
+        self.assertEqual(text.count("it is no engine"), 1)
+        # No other part has them.
+        self.assertEqual({key.adversity for key in run.plain()}, {"none"})
+        self.assertEqual(len([tag for tag, _ in parsed.tags if tag == "svg"]), 4)
+
+    def test_runs_compare_what_was_alike(self):
+        told = "\n".join(compare.lines_of(samples.Run(hard_lines(1)), samples.Run(hard_lines(2)),
+                                          show_all=True))
+        self.assertIn("steps none 16, 1000 running", told)
+        self.assertIn("of 54 differences", told)
 
     def test_no_number_of_a_plot_is_beyond_it(self):
         for x in re.findall(r' (?:x|x1|x2|cx)="([^"]+)"', self.text):

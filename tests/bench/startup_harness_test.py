@@ -16,7 +16,7 @@ import unittest
 
 HARNESS = os.environ.get("DAVIT_BENCH_STARTUP", "build/release/bench/davit_bench_startup")
 FAKE = pathlib.Path(__file__).resolve().parent / "fake_engine.py"
-PATIENCE_S = 100
+PATIENCE_S = 300
 
 
 def ended(pid):
@@ -41,11 +41,13 @@ class Harness(unittest.TestCase):
         self.environment = dict(os.environ, TMPDIR=str(self.base / "tmp"),
                                 FAKE_STATE=str(self.base / "state"), FAKE_PIPE=str(self.pipe))
 
-    def command(self, *names, limit=5, clients="1,2"):
+    def command(self, *names, limit=5, clients="1,2", more=()):
         words = [HARNESS, "--only", ",".join(names), "--clients", clients, "--rounds", "2",
                  "--networks", "none,port", "--seconds", "0.01", "--limit", str(limit),
-                 "--json", str(self.base / "run.jsonl")]
+                 "--json", str(self.base / "run.jsonl"), *more]
         for name in names:
+            if name == "floor":
+                continue
             program = self.base / name
             if not program.exists():
                 program.symlink_to(FAKE)
@@ -123,8 +125,77 @@ class Harness(unittest.TestCase):
                           if line["kind"] == "left"}, {("run", "none"), ("run", "port")})
         self.assert_clean()
 
-    def interrupt(self, number):
-        process = subprocess.Popen(self.command("honest", "hangs", limit=1000),
+    def test_some_run_already(self):
+        told, lines = self.measure("honest", "fails", clients="1",
+                                   more=("--running", "3,0", "--only", "honest,fails,floor",
+                                         "--scenarios", "run,exec", "--networks", "none"))
+        seen = {(line["kind"], line["running"]) for line in lines
+                if line.get("contender") == "honest"}
+        self.assertEqual(seen, {(kind, count) for kind in ("sample", "turn") for count in (0, 3)})
+        filled = {(line["engine"], line["running"]) for line in lines if line["kind"] == "filled"}
+        self.assertIn(("honest", 3), filled)
+        # They were there, and no table took them away.
+        self.assertEqual([line for line in lines if line["kind"] == "left"
+                          and line["contender"] == "honest"], [])
+        self.assertIn("by the number of containers that already run", told)
+        self.assertEqual({line["running"] for line in lines if line["kind"] == "sample"
+                          and line["contender"] == "floor"}, {0, 3} if os.geteuid() == 0 else set())
+        self.assert_clean()
+
+    def test_one_that_cannot_have_so_many_is_out_with_them(self):
+        _, lines = self.measure("few", "honest", clients="1", more=(
+            "--running", "0,2,4", "--scenarios", "run", "--networks", "none"))
+        self.assertEqual({line["running"] for line in lines if line["kind"] == "sample"
+                          and line["contender"] == "few"}, {0, 2})
+        self.assertEqual({line["running"] for line in lines if line["kind"] == "sample"
+                          and line["contender"] == "honest"}, {0, 2, 4})
+        reasons = [line["reason"] for line in lines if line["kind"] == "unfilled"]
+        self.assertEqual(len(reasons), 1)
+        self.assertRegex(reasons[0], "(?s)^2 of 4 containers ran: .*no more than 2")
+        self.assert_clean()
+
+    ADVERSITIES = "pull,prune,removes,dirty,cpu"
+
+    def test_each_adversity_goes_on_beside_the_work(self):
+        names = ["none"] + self.ADVERSITIES.split(",")
+        told, lines = self.measure("honest", clients="2", limit=100, more=(
+            "--adversity", self.ADVERSITIES, "--dirty", "8", "--scenarios", "run",
+            "--networks", "none"))
+        samples = {line["adversity"] for line in lines if line["kind"] == "sample"}
+        self.assertEqual(samples, set(names))
+        self.assertEqual(self.reasons(lines, "honest"), [])
+        for turn in (line for line in lines if line["kind"] == "turn"):
+            of_engine = turn["adversity"] in ("pull", "prune", "removes")
+            self.assertEqual("cpu_us" in turn, turn["adversity"] == "none")
+            self.assertGreaterEqual(turn.get("adversity_rounds", 0), 1 if of_engine else 0, turn)
+        self.assertIn("8 MiB written before each turn, 8 of them wanted", told)
+        self.assertRegex(told, r"contender +none +pull +prune +removes +dirty +cpu")
+        self.assert_clean()
+
+    def test_the_lock_of_iptables_is_held(self):
+        told, lines = self.measure("honest", clients="1", limit=100, more=(
+            "--adversity", "xtables", "--scenarios", "run", "--networks", "none"))
+        missing = [line for line in lines if line["kind"] == "absent"]
+        if missing:
+            self.assertIn("iptables is not installed", missing[0]["reason"])
+            return
+        self.assertIn("xtables: /run/xtables.lock held for 1 s", told)
+        self.assertEqual({line["adversity"] for line in lines if line["kind"] == "sample"},
+                         {"none", "xtables"})
+        self.assert_clean()
+
+    def test_an_adversity_that_fails_is_told(self):
+        told, lines = self.measure("offline", "floor", clients="1", limit=100, more=(
+            "--adversity", "pull", "--scenarios", "run", "--networks", "none"))
+        self.assertIn("no route to anywhere", self.reasons(lines, "offline")[0])
+        self.assertRegex(told, r"(?s)offline: pull: .*no route to anywhere")
+        if os.geteuid() == 0:
+            self.assertIn(("floor", "there is no engine"), {
+                (line["contender"], line["reason"]) for line in lines if line["kind"] == "unfit"})
+        self.assert_clean()
+
+    def interrupt(self, number, names=("honest", "hangs"), **options):
+        process = subprocess.Popen(self.command(*names, limit=1000, **options),
                                    env=self.environment, text=True, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
         os.set_blocking(self.told, True)
@@ -138,6 +209,19 @@ class Harness(unittest.TestCase):
 
     def test_after_ctrl_c_nothing_is_left(self):
         self.interrupt(signal.SIGINT)
+
+    def test_after_ctrl_c_those_that_ran_already_are_gone(self):
+        self.interrupt(signal.SIGINT, more=("--running", "3"))
+
+    def test_after_ctrl_c_no_adversity_goes_on(self):
+        """The first container is untimed, the second has no adversity, the third hangs with it."""
+        for adversity in self.ADVERSITIES.split(","):
+            with self.subTest(adversity):
+                (self.base / "third-count").unlink(missing_ok=True)
+                self.interrupt(signal.SIGINT, names=("third",), clients="1", more=(
+                    "--adversity", adversity, "--dirty", "8", "--scenarios", "run"))
+                turns = {line["adversity"] for line in self.lines() if line["kind"] == "turn"}
+                self.assertIn("none", turns)
 
     def test_after_sigterm_nothing_is_left(self):
         self.interrupt(signal.SIGTERM)
