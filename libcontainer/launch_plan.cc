@@ -111,7 +111,7 @@ void PlanCompiler::namespaces() {
     }
 }
 
-void PlanCompiler::oom_score() {
+void PlanCompiler::process_attributes() {
     if (const auto& score = spec_.process.oom_score_adjust) {
         writer_.add(Kind::oom_score_adjust, {std::to_string(*score)});
     }
@@ -420,7 +420,7 @@ Result<LaunchPlan> PlanCompiler::run() {
     } else {
         namespaces();
     }
-    oom_score();
+    process_attributes();
     registers_assign();
     sources_open();
     if (options_.in_sandbox) {

@@ -24,7 +24,7 @@ class PlanCompiler {
     void registers_assign();
     void namespaces();
     void namespaces_join();
-    void oom_score();
+    void process_attributes();
     void user_namespace_enter();
     static bool is_seen_before(const Mount& mount);
     static bool is_of_sandbox(const Mount& mount);

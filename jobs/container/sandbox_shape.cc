@@ -19,7 +19,8 @@ bool shares_namespaces(const HostConfig& host) {
 
 /// Controllers that a container has no cgroup of as long as nobody asks.
 bool needs_more_cgroups(const HostConfig& host) {
-    return !host.cpuset_cpus.empty() || !host.cpuset_mems.empty() || host.blkio_weight != 0 ||
+    return host.cpu_realtime_period != 0 || host.cpu_realtime_runtime != 0 ||
+           !host.cpuset_cpus.empty() || !host.cpuset_mems.empty() || host.blkio_weight != 0 ||
            !host.blkio_weight_device.empty() || !host.blkio_device_read_bps.empty() ||
            !host.blkio_device_write_bps.empty() || !host.blkio_device_read_iops.empty() ||
            !host.blkio_device_write_iops.empty();
