@@ -281,8 +281,11 @@ std::unique_ptr<Steward> command_steward(std::string name,
                                          std::string directory) {
     Verbs verbs;
     verbs.sleep = [&setting, options = config.options](const std::string& container) {
+        // podman's removal waits so long for a program that does not care for SIGTERM.
+        const Words at_once = {"--stop-timeout", "0"};
         Words words =
-            joined({"run", "--detach", "--name", container, "--network", "none"}, options);
+            joined(joined({"run", "--detach", "--name", container, "--network", "none"}, at_once),
+                   options);
         return joined(std::move(words), {setting.image, "sleep", "1000000"});
     };
     verbs.remove = [](const std::string& container) -> std::vector<Words> {
