@@ -20,23 +20,30 @@ namespace {
 constexpr std::uint16_t snat_port_first = 61000;
 constexpr std::uint16_t snat_port_last = 65535;
 
-constexpr std::array<const char*, DAVIT_STAT_COUNT> stat_names = {
-    "socket_translated",
-    "published",
-    "masqueraded",
-    "hairpin",
-    "loopback",
-    "direct",
-    "icmp_error",
-    "drop_spoofed",
-    "drop_other_network",
-    "drop_no_icc",
-    "drop_internal",
-    "drop_unpublished",
-    "drop_no_port",
-    "drop_no_route",
-    "drop_malformed",
+struct StatName {
+    const char* name;
+    const char* meaning;
 };
+
+/// In the order of davit_stat.
+constexpr std::array<StatName, DAVIT_STAT_COUNT> stat_names{{
+    {"socket_translated",
+     "connections of the host's, led straight to a published port's container"},
+    {"published", "connections from outside to a published port"},
+    {"masqueraded", "connections of containers to the outside"},
+    {"hairpin", "connections of containers to a published port"},
+    {"loopback", "connections of the host's to a published port, by its loopback"},
+    {"direct", "packets from container to container of one network"},
+    {"icmp_error", "ICMP errors that were translated"},
+    {"drop_spoofed", "a container sent from an address that is not its own"},
+    {"drop_other_network", "a container sent to one of another network"},
+    {"drop_no_icc", "containers of this network may not reach one another"},
+    {"drop_internal", "a container of an internal network sent to the outside"},
+    {"drop_unpublished", "sent from outside straight to a container's address"},
+    {"drop_no_port", "no port was free to masquerade with"},
+    {"drop_no_route", "the host has no route there by a link with an address"},
+    {"drop_malformed", "headers that cannot be understood or changed"},
+}};
 
 /// The last thing that libbpf warned of on this thread: it says more than an errno.
 thread_local std::string warning;
@@ -82,6 +89,15 @@ Result<void> set(int map, const Key& key, const Value& value, const char* name) 
         return Error::from_errno(errno, "update BPF map", name);
     }
     return ok;
+}
+
+template <typename Value, typename Key>
+std::optional<Value> get(int map, const Key& key) {
+    Value value{};
+    if (bpf_map_lookup_elem(map, &key, &value) != 0) {
+        return std::nullopt;
+    }
+    return value;
 }
 
 template <typename Key>
@@ -200,6 +216,53 @@ int NetworkPrograms::from_lo_fd() const {
     return bpf_program__fd(object_->skeleton->progs.from_lo);
 }
 
+Result<PacketRun> NetworkPrograms::packet_run(int program_fd,
+                                              std::uint32_t ifindex,
+                                              const std::string& frame) const {
+    constexpr std::size_t growth_max = 64;
+    PacketRun run;
+    run.frame.resize(frame.size() + growth_max);
+    __sk_buff context{};
+    context.ifindex = ifindex;
+    bpf_test_run_opts options{};
+    options.sz = sizeof(options);
+    options.data_in = frame.data();
+    options.data_size_in = static_cast<__u32>(frame.size());
+    options.data_out = run.frame.data();
+    options.data_size_out = static_cast<__u32>(run.frame.size());
+    options.ctx_in = &context;
+    options.ctx_size_in = sizeof(context);
+    if (bpf_prog_test_run_opts(program_fd, &options) != 0) {
+        return Error::from_errno(errno, "run a BPF program on a packet");
+    }
+    run.verdict = static_cast<int>(options.retval);
+    run.frame.resize(options.data_size_out);
+    return run;
+}
+
+std::optional<flow_value> NetworkPrograms::flow_get(const flow_key& key) const {
+    return get<flow_value>(fd_of(object_->skeleton->maps.flow), key);
+}
+
+void NetworkPrograms::flow_delete(const flow_key& key) {
+    erase(fd_of(object_->skeleton->maps.flow), key);
+}
+
+std::optional<port_map_value> NetworkPrograms::port_get(const davit_address& address,
+                                                        std::uint16_t port_be,
+                                                        std::uint8_t protocol) const {
+    constexpr std::size_t mapped_bytes = 12;  // ::ffff:0.0.0.0 is any IPv4 address.
+    port_map_key key{.addr = address, .port_be = port_be, .protocol = protocol, .pad = 0};
+    const int map = fd_of(object_->skeleton->maps.port_map);
+    if (const auto exact = get<port_map_value>(map, key)) {
+        return exact;
+    }
+    constexpr davit_address any4{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}};
+    const bool is_v4 = std::memcmp(&address, &any4, mapped_bytes) == 0;
+    key.addr = is_v4 ? any4 : davit_address{};
+    return get<port_map_value>(map, key);
+}
+
 Result<void> NetworkPrograms::port_set(const port_map_key& key, const port_map_value& value) {
     return set(fd_of(object_->skeleton->maps.port_map), key, value, "port_map");
 }
@@ -218,11 +281,7 @@ Result<void> NetworkPrograms::endpoint_set(const davit_address& address,
 }
 
 std::optional<endpoint_value> NetworkPrograms::endpoint_get(const davit_address& address) const {
-    endpoint_value value{};
-    if (bpf_map_lookup_elem(fd_of(object_->skeleton->maps.endpoint), &address, &value) != 0) {
-        return std::nullopt;
-    }
-    return value;
+    return get<endpoint_value>(fd_of(object_->skeleton->maps.endpoint), address);
 }
 
 void NetworkPrograms::endpoint_delete(const davit_address& address) {
@@ -299,22 +358,28 @@ void NetworkPrograms::holder_forget(std::uint64_t cookie) {
     erase(fd_of(object_->skeleton->maps.holder), cookie);
 }
 
-std::vector<NetworkStat> NetworkPrograms::stats() const {
-    const int cpus = libbpf_num_possible_cpus();
+std::vector<NetworkStat> NetworkPrograms::stats_none() {
     std::vector<NetworkStat> stats;
+    for (const auto& [name, meaning] : stat_names) {
+        stats.push_back({.name = name, .meaning = meaning});
+    }
+    return stats;
+}
+
+std::vector<NetworkStat> NetworkPrograms::stats() const {
+    std::vector<NetworkStat> stats = stats_none();
+    const int cpus = libbpf_num_possible_cpus();
     if (cpus <= 0) {
         return stats;
     }
     std::vector<stat_value> values(static_cast<std::size_t>(cpus));
-    for (std::uint32_t i = 0; i < stat_names.size(); ++i) {
-        NetworkStat stat{.name = stat_names[i]};
+    for (std::uint32_t i = 0; i < stats.size(); ++i) {
         if (bpf_map_lookup_elem(fd_of(object_->skeleton->maps.stats), &i, values.data()) == 0) {
             for (const stat_value& value : values) {
-                stat.packets += value.packets;
-                stat.bytes += value.bytes;
+                stats[i].packets += value.packets;
+                stats[i].bytes += value.bytes;
             }
         }
-        stats.push_back(std::move(stat));
     }
     return stats;
 }

@@ -29,9 +29,18 @@ struct NetworkProgramsOptions {
 };
 
 struct NetworkStat {
+    /// "published", "drop_spoofed": what begins with "drop_" was dropped.
     std::string name;
+    /// For people.
+    std::string meaning;
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
+};
+
+/// What became of a packet: TC_ACT_*, and its bytes.
+struct PacketRun {
+    int verdict = 0;
+    std::string frame;
 };
 
 class NetworkPrograms {
@@ -49,6 +58,20 @@ class NetworkPrograms {
     int from_container_fd() const;
     int from_uplink_fd() const;
     int from_lo_fd() const;
+
+    /// Run one of these on a frame as if it had come in by a link of this network namespace.
+    /// Nothing is sent; maps change as by any packet. Follows: bpf(2), BPF_PROG_TEST_RUN.
+    Result<PacketRun> packet_run(int program_fd,
+                                 std::uint32_t ifindex,
+                                 const std::string& frame) const;
+
+    std::optional<flow_value> flow_get(const flow_key& key) const;
+    void flow_delete(const flow_key& key);
+
+    /// As the programs look it up: of this address, else of all of its family.
+    std::optional<port_map_value> port_get(const davit_address& address,
+                                           std::uint16_t port_be,
+                                           std::uint8_t protocol) const;
 
     // Single updates take a few microseconds. Deleting what is not there is fine.
     Result<void> port_set(const port_map_key& key, const port_map_value& value);
@@ -86,6 +109,8 @@ class NetworkPrograms {
     void holder_forget(std::uint64_t cookie);
 
     std::vector<NetworkStat> stats() const;
+    /// The same, where nothing is loaded: all are zero.
+    static std::vector<NetworkStat> stats_none();
 
   private:
     struct Object;

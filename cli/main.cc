@@ -5,17 +5,22 @@
 #include <string_view>
 
 #include "cli/command.h"
-#include "cli/graph_offline.h"
+#include "cli/offline.h"
 #include "reactor/loop.h"
 
 #ifdef DAVIT_HAS_DAEMON
 #include "http/api/daemon_main.h"
 #include "http/api/graph_offline.h"
+#include "http/api/network_offline.h"
 
 namespace {
 
 davit::Task<std::string> graph_offline(std::string data_root, std::string run_dir, bool repair) {
     return davit::graph_check_offline({std::move(data_root), std::move(run_dir), repair});
+}
+
+davit::Task<std::string> network_uninstall(std::string data_root, std::string run_dir) {
+    return davit::network_uninstall_offline({std::move(data_root), std::move(run_dir)});
 }
 
 }  // namespace
@@ -27,6 +32,7 @@ int main(int argc, char** argv) {
         return davit::daemon_main(argc - 1, argv + 1);
     }
     davit::cli::graph_offline = graph_offline;
+    davit::cli::network_uninstall = network_uninstall;
 #endif
     // A reader that is gone is an error of write(2) to whoever writes: see Output and
     // AttachSession.

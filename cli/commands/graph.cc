@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "cli/commands/commands.h"
-#include "cli/graph_offline.h"
+#include "cli/offline.h"
 #include "cli/table_writer.h"
 #include "cli/units.h"
 #include "http/json_reader.h"

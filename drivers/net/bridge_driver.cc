@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 #include "drivers/net/bridge_endpoint.h"
 #include "drivers/net/bridge_host.h"
+#include "drivers/net/bridge_tell.h"
+#include "drivers/net/bridge_trace.h"
+#include "drivers/net/uninstall.h"
 #include "reactor/async_event.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
@@ -44,11 +48,6 @@ std::vector<IpAddress> gateways_of(const NetworkSpec& network) {
 std::vector<IpAddress> addresses_of(const EndpointSpec& endpoint) {
     return endpoint.address6.unset() ? std::vector{endpoint.address}
                                      : std::vector{endpoint.address, endpoint.address6};
-}
-
-/// fc00::/7, RFC 4193.
-bool is_local6(const IpAddress& address) {
-    return (address.bytes()[0] & 0xfe) == 0xfc;
 }
 
 port_map_key port_key(const PortSpec& port) {
@@ -106,14 +105,18 @@ class BridgeDriver final : public NetworkDriver {
     Task<void> disconnect(EndpointId endpoint) override;
     Task<void> sweep(std::vector<NetworkSpec> known) override;
     Task<std::vector<Subnet>> subnets_taken() override;
+    std::vector<NetworkCounter> counters() const override;
+    Task<TraceOutcome> trace(TraceRequest request) override;
+    Task<void> resolver_set(std::uint64_t netns_cookie,
+                            IpAddress resolver,
+                            std::uint16_t port) override;
+    void resolver_forget(std::uint64_t netns_cookie) override;
     Task<void> run() override;
     Task<void> close() override;
 
   private:
     Task<void> install();
     Task<void> links_follow();
-    void host_tell(const HostNetwork& host);
-    void uplinks_tell(const HostNetwork& host);
     Task<EndpointsJob> job_make(EndpointsRequest& request);
     Result<void> publish(const EndpointsRequest& request, EndpointsMade& made, bool adopted);
     Result<void> publish_one(const EndpointSpec& spec,
@@ -139,6 +142,8 @@ class BridgeDriver final : public NetworkDriver {
     std::uint32_t generation_;
     std::map<NetworkId, Bridge> bridges_;
     std::map<EndpointId, Held> endpoints_;
+    /// Namespaces without an endpoint of ours, whose names are answered.
+    std::set<std::uint64_t> resolved_;
 };
 
 Task<void> BridgeDriver::install() {
@@ -161,86 +166,21 @@ Task<void> BridgeDriver::install() {
 
 Task<void> BridgeDriver::links_follow() {
     CO_TRY(const auto permit, co_await follow_turn_.lock());
-    auto work = [owner = options_.owner,
+    auto work = [options = options_,
                  from_uplink = programs_->from_uplink_fd(),
                  from_lo = programs_->from_lo_fd(),
                  filtered = filtered_]() {
-        return host_links_follow(owner, from_uplink, from_lo, filtered);
+        return host_links_follow(options, from_uplink, from_lo, filtered);
     };
     CO_TRY(HostLinks links, co_await offload(std::move(work)));
     filtered_ = std::move(links.filtered);
-    host_tell(links.host);
-    co_return ok;
-}
-
-/// Bring what the programs know of the host up to date.
-void BridgeDriver::host_tell(const HostNetwork& host) {
-    mtu_default_ = host.mtu_default();
-    const auto key_less = [](const davit_address& a, const davit_address& b) {
-        return bytes_of(a) < bytes_of(b);
-    };
-    std::set<davit_address, decltype(key_less)> addresses(key_less);
-    const Subnet loopback(IpAddress::v4(127U << 24), 8);
-    const IpAddress loopback6 = IpAddress::from_number(1);
-    for (const HostAddress& address : host.addresses) {
-        const LinkInfo* link = host.find(address.index);
-        if (link == nullptr || loopback.contains(address.address) || address.address == loopback6 ||
-            address.address.is_link_local6()) {
-            continue;
-        }
-        addresses.insert(bpf_address(address.address));
-        static_cast<void>(programs_->host_address_set(bpf_address(address.address),
-                                                      static_cast<std::uint32_t>(address.index)));
-    }
-    uplinks_tell(host);
+    mtu_default_ = links.host.mtu_default();
+    std::vector<IpAddress> gateways;
     for (const auto& [id, bridge] : bridges_) {
-        for (const IpAddress& gateway : gateways_of(bridge.spec)) {
-            addresses.insert(bpf_address(gateway));  // May be younger than what was read.
-        }
+        std::ranges::copy(gateways_of(bridge.spec), std::back_inserter(gateways));
     }
-    for (const davit_address& known : programs_->host_addresses()) {
-        if (!addresses.contains(known)) {
-            programs_->host_address_delete(known);
-        }
-    }
-}
-
-/// The links that lead out, and the address of each that containers are seen as.
-void BridgeDriver::uplinks_tell(const HostNetwork& host) {
-    std::map<std::uint32_t, uplink_value> uplinks;
-    std::map<std::uint32_t, uplink_value> uplinks6;
-    for (const HostAddress& address : host.addresses) {
-        const LinkInfo* link = host.find(address.index);
-        if (link == nullptr || address.secondary || !address.global ||
-            !is_uplink(*link, options_.owner)) {
-            continue;
-        }
-        const auto index = static_cast<std::uint32_t>(address.index);
-        const uplink_value value{bpf_address(address.address), link->mtu};
-        if (address.address.is_v4()) {
-            uplinks.emplace(index, value);
-        } else if (!is_local6(address.address)) {
-            uplinks6.insert_or_assign(index, value);  // Can be answered from everywhere.
-        } else {
-            uplinks6.emplace(index, value);
-        }
-    }
-    for (const auto& [index, value] : uplinks) {
-        static_cast<void>(programs_->uplink_set(index, value));
-    }
-    for (const auto& [index, value] : uplinks6) {
-        static_cast<void>(programs_->uplink6_set(index, value));
-    }
-    for (const std::uint32_t known : programs_->uplinks()) {
-        if (!uplinks.contains(known)) {
-            programs_->uplink_delete(known);
-        }
-    }
-    for (const std::uint32_t known : programs_->uplinks6()) {
-        if (!uplinks6.contains(known)) {
-            programs_->uplink6_delete(known);
-        }
-    }
+    host_tell(*programs_, links.host, options_.owner, gateways);
+    co_return ok;
 }
 
 Task<void> BridgeDriver::network_make(NetworkSpec network) {
@@ -394,6 +334,24 @@ Task<void> BridgeDriver::adopt(EndpointsRequest request) {
     co_return publish(request, made, true);
 }
 
+Task<void> BridgeDriver::resolver_set(std::uint64_t netns_cookie,
+                                      IpAddress resolver,
+                                      std::uint16_t port) {
+    CO_CHECK(co_await install());
+    netns_value value{};
+    value.resolver = bpf_address(resolver);
+    value.port_be = htons(port);
+    CO_CHECK(programs_->netns_set(netns_cookie, value));
+    resolved_.insert(netns_cookie);
+    co_return ok;
+}
+
+void BridgeDriver::resolver_forget(std::uint64_t netns_cookie) {
+    if (resolved_.erase(netns_cookie) > 0) {
+        programs_->netns_delete(netns_cookie);
+    }
+}
+
 void BridgeDriver::detach(const EndpointId& endpoint) {
     const auto found = endpoints_.find(endpoint);
     if (found == endpoints_.end()) {
@@ -431,8 +389,9 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
     for (const NetworkSpec& network : known) {
         aliases.insert(bridge_alias(options_.owner, network.id));
     }
-    auto work = [owner = options_.owner, aliases = std::move(aliases)]() {
-        return bridges_delete(owner, aliases);
+    auto work = [owner = options_.owner, aliases = std::move(aliases)]() -> Result<void> {
+        TRY_VOID(network_links_delete(bridge_alias_prefix(owner), aliases));
+        return ok;
     };
     CO_CHECK(co_await offload(std::move(work)));
     if (!programs_ && !host_is_installed(options_)) {
@@ -465,8 +424,9 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
         }
     }
     for (const std::uint64_t cookie : programs_->namespaces()) {
-        if (std::ranges::none_of(
-                endpoints_, [&](const auto& item) { return item.second.netns_cookie == cookie; })) {
+        if (!resolved_.contains(cookie) && std::ranges::none_of(endpoints_, [&](const auto& item) {
+                return item.second.netns_cookie == cookie;
+            })) {
             programs_->netns_delete(cookie);
         }
     }
@@ -478,6 +438,41 @@ Task<std::vector<Subnet>> BridgeDriver::subnets_taken() {
         TRY(NetlinkSocket socket, NetlinkSocket::open());
         TRY(HostNetwork host, host_network_read(socket));
         return std::move(host.routes);
+    };
+    co_return co_await offload(std::move(work));
+}
+
+std::vector<NetworkCounter> BridgeDriver::counters() const {
+    constexpr std::string_view drop = "drop_";
+    std::vector<NetworkCounter> counters;
+    for (NetworkStat& stat : programs_ ? programs_->stats() : NetworkPrograms::stats_none()) {
+        const bool dropped = stat.name.starts_with(drop);
+        counters.push_back({dropped ? stat.name.substr(drop.size()) : std::move(stat.name),
+                            std::move(stat.meaning),
+                            dropped,
+                            stat.packets,
+                            stat.bytes});
+    }
+    return counters;
+}
+
+Task<TraceOutcome> BridgeDriver::trace(TraceRequest request) {
+    if (!programs_) {
+        co_return Error(ErrorKind::not_found,
+                        "no container has used a bridge network yet: nothing of davit's is in any "
+                        "packet's way");
+    }
+    std::optional<TraceSource> source;
+    if (!request.endpoint.empty()) {
+        const auto found = endpoints_.find(request.endpoint);
+        if (found == endpoints_.end()) {
+            co_return Error(ErrorKind::not_found, "the container has left the network");
+        }
+        source.emplace(TraceSource{found->second.spec, found->second.index});
+    }
+    NetworkPrograms* programs = programs_.get();
+    auto work = [programs, request, source]() {
+        return trace_run(*programs, request, source ? &*source : nullptr);
     };
     co_return co_await offload(std::move(work));
 }
@@ -518,13 +513,12 @@ Task<void> BridgeDriver::run() {
 }
 
 Task<void> BridgeDriver::close() {
-    if (!programs_ || !endpoints_.empty()) {
+    if (!programs_ || !endpoints_.empty() || !resolved_.empty()) {
         co_return ok;
     }
-    auto work = [options = options_, filtered = filtered_]() -> Result<void> {
-        TRY_VOID(host_links_release(filtered));
-        TRY_VOID(bridges_delete(options.owner, {}));
-        return host_uninstall(options);
+    auto work = [options = options_]() -> Result<void> {
+        TRY_VOID(network_uninstall(options));
+        return ok;
     };
     programs_.reset();
     bridges_.clear();

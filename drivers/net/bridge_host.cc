@@ -4,11 +4,14 @@
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "bpf/pins.h"
+#include "drivers/net/loopback.h"
 #include "libcontainer/mount.h"
 #include "reactor/base/log.h"
 
@@ -73,12 +76,34 @@ davit_address bpf_address(const IpAddress& address) {
     return value;
 }
 
+IpAddress address_from(const davit_address& address) {
+    std::array<std::uint8_t, sizeof(address.bytes)> bytes{};
+    std::memcpy(bytes.data(), address.bytes, bytes.size());
+    return IpAddress::from_bytes(bytes);
+}
+
 std::string bridge_alias(const std::string& owner, const NetworkId& network) {
-    return owner_prefix(owner) + "network:" + network.str();
+    return bridge_alias_prefix(owner) + network.str();
+}
+
+std::string parent_alias(const std::string& owner, const NetworkId& network) {
+    return parent_alias_prefix(owner) + network.str();
+}
+
+std::string bridge_alias_prefix(const std::string& owner) {
+    return owner_prefix(owner) + "network:";
+}
+
+std::string parent_alias_prefix(const std::string& owner) {
+    return owner_prefix(owner) + "parent:";
 }
 
 std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint) {
-    return owner_prefix(owner) + "endpoint:" + endpoint.str();
+    return endpoint_alias_prefix(owner) + endpoint.str();
+}
+
+std::string endpoint_alias_prefix(const std::string& owner) {
+    return owner_prefix(owner) + "endpoint:";
 }
 
 std::string veth_name(const EndpointId& endpoint) {
@@ -130,7 +155,7 @@ bool is_uplink(const LinkInfo& link, const std::string& owner) {
            !link.alias.starts_with(owner_prefix(owner));
 }
 
-Result<HostLinks> host_links_follow(const std::string& owner,
+Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
                                     int from_uplink_fd,
                                     int from_lo_fd,
                                     FilteredLinks filtered) {
@@ -138,6 +163,7 @@ Result<HostLinks> host_links_follow(const std::string& owner,
     HostLinks links;
     TRY(links.host, host_network_read(socket));
     if (!filtered.contains(loopback_index)) {
+        TRY_VOID(loopback_note(options.loopback_note));
         NetlinkBatch batch;
         loopback_up(batch);
         loopback_open(batch);
@@ -146,7 +172,7 @@ Result<HostLinks> host_links_follow(const std::string& owner,
         filtered.insert(loopback_index);
     }
     for (const LinkInfo& link : links.host.links) {
-        if (!is_uplink(link, owner) || filtered.contains(link.index)) {
+        if (!is_uplink(link, options.owner) || filtered.contains(link.index)) {
             continue;
         }
         const Result<void> put =
@@ -164,35 +190,20 @@ Result<HostLinks> host_links_follow(const std::string& owner,
     return links;
 }
 
-Result<void> host_links_release(const FilteredLinks& filtered) {
-    TRY(NetlinkSocket socket, NetlinkSocket::open());
-    for (const int index : filtered) {
-        NetlinkBatch filter;
-        filter_delete(filter, index, filter_priority);
-        static_cast<void>(socket.run(filter));  // The link may be gone.
-        // An earlier daemon may have made the qdisc: what tells is only whether it is of use.
-        const Result<bool> used = clsact_is_used(socket, index);
-        if (used && !*used) {
-            NetlinkBatch qdisc;
-            clsact_delete(qdisc, index);
-            static_cast<void>(socket.run(qdisc));
-        }
-    }
-    return ok;
-}
-
-Result<void> bridges_delete(const std::string& owner, const std::set<std::string>& kept_aliases) {
+Result<std::vector<std::string>> network_links_delete(const std::string& alias_prefix,
+                                                      const std::set<std::string>& kept_aliases) {
     TRY(NetlinkSocket socket, NetlinkSocket::open());
     TRY(const std::vector<LinkInfo> links, links_read(socket));
+    std::vector<std::string> deleted;
     for (const LinkInfo& link : links) {
-        if (link.alias.starts_with(owner_prefix(owner) + "network:") &&
-            !kept_aliases.contains(link.alias)) {
+        if (link.alias.starts_with(alias_prefix) && !kept_aliases.contains(link.alias)) {
             NetlinkBatch batch;
             link_delete(batch, link.index, link.name);
             TRY_VOID(socket.run(batch));
+            deleted.push_back(link.name);
         }
     }
-    return ok;
+    return deleted;
 }
 
 Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& network, unsigned mtu) {
@@ -239,7 +250,12 @@ Result<void> host_uninstall(const BridgeDriverOptions& options) {
     if (!is_bpffs(options.pin_directory)) {
         return ok;
     }
-    return mount_detach(options.pin_directory);
+    TRY_VOID(network_pins_remove(options.pin_directory));
+    TRY_VOID(mount_detach(options.pin_directory));
+    if (::rmdir(options.pin_directory.c_str()) != 0 && errno != ENOENT) {
+        return Error::from_errno(errno, "rmdir", options.pin_directory);
+    }
+    return ok;
 }
 
 }  // namespace davit

@@ -15,12 +15,21 @@ namespace davit {
 
 /// Lower numbers run first; below it is room for those who want to see packets before davit.
 inline constexpr std::uint16_t filter_priority = 0xda;
+/// Names of our filters begin so.
+inline constexpr std::string_view filter_name_prefix = "davit_from_";
 
 davit_address bpf_address(const IpAddress& address);
+IpAddress address_from(const davit_address& address);
 
 /// "davit:OWNER:" begins the alias of every link that is this daemon's.
 std::string bridge_alias(const std::string& owner, const NetworkId& network);
 std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint);
+/// Of what a macvlan or ipvlan network hangs on, if davit made that.
+std::string parent_alias(const std::string& owner, const NetworkId& network);
+/// What comes before the id in each of these.
+std::string bridge_alias_prefix(const std::string& owner);
+std::string endpoint_alias_prefix(const std::string& owner);
+std::string parent_alias_prefix(const std::string& owner);
 
 /// Of a network number, for links that carry no alias yet.
 std::string veth_name(const EndpointId& endpoint);
@@ -46,7 +55,7 @@ struct HostLinks {
 };
 
 /// Read the host's network and put filters on the links that have none yet.
-Result<HostLinks> host_links_follow(const std::string& owner,
+Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
                                     int from_uplink_fd,
                                     int from_lo_fd,
                                     FilteredLinks filtered);
@@ -55,11 +64,9 @@ Result<HostLinks> host_links_follow(const std::string& owner,
 /// bond (that one is looked at itself), and with an Ethernet header.
 bool is_uplink(const LinkInfo& link, const std::string& owner);
 
-/// Take the filters off again, and the qdiscs, unless others have filters there.
-Result<void> host_links_release(const FilteredLinks& filtered);
-
-/// Delete bridges of this owner that are not among the kept ones.
-Result<void> bridges_delete(const std::string& owner, const std::set<std::string>& kept_aliases);
+/// Delete the links whose aliases begin so and are not among the kept ones. Gives: their names.
+Result<std::vector<std::string>> network_links_delete(const std::string& alias_prefix,
+                                                      const std::set<std::string>& kept_aliases);
 
 struct BridgeMade {
     int index = 0;
@@ -69,7 +76,7 @@ struct BridgeMade {
 /// Errors: conflict (a link of this name that is not ours).
 Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& network, unsigned mtu);
 
-/// Give up the pins, and with them the hooks.
+/// Give up the pins, and with them the hooks, and the bpffs.
 Result<void> host_uninstall(const BridgeDriverOptions& options);
 
 }  // namespace davit

@@ -5,10 +5,12 @@
 /// what to make, and keeps only what the kernel gave for it.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "drivers/net/address.h"
+#include "drivers/net/trace_frame.h"
 #include "reactor/base/fd.h"
 #include "reactor/base/ids.h"
 #include "reactor/task.h"
@@ -22,8 +24,15 @@ struct NetworkSpec {
     NetworkId id;
     /// Small and unique among the networks there are: the index in the driver's tables.
     std::uint32_t number = 0;
-    /// Name of the bridge.
+    /// "bridge", "macvlan", "ipvlan".
+    std::string kind = "bridge";
+    /// Name of the bridge, or of what the containers' links hang on.
     std::string interface;
+    /// macvlan, ipvlan: that leads nowhere, and is davit's own.
+    bool isolated = false;
+    /// Theirs, as the driver's options name them; "" for the default.
+    std::string mode;
+    std::string flag;
     Subnet subnet;
     IpAddress gateway;
     /// Unset: without IPv6.
@@ -83,6 +92,53 @@ struct EndpointsAttached {
     std::vector<std::vector<PortSpec>> ports;
 };
 
+/// What became of packets, since the programs' maps were made.
+struct NetworkCounter {
+    std::string name;
+    /// For people: what it counts, or why these were dropped.
+    std::string meaning;
+    bool dropped = false;
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+};
+
+/// The first packet of a connection that nobody makes.
+struct TraceRequest {
+    /// Of a container that sends it; else unset.
+    EndpointId endpoint;
+    /// Who sends it outside; unset, without an endpoint: this host.
+    IpAddress from;
+    IpAddress to;
+    std::uint16_t port = 0;
+    /// IPPROTO_TCP, IPPROTO_UDP.
+    std::uint8_t protocol = 0;
+};
+
+enum class TraceWay : std::uint8_t {
+    dropped,
+    passed,     // To the host's stack or the bridge, as it is.
+    container,  // Into a container.
+    outside,    // Out of an uplink.
+    host,       // Back to a socket of the host's.
+};
+
+struct TraceOutcome {
+    TraceTuple packet;
+    /// How it leaves.
+    TraceTuple becomes;
+    /// Links of the host.
+    std::string enters_by;
+    std::string leaves_by;
+    /// The BPF program that decided.
+    std::string program;
+    TraceWay way = TraceWay::passed;
+    /// The counter that it moved; "" for none, or if others moved as well.
+    std::string reason;
+    std::string meaning;
+    /// From this host: what a socket that connects there is led to instead, without this packet.
+    std::optional<TraceTuple> translated;
+};
+
 class NetworkDriver {
   public:
     NetworkDriver() = default;
@@ -121,10 +177,25 @@ class NetworkDriver {
     virtual Task<void> sweep(std::vector<NetworkSpec> known) = 0;
 
     /// Subnets that a new network must not overlap: the host's routes and addresses.
-    virtual Task<std::vector<Subnet>> subnets_taken() = 0;
+    virtual Task<std::vector<Subnet>> subnets_taken();
+
+    /// The same names always; empty for a driver that does not see packets.
+    virtual std::vector<NetworkCounter> counters() const { return {}; }
+
+    /// Where a packet would go, and why. Errors: unsupported (this driver does not see packets);
+    /// not_found (no such endpoint or uplink; nothing is loaded).
+    virtual Task<TraceOutcome> trace(TraceRequest request);
+
+    /// What 127.0.0.11:53 is in a namespace that another driver made; and no longer.
+    /// Errors: unsupported (this driver, or the host, cannot do that).
+    virtual Task<void> resolver_set(std::uint64_t netns_cookie,
+                                    IpAddress resolver,
+                                    std::uint16_t port);
+
+    virtual void resolver_forget(std::uint64_t /*netns_cookie*/) {}
 
     /// Follow the host's links and addresses, until cancelled.
-    virtual Task<void> run() = 0;
+    virtual Task<void> run();
 
     /// Leave nothing on the host, unless an endpoint is still there.
     virtual Task<void> close() = 0;
@@ -137,6 +208,8 @@ struct BridgeDriverOptions {
     std::string pin_directory;
     /// The cgroup (v2) whose sockets are seen: a path.
     std::string cgroup_path;
+    /// Where what the host's lo was like is written down (drivers/net/loopback.h).
+    std::string loopback_note;
 };
 
 /// Linux bridges and veth pairs, with BPF programs in front. Touches nothing until it is used.

@@ -96,6 +96,7 @@ void address_read(HostNetwork& host, std::string_view body) {
                                   IFA_F_DEPRECATED;  // IFA_F_SECONDARY is IPv6's IFA_F_TEMPORARY.
     address.secondary = (head.ifa_flags & unusable) != 0;
     address.global = head.ifa_scope == RT_SCOPE_UNIVERSE;
+    address.prefix = head.ifa_prefixlen;
     host.routes.emplace_back(address.address, head.ifa_prefixlen);
     host.addresses.push_back(address);
 }
@@ -145,11 +146,14 @@ void default_route_add(NetlinkBatch& batch, int index, const IpAddress& gateway)
     head.rtm_family = static_cast<std::uint8_t>(family_of(gateway));
     head.rtm_table = RT_TABLE_MAIN;
     head.rtm_protocol = RTPROT_BOOT;
-    head.rtm_scope = RT_SCOPE_UNIVERSE;
+    const bool direct = gateway.unset() || gateway == IpAddress::v4(0);
+    head.rtm_scope = direct && gateway.is_v4() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
     head.rtm_type = RTN_UNICAST;
     batch.begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, "add default route");
     batch.header(head);
-    batch.attribute(RTA_GATEWAY, gateway);
+    if (!direct) {
+        batch.attribute(RTA_GATEWAY, gateway);
+    }
     batch.attribute(RTA_OIF, static_cast<std::uint32_t>(index));
 }
 
@@ -362,6 +366,27 @@ void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority) {
     batch.forgive(ENOENT);
     batch.header(tc_head(index, 1, ingress_parent, filter_info(priority)));
     batch.attribute(TCA_KIND, std::string_view("bpf"));
+}
+
+Result<std::vector<FilterInfo>> filters_read(NetlinkSocket& socket, int index) {
+    std::vector<FilterInfo> filters;
+    const tcmsg head = tc_head(index, 0, ingress_parent);
+    const auto read = [&](std::uint16_t type, std::string_view body) {
+        tcmsg filter{};
+        if (type != RTM_NEWTFILTER || !read_head(body, filter)) {
+            return;
+        }
+        const NetlinkAttributes attributes(body);
+        const NetlinkAttributes options(attributes.find(TCA_OPTIONS));
+        // Each priority is announced by a message of its own, without a program.
+        if (attributes.text(TCA_KIND) == "bpf" && options.number(TCA_BPF_ID) != 0) {
+            filters.push_back({static_cast<std::uint16_t>(TC_H_MAJ(filter.tcm_info) >> 16),
+                               options.text(TCA_BPF_NAME),
+                               options.number(TCA_BPF_ID)});
+        }
+    };
+    TRY_VOID(socket.dump(RTM_GETTFILTER, as_bytes(head), read));
+    return filters;
 }
 
 Result<bool> clsact_is_used(NetlinkSocket& socket, int index) {

@@ -26,6 +26,7 @@ struct LinkInfo {
 struct HostAddress {
     int index = 0;
     IpAddress address;
+    unsigned prefix = 0;
     /// IPv4: not the first of its subnet. IPv6: one that changes, or is not to be used (any more).
     bool secondary = false;
     /// RT_SCOPE_UNIVERSE.
@@ -98,7 +99,7 @@ struct InterfaceRequest {
     int index = 0;
     std::string name;
     std::vector<LinkAddress> addresses;
-    /// A default route through each.
+    /// A default route through each; 0.0.0.0 or ::: through the link alone.
     std::vector<IpAddress> gateways;
 };
 
@@ -121,6 +122,17 @@ void filter_add(NetlinkBatch& batch,
                 const std::string& name,
                 std::uint16_t priority);
 void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority);
+
+/// A BPF filter at a link's ingress.
+struct FilterInfo {
+    std::uint16_t priority = 0;
+    std::string name;
+    std::uint32_t program_id = 0;
+};
+
+/// Of anybody; without a clsact there is none.
+Result<std::vector<FilterInfo>> filters_read(NetlinkSocket& socket, int index);
+
 /// Whether a filter, of anybody's, is on the link's clsact; without a clsact there is none.
 Result<bool> clsact_is_used(NetlinkSocket& socket, int index);
 /// The qdisc, with whatever filters are on it.

@@ -70,6 +70,15 @@ Result<std::uint64_t> netns_cookie() {
     return cookie;
 }
 
+Result<void> netns_visit(int fd, const std::function<Result<void>()>& act) {
+    TRY(const Fd host, netns_current());
+    if (::setns(fd, CLONE_NEWNET) != 0) {
+        return Error::from_errno(errno, "setns", "the container's network namespace");
+    }
+    const Visit visit(host.get());
+    return act();
+}
+
 Result<NetworkNamespace> netns_make(int host, int made) {
     if ((made < 0 ? ::unshare(CLONE_NEWNET) : ::setns(made, CLONE_NEWNET)) != 0) {
         return Error::from_errno(errno, made < 0 ? "unshare" : "setns", "a network namespace");
@@ -96,8 +105,8 @@ Result<void> netns_ipv6_enable(const NetworkNamespace& netns,
     return ok;
 }
 
-Result<NetworkNamespace> netns_of(int pidfd, int host) {
-    if (::setns(pidfd, CLONE_NEWNET) != 0) {
+Result<NetworkNamespace> netns_of(int fd, int host) {
+    if (::setns(fd, CLONE_NEWNET) != 0) {
         return Error::from_errno(errno, "setns", "the container's network namespace");
     }
     const Visit visit(host);

@@ -5,6 +5,7 @@
 /// A namespace lives as long as a descriptor, a process or a socket is in it. Follows:
 /// network_namespaces(7), setns(2).
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ Result<void> ipv6_setting(const std::string& interface,
                           const std::string& name,
                           std::string_view value);
 
+/// Do something in a namespace. Takes: fd: of a process, or of the namespace.
+Result<void> netns_visit(int fd, const std::function<Result<void>()>& act);
+
 /// Make one. host: where the thread is, and returns to. IPv6 is off on the links that come into it,
 /// as Docker has it: on a network without, nobody announces a router to them.
 /// Takes: made: one that is there and has no links yet, for a user namespace owns it; -1: none.
@@ -40,7 +44,7 @@ Result<void> netns_ipv6_enable(const NetworkNamespace& netns,
                                int host,
                                const std::vector<std::string>& interfaces);
 
-/// The one of a process. Errors: not_found (it has ended).
-Result<NetworkNamespace> netns_of(int pidfd, int host);
+/// The one of a process, or of a descriptor of it. Errors: not_found (the process has ended).
+Result<NetworkNamespace> netns_of(int fd, int host);
 
 }  // namespace davit

@@ -14,6 +14,10 @@ Task<void> loop_stats(ApiContext& context);
 Task<void> loop_reset(ApiContext& context);
 Task<void> job_cancel(ApiContext& context);
 
+// metrics.cc
+Task<void> metrics(ApiContext& context);
+Task<void> network_stats(ApiContext& context);
+
 /// What Docker says of Swarm's endpoints on a host that is in no swarm.
 Error no_swarm();
 Task<void> not_a_swarm(ApiContext& context);
@@ -73,6 +77,7 @@ Task<void> network_connect(ApiContext& context);
 Task<void> network_disconnect(ApiContext& context);
 Task<void> network_remove(ApiContext& context);
 Task<void> networks_prune(ApiContext& context);
+Task<void> network_trace(ApiContext& context);
 
 // images.cc
 Task<void> image_list(ApiContext& context);

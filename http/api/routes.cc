@@ -83,6 +83,9 @@ std::span<const ApiRoute> api_routes() {
 
         {"GET", "/plugins", "plugins_list", plugins_list},
 
+        {"GET", "/metrics", "metrics", metrics},
+        {"GET", "/davit/network/stats", "network_stats", network_stats},
+        {"GET", "/davit/network/trace", "network_trace", network_trace},
         {"GET", "/davit/loop", "loop_stats", loop_stats},
         {"POST", "/davit/loop/reset", "loop_reset", loop_reset},
         {"GET", "/davit/jobs", "jobs_list", jobs_list},

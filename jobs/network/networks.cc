@@ -64,10 +64,15 @@ std::map<std::string, std::string> default_bridge_options(const std::string& int
 
 }  // namespace
 
+void network_places(BridgeDriverOptions& options, const std::string& run_dir) {
+    options.pin_directory = run_dir + "/bpf";
+    options.loopback_note = run_dir + "/loopback";
+}
+
 Task<void> Networks::open() {
     BridgeDriverOptions options;
     options.owner = daemon_.id;
-    options.pin_directory = daemon_.config.run_dir + "/bpf";
+    network_places(options, daemon_.config.run_dir);
     if (const CgroupLayout::Hierarchy* unified = daemon_.cgroups.unified()) {
         options.cgroup_path = unified->mount_point + daemon_.config.network_cgroup;
     }

@@ -69,6 +69,25 @@ struct Sandbox {
     std::string files_directory;
 };
 
+struct NetworkTraceRequest {
+    std::string from;
+    std::string to;
+    std::uint16_t port = 0;
+    /// IPPROTO_TCP, IPPROTO_UDP.
+    std::uint8_t protocol = 0;
+};
+
+struct NetworkTrace {
+    TraceOutcome outcome;
+    /// The network that the sending container sends by; "" if no container sends.
+    std::string network;
+    /// Of the container that gets it, or would; "" for none.
+    std::string receiver;
+};
+
+/// Where the bridge driver's pins and notes are, of the daemon with this run directory.
+void network_places(BridgeDriverOptions& options, const std::string& run_dir);
+
 class Networks final : public NameSource {
   public:
     explicit Networks(Daemon& daemon) : daemon_(daemon) {}
@@ -133,6 +152,15 @@ class Networks final : public NameSource {
     std::string name_of(const IpAddress& asker, const IpAddress& address) const override;
     std::vector<std::string> servers(const IpAddress& asker) const override;
 
+    /// What became of packets.
+    std::vector<NetworkCounter> counters() const { return bridge_->counters(); }
+
+    /// Where a packet would go. from, to: a container, "host", or an address.
+    /// Errors: not_found (no such container, not on a bridge network); invalid_argument (no
+    ///         address, both in one place, not of one family); conflict (a container that does not
+    ///         run); any of NetworkDriver::trace().
+    Task<NetworkTrace> trace(NetworkTraceRequest request);
+
     Task<void> run();
     Task<void> close();
 
@@ -153,6 +181,11 @@ class Networks final : public NameSource {
     void member_drop(Network& network, const Container& container, EndpointSettings& settings);
     Task<void> resolver_choose(Plan& plan);
     std::shared_ptr<Container> container_of(const IpAddress& address) const;
+    Result<IpAddress> trace_target(const NetworkTraceRequest& request,
+                                   const Container* sender) const;
+    Result<EndpointId> trace_endpoint(const Container& sender,
+                                      const IpAddress& to,
+                                      std::string& network) const;
     void hosts_fill(Sandbox& sandbox, const Container& container) const;
     void event(const Network& network, std::string action, const Container* container) const;
 
