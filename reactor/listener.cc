@@ -64,6 +64,11 @@ Result<Listener> Listener::unix_socket(const std::string& path, mode_t mode) {
     return Listener(std::move(fd), std::move(poller), 0);
 }
 
+Result<Listener> Listener::take(Fd listening, std::uint16_t port) {
+    TRY(Poller poller, Poller::make(listening.get()));
+    return Listener(std::move(listening), std::move(poller), port);
+}
+
 Result<Listener> Listener::tcp(const std::string& address, std::uint16_t port) {
     sockaddr_storage storage{};
     auto* v4 = reinterpret_cast<sockaddr_in*>(&storage);

@@ -15,6 +15,9 @@ class Listener {
     /// Listen on a numeric address; port 0 takes a free one (see port()).
     static Result<Listener> tcp(const std::string& address, std::uint16_t port);
 
+    /// One that listens already; port: what port() gives.
+    static Result<Listener> take(Fd listening, std::uint16_t port);
+
     /// The next connection. Running out of descriptors is not an error: it waits until one is free.
     /// Errors: cancelled.
     Task<std::unique_ptr<FdStream>> accept();

@@ -212,6 +212,9 @@ struct BridgeDriverOptions {
     std::string loopback_note;
 };
 
+/// macvlan and ipvlan: links that hang on one of the host's. owner: as BridgeDriverOptions has it.
+std::unique_ptr<NetworkDriver> child_driver_make(std::string owner);
+
 /// Linux bridges and veth pairs, with BPF programs in front. Touches nothing until it is used.
 std::unique_ptr<NetworkDriver> bridge_driver_make(BridgeDriverOptions options);
 

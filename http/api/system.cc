@@ -42,7 +42,8 @@ void write_runtimes(JsonWriter& json) {
 void write_plugins(JsonWriter& json) {
     json.key("Plugins").begin_object();
     json.key("Volume").strings(std::array<std::string_view, 1>{"local"});
-    json.key("Network").strings(std::array<std::string_view, 3>{"bridge", "host", "null"});
+    json.key("Network").strings(
+        std::array<std::string_view, 5>{"bridge", "host", "ipvlan", "macvlan", "null"});
     json.key("Authorization").null();
     static constexpr std::array<std::string_view, 4> logs{
         "journald", "json-file", "local", "syslog"};

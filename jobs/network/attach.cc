@@ -7,6 +7,7 @@
 #include "jobs/container/ports.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks_plan.h"
+#include "reactor/base/log.h"
 
 namespace davit {
 
@@ -48,6 +49,20 @@ Result<IpAddress> address_take(const NetworkRecord& record,
     TRY(const IpAddress address, IpAddress::parse(wanted));
     TRY_VOID(pool.take(address));
     return address;
+}
+
+/// What was asked for; "" for none.
+Result<std::string> mac_choose(const NetworkRecord& record,
+                               const Container& container,
+                               const EndpointSettings& settings) {
+    const std::string& wanted = settings.mac_address_wanted.empty()
+                                    ? container.record.config.mac_address
+                                    : settings.mac_address_wanted;
+    if (!wanted.empty() && record.driver == "ipvlan") {
+        return Error(ErrorKind::unsupported,
+                     "ipvlan interfaces do not support custom mac address assignment");
+    }
+    return wanted;
 }
 
 }  // namespace
@@ -110,13 +125,12 @@ Result<void> Networks::member_add(Network& network,
     member.endpoint = EndpointId::generate();
     member.container = container.id();
     member.container_name = container.record.name.substr(1);
-    if (network.record.driver == "bridge") {
+    if (network.record.has_addresses()) {
+        TRY(member.mac, mac_choose(network.record, container, settings));
         TRY_VOID(addresses_take(network, member, settings));
-        std::string mac = settings.mac_address_wanted;
-        if (mac.empty()) {
-            mac = container.record.config.mac_address;
+        if (member.mac.empty() && network.record.driver != "ipvlan") {
+            member.mac = mac_text(mac_of(member.address));
         }
-        member.mac = mac.empty() ? mac_text(mac_of(member.address)) : mac;
     }
     if (network.record.is_user_defined()) {
         member.names = names_of(container, settings);
@@ -129,10 +143,11 @@ Result<void> Networks::member_add(Network& network,
     settings.mac_address = member.mac;
     settings.ip_address = member.address.str();
     settings.ip_prefix_len = member.prefix;
-    settings.gateway = network.record.internal ? "" : network.spec.gateway.str();
+    const bool leads_out = network.record.leads_out();
+    settings.gateway = leads_out ? network.spec.gateway.str() : "";
     settings.ipv6_address = member.address6.str();
     settings.ipv6_prefix_len = member.prefix6;
-    settings.ipv6_gateway = network.record.internal ? "" : network.spec.gateway6.str();
+    settings.ipv6_gateway = leads_out ? network.spec.gateway6.str() : "";
     settings.dns_names = member.names;
     network.members.insert_or_assign(container.id(), std::move(member));
     return ok;
@@ -168,7 +183,7 @@ Result<Networks::Plan> Networks::plan_make(Container& container) {
     });
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
         const Network& network = *plan.items[i].network;
-        if (network.record.internal || network.record.driver != "bridge") {
+        if (!network.record.leads_out()) {
             continue;
         }
         const auto better = [&](std::size_t than) {
@@ -199,7 +214,9 @@ Result<EndpointSpec> endpoint_spec(const Network& network,
     spec.id = member.endpoint;
     spec.address = member.address;
     spec.address6 = member.address6;
-    TRY(spec.mac, mac_parse(member.mac));
+    if (!member.mac.empty()) {
+        TRY(spec.mac, mac_parse(member.mac));
+    }
     spec.interface = interface;
     return spec;
 }
@@ -275,10 +292,11 @@ Task<Sandbox> Networks::attach(Container& container, Fd netns) {
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
         auto& [network, settings] = plan.items[i];
         CO_CHECK(member_add(*network, container, *settings));
-        if (network->record.driver != "bridge") {
+        if (!network->record.has_addresses()) {
             continue;
         }
-        settings->interface = "eth" + std::to_string(plan.request.endpoints.size());
+        settings->interface =
+            "eth" + std::to_string(plan.request.endpoints.size() + plan.hanging.size());
         CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
         spec.default_route = i == plan.gateway;
         spec.default_route6 = i == plan.gateway6;
@@ -287,23 +305,32 @@ Task<Sandbox> Networks::attach(Container& container, Fd netns) {
                    ports_wanted(
                        record.host_config, record.config.exposed_ports, port_hosts(*network)));
         }
-        plan.request.endpoints.push_back(std::move(spec));
+        if (network->record.hangs() && !spec.ports.empty()) {
+            // As Docker: its clients reach the container itself.
+            LOG_WARN("container={}: {} network {} publishes no ports, ignoring",
+                     record.id.short_id(),
+                     network->record.driver,
+                     network->record.name);
+            spec.ports.clear();
+        }
+        (network->record.hangs() ? plan.hanging : plan.request.endpoints)
+            .push_back(std::move(spec));
     }
     Sandbox sandbox;
-    if (plan.request.endpoints.empty()) {
+    if (plan.request.endpoints.empty() && plan.hanging.empty()) {
         for (const Plan::Item& item : plan.items) {
             event(*item.network, "connect", &container);
         }
         co_return std::move(sandbox);
     }
     CO_CHECK(co_await resolver_choose(plan));
-    sandbox.resolver = plan.request.resolver_port != 0;
     plan.request.netns = std::move(netns);
-    Result<EndpointsAttached> attached = co_await bridge_->attach(std::move(plan.request));
+    Result<EndpointsAttached> attached = co_await drivers_attach(plan);
     if (!attached) {
         co_return std::move(attached).error().context("failed to set up container networking");
     }
     sandbox.netns = std::move(attached->netns);
+    CO_TRY(sandbox.resolver, co_await resolver_keep(container, sandbox.netns.get()));
     sandbox.own = true;
     for (const std::vector<PortSpec>& ports : attached->ports) {
         record.published.merge(ports_published(ports));
@@ -334,6 +361,7 @@ void Networks::hosts_fill(Sandbox& sandbox, const Container& container) const {
 void Networks::release(Container& container) {
     ContainerRecord& record = container.record;
     record.published.clear();
+    resolver_drop(record.id);
     for (auto& [name, settings] : record.networks) {
         const auto id = NetworkId::parse(settings.network_id);
         const auto network = id ? networks_.find(*id) : networks_.end();
@@ -342,7 +370,7 @@ void Networks::release(Container& container) {
             continue;
         }
         if (const auto endpoint = EndpointId::parse(settings.endpoint_id)) {
-            bridge_->detach(*endpoint);
+            driver_of(*network->second).detach(*endpoint);
         }
         event(*network->second, "disconnect", &container);
         member_drop(*network->second, container, settings);
@@ -386,7 +414,7 @@ Task<void> Networks::adopt(Container& container, const PidRef& process) {
         member.prefix = settings->ip_prefix_len;
         member.prefix6 = settings->ipv6_prefix_len;
         member.names = settings->dns_names;
-        if (network->record.driver != "bridge") {
+        if (!network->record.has_addresses()) {
             network->members.insert_or_assign(container.id(), std::move(member));
             continue;
         }
@@ -399,17 +427,19 @@ Task<void> Networks::adopt(Container& container, const PidRef& process) {
         }
         network->members.insert_or_assign(container.id(), std::move(member));
         CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
-        if (i == plan.gateway) {
+        if (i == plan.gateway && !network->record.hangs()) {
             CO_TRY(spec.ports, ports_of(record.published));
         }
-        request.endpoints.push_back(std::move(spec));
+        (network->record.hangs() ? plan.hanging : request.endpoints).push_back(std::move(spec));
     }
-    if (request.endpoints.empty()) {
+    if (request.endpoints.empty() && plan.hanging.empty()) {
         co_return ok;
     }
     plan.request = std::move(request);
     CO_CHECK(co_await resolver_choose(plan));
-    co_return co_await bridge_->adopt(std::move(plan.request));
+    CO_CHECK(co_await drivers_adopt(plan));
+    CO_TRY([[maybe_unused]] const bool own, co_await resolver_keep(container, process.pidfd()));
+    co_return ok;
 }
 
 /// User networks answer names; the default bridge, as with Docker, does not.

@@ -109,18 +109,18 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     Result<EndpointSpec> spec = endpoint_spec(*network, container->id(), kept.interface);
     Result<void> done = ok;
     if (spec) {
-        spec->default_route = !has_route && !network->record.internal;
+        spec->default_route = !has_route && network->record.leads_out();
         spec->default_route6 =
-            !has_route6 && !network->record.internal && network->record.enable_ipv6;
-        plan.request.endpoints.push_back(*std::move(spec));
+            !has_route6 && network->record.leads_out() && network->record.enable_ipv6;
+        (network->record.hangs() ? plan.hanging : plan.request.endpoints)
+            .push_back(*std::move(spec));
         plan.request.pidfd = run->init.pidfd();
         done = co_await resolver_choose(plan);
     } else {
         done = std::move(spec).error();
     }
     if (done) {
-        const Result<EndpointsAttached> attached =
-            co_await bridge_->attach(std::move(plan.request));
+        const Result<EndpointsAttached> attached = co_await drivers_attach(plan);
         if (!attached) {
             done = attached.error();
         }
@@ -132,10 +132,12 @@ Task<void> Networks::connect(std::shared_ptr<Container> container,
     }
     const auto member = network->members.find(container->id());
     if (member == network->members.end() || member->second.endpoint != endpoint) {
-        bridge_->detach(endpoint);  // It has ended: the network is one of its next start's.
+        driver_of(*network).detach(
+            endpoint);  // It has ended: the network is one of its next start's.
         co_return co_await shielded(daemon_.container_save(*container));
     }
-    files_change(record, kept, network->record.is_user_defined());
+    const Result<bool> named = co_await resolver_keep(*container, run->init.pidfd());
+    files_change(record, kept, network->record.is_user_defined() && named && *named);
     links_readdress(daemon_, *container);
     event(*network, "connect", container.get());
     co_return co_await shielded(daemon_.container_save(*container));
@@ -156,7 +158,7 @@ Task<void> Networks::disconnect(std::shared_ptr<Container> container,
     EndpointSettings settings = found->second;
     const auto endpoint = EndpointId::parse(settings.endpoint_id);
     if (container->run && endpoint) {
-        CO_CHECK(co_await shielded(bridge_->disconnect(*endpoint)));
+        CO_CHECK(co_await shielded(driver_of(*network).disconnect(*endpoint)));
         for (const std::string& address : {settings.ip_address, settings.ipv6_address}) {
             if (address.empty()) {
                 continue;
@@ -172,6 +174,9 @@ Task<void> Networks::disconnect(std::shared_ptr<Container> container,
     }
     member_drop(*network, *container, settings);
     record.networks.erase(network->record.name);
+    if (const std::shared_ptr<ContainerRun> run = container->run) {
+        static_cast<void>(co_await shielded(resolver_keep(*container, run->init.pidfd())));
+    }
     co_return co_await shielded(daemon_.container_save(*container));
 }
 

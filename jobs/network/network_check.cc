@@ -6,6 +6,8 @@
 #include <array>
 #include <charconv>
 
+#include "drivers/net/child_links.h"
+
 namespace davit {
 
 namespace {
@@ -35,14 +37,15 @@ Result<void> name_check(const std::string& name) {
 }
 
 Result<void> driver_check(const std::string& driver) {
-    if (driver.empty() || driver == "bridge" || driver == "default") {
+    if (driver.empty() || driver == "bridge" || driver == "default" || driver == "macvlan" ||
+        driver == "ipvlan") {
         return ok;
     }
     if (driver == "host" || driver == "null") {
         return Error(ErrorKind::permission_denied,
                      "only one instance of \"" + driver + "\" network is allowed");
     }
-    if (driver == "macvlan" || driver == "ipvlan" || driver == "overlay") {
+    if (driver == "overlay") {
         return not_yet("network driver \"" + driver + "\"", "use bridge");
     }
     return Error(ErrorKind::not_found, "plugin \"" + driver + "\" not found");
@@ -88,6 +91,47 @@ Result<void> option_check(const std::string& key, const std::string& value) {
     return ok;  // A label of some client's: Docker keeps it, too.
 }
 
+/// What macvlan and ipvlan take. Follows: moby's libnetwork/drivers/macvlan, ipvlan.
+Result<void> hanging_check(const NetworkRecord& record) {
+    const std::string parent = record.option(option_parent);
+    if (record.internal && !parent.empty()) {
+        return bad("an internal " + record.driver +
+                   " network hangs on nothing: leave -o parent=" + parent + " or --internal out");
+    }
+    if (parent == "lo") {
+        return bad("loopback interface is not a valid " + record.driver + " parent link");
+    }
+    if (parent.size() >= IFNAMSIZ || parent.find_first_of("/ :") != std::string::npos) {
+        return bad("invalid parent interface name: \"" + parent + "\"");
+    }
+    for (const auto& [key, value] : record.options) {
+        if (key.starts_with("com.docker.network.bridge.") || key == option_binding) {
+            return bad("option " + key + " is of bridge networks alone, not of " + record.driver +
+                       " ones");
+        }
+        const bool is_ipvlan = key == option_ipvlan_mode || key == option_ipvlan_flag;
+        if ((is_ipvlan && record.driver != "ipvlan") ||
+            (key == option_macvlan_mode && record.driver != "macvlan")) {
+            return bad("option " + key + " is not one of " + record.driver + " networks");
+        }
+    }
+    const std::string mode = record.option(record.driver + "_mode");
+    if (record.driver == "macvlan" && !macvlan_mode_known(mode)) {
+        return bad("requested macvlan mode '" + mode +
+                   "' is not valid, 'bridge' mode is the macvlan driver default");
+    }
+    if (record.driver == "ipvlan" && !ipvlan_mode_known(mode)) {
+        return bad("requested ipvlan mode '" + mode +
+                   "' is not valid, 'l2' mode is the ipvlan driver default");
+    }
+    const std::string flag = record.option(option_ipvlan_flag);
+    if (!ipvlan_flag_known(flag)) {
+        return bad("requested ipvlan flag '" + flag +
+                   "' is not valid, 'bridge' is the ipvlan driver default");
+    }
+    return ok;
+}
+
 Result<void> subnets_check(const NetworkRecord& record) {
     std::size_t of_v4 = 0;
     std::size_t of_v6 = 0;
@@ -129,6 +173,9 @@ Result<void> network_create_check(const NetworkCreateRequest& request) {
     if (record.ipam_driver != "default" && !record.ipam_driver.empty()) {
         return Error(ErrorKind::not_found, "plugin \"" + record.ipam_driver + "\" not found");
     }
+    if (record.hangs()) {
+        TRY_VOID(hanging_check(record));
+    }
     for (const auto& [key, value] : record.options) {
         TRY_VOID(option_check(key, value));
     }
@@ -165,6 +212,25 @@ Result<void> network_addresses_check(const IpamConfig& config) {
         }
     }
     return ok;
+}
+
+Result<void> network_parent_check(const NetworkRecord& record, const NetworkRecord& other) {
+    if (!record.hangs() || !other.hangs() || record.interface != other.interface) {
+        return ok;
+    }
+    const auto takes_all = [](const NetworkRecord& one) {
+        return one.driver == "ipvlan" || one.option(option_macvlan_mode) == "passthru";
+    };
+    if (takes_all(record) || takes_all(other)) {
+        return Error(
+            ErrorKind::conflict,
+            "network " + other.name + " is already using parent interface " + record.interface);
+    }
+    return ok;
+}
+
+std::string network_parent_name(const NetworkId& id) {
+    return "dm-" + id.short_id();
 }
 
 std::string network_interface_name(const NetworkId& id) {

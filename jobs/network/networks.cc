@@ -48,6 +48,15 @@ Result<IpAddress> gateway_choose(IpamConfig config) {
     return pool.allocate();
 }
 
+/// The link of the host's that carries it.
+void interface_name(NetworkRecord& record) {
+    record.interface = record.option(record.hangs() ? option_parent : option_bridge_name);
+    if (record.interface.empty()) {
+        record.interface =
+            record.hangs() ? network_parent_name(record.id) : network_interface_name(record.id);
+    }
+}
+
 bool overlap(const NetworkSpec& a, const NetworkSpec& b) {
     return (!a.subnet.unset() && a.subnet.overlaps(b.subnet)) ||
            (!a.subnet6.unset() && !b.subnet6.unset() && a.subnet6.overlaps(b.subnet6));
@@ -76,6 +85,7 @@ Task<void> Networks::open() {
     if (const CgroupLayout::Hierarchy* unified = daemon_.cgroups.unified()) {
         options.cgroup_path = unified->mount_point + daemon_.config.network_cgroup;
     }
+    hanging_ = child_driver_make(options.owner);
     bridge_ = bridge_driver_make(std::move(options));
     CO_TRY(const std::vector<std::string> records, records_read(*daemon_.graph));
     for (const std::string& text : records) {
@@ -120,7 +130,7 @@ Task<NetworkRecord> Networks::builtin_make(std::string name, std::string driver)
 Result<void> Networks::insert(NetworkRecord record) {
     auto network = std::make_shared<Network>();
     network->record = std::move(record);
-    if (network->record.driver == "bridge") {
+    if (network->record.has_addresses()) {
         TRY(network->spec, network_spec(network->record));
         for (const IpamConfig& config : network->record.ipam) {
             TRY((config.is_v6() ? network->pool6 : network->pool), pool_make(config));
@@ -128,6 +138,10 @@ Result<void> Networks::insert(NetworkRecord record) {
     }
     networks_.emplace(network->record.id, std::move(network));
     return ok;
+}
+
+NetworkDriver& Networks::driver_of(const Network& network) const {
+    return network.record.hangs() ? *hanging_ : *bridge_;
 }
 
 Task<void> Networks::store(const NetworkRecord& record) {
@@ -252,11 +266,10 @@ Task<std::shared_ptr<Network>> Networks::create(NetworkCreateRequest request) {
     for (const IpamConfig& config : record.ipam) {
         CO_CHECK(network_addresses_check(config));
     }
-    const auto name = record.options.find(option_bridge_name);
-    record.interface =
-        name == record.options.end() ? network_interface_name(record.id) : name->second;
+    interface_name(record);
     CO_TRY(const NetworkSpec spec, network_spec(record));
     for (const auto& [id, network] : networks_) {
+        CO_CHECK(network_parent_check(record, network->record));
         if (overlap(network->spec, spec)) {
             co_return Error(ErrorKind::permission_denied,
                             "invalid pool request: Pool overlaps with other one on this address "
@@ -265,7 +278,8 @@ Task<std::shared_ptr<Network>> Networks::create(NetworkCreateRequest request) {
     }
     // The intent first: a bridge without a record would be nobody's.
     CO_CHECK(co_await store(record));
-    Result<void> made = co_await bridge_->network_make(spec);
+    NetworkDriver& driver = record.hangs() ? *hanging_ : *bridge_;
+    Result<void> made = co_await driver.network_make(spec);
     if (!made) {
         auto erase = [id = record.id](WriteTxn& txn) -> Result<void> {
             TRY([[maybe_unused]] const bool was, txn.erase(Table::networks, id.str()));
@@ -315,9 +329,10 @@ Task<void> Networks::remove(std::shared_ptr<Network> network) {
     if (network->resolver) {
         co_await network->resolver->close();
     }
-    const Result<void> removed = co_await shielded(bridge_->network_remove(network->spec));
+    const Result<void> removed =
+        co_await shielded(driver_of(*network).network_remove(network->spec));
     if (!removed) {
-        LOG_WARN("network={}: {}, ignoring: the next start removes its bridge",
+        LOG_WARN("network={}: {}, ignoring: the next start removes its link",
                  record.id.short_id(),
                  removed.error().message());
     }
@@ -326,13 +341,15 @@ Task<void> Networks::remove(std::shared_ptr<Network> network) {
 }
 
 Task<void> Networks::sweep() {
-    std::vector<NetworkSpec> known;
+    std::vector<NetworkSpec> bridges;
+    std::vector<NetworkSpec> hanging;
     for (const auto& [id, network] : networks_) {
-        if (network->record.driver == "bridge") {
-            known.push_back(network->spec);
+        if (network->record.has_addresses()) {
+            (network->record.hangs() ? hanging : bridges).push_back(network->spec);
         }
     }
-    co_return co_await bridge_->sweep(std::move(known));
+    CO_CHECK(co_await hanging_->sweep(std::move(hanging)));
+    co_return co_await bridge_->sweep(std::move(bridges));
 }
 
 Task<void> Networks::run() {
@@ -346,6 +363,13 @@ Task<void> Networks::close() {
             network->resolver.reset();
         }
     }
+    while (!own_resolvers_.empty()) {
+        const ContainerId container = own_resolvers_.begin()->first;
+        closing_.spawn(resolver_close(std::move(own_resolvers_.begin()->second.resolver)));
+        own_resolvers_.erase(container);  // Its namespace keeps the redirection: it runs on.
+    }
+    static_cast<void>(co_await closing_.join());
+    CO_CHECK(co_await hanging_->close());
     co_return co_await bridge_->close();
 }
 

@@ -168,6 +168,12 @@ class Networks final : public NameSource {
     struct Plan;
 
     Result<void> insert(NetworkRecord record);
+    NetworkDriver& driver_of(const Network& network) const;
+    Task<EndpointsAttached> drivers_attach(Plan& plan);
+    Task<void> drivers_adopt(Plan& plan);
+    Task<bool> resolver_keep(Container& container, int netns);
+    Task<void> resolver_close(std::unique_ptr<NetworkResolver> resolver);
+    void resolver_drop(const ContainerId& container, std::uint64_t kept = 0);
     Task<void> store(const NetworkRecord& record);
     Task<NetworkRecord> builtin_make(std::string name, std::string driver);
     Task<void> subnet_fill(NetworkRecord& record);
@@ -191,8 +197,20 @@ class Networks final : public NameSource {
 
     Daemon& daemon_;
     std::unique_ptr<NetworkDriver> bridge_;
+    /// macvlan and ipvlan.
+    std::unique_ptr<NetworkDriver> hanging_;
     std::map<NetworkId, std::shared_ptr<Network>> networks_;
     std::map<IpAddress, ContainerId> by_address_;
+
+    /// Of containers whose networks have no gateway of the host's: in their own namespaces.
+    struct OwnResolver {
+        std::uint64_t netns_cookie = 0;
+        std::unique_ptr<NetworkResolver> resolver;
+    };
+
+    std::map<ContainerId, OwnResolver> own_resolvers_;
+    /// Resolvers that end.
+    TaskGroup closing_{GroupPolicy::independent};
     AsyncMutex create_turn_;
 };
 

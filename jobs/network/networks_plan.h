@@ -21,6 +21,8 @@ struct Networks::Plan {
     /// The one that has IPv6's default route.
     std::size_t gateway6 = SIZE_MAX;
     EndpointsRequest request;
+    /// Of macvlan and ipvlan networks.
+    std::vector<EndpointSpec> hanging;
 };
 
 /// "container:X": it has no network of its own.

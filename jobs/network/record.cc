@@ -57,6 +57,11 @@ bool NetworkRecord::is_builtin() const {
     return std::ranges::find(names, name) != names.end();
 }
 
+std::string NetworkRecord::option(const std::string& key) const {
+    const auto found = options.find(key);
+    return found == options.end() ? "" : found->second;
+}
+
 bool NetworkRecord::option_bool(const std::string& key, bool fallback) const {
     const auto found = options.find(key);
     if (found == options.end()) {
@@ -115,7 +120,13 @@ Result<NetworkSpec> network_spec(const NetworkRecord& record) {
     NetworkSpec spec;
     spec.id = record.id;
     spec.number = record.number;
+    spec.kind = record.driver;
     spec.interface = record.interface;
+    spec.isolated = record.isolated();
+    if (record.hangs()) {
+        spec.mode = record.option(record.driver + "_mode");
+        spec.flag = record.option(option_ipvlan_flag);
+    }
     if (record.ipam.empty()) {
         return Error(ErrorKind::corrupt, "network " + record.name + " has no subnet");
     }

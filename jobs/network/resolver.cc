@@ -20,6 +20,7 @@ namespace {
 /// Questions that wait for other servers, of one network; the client asks again.
 constexpr std::size_t questions_max = 4096;
 constexpr std::uint16_t dns_port = 53;
+constexpr int connections_backlog = 128;
 constexpr std::size_t datagram_bytes_max = 65535;
 /// As the resolver of the C library; the client has its own patience.
 constexpr std::chrono::seconds server_timeout{2};
@@ -132,18 +133,37 @@ Task<std::string> ask_stream(std::string query, DnsQuestion question, std::strin
 
 }  // namespace
 
+Result<ResolverSockets> resolver_sockets_make(const IpAddress& address) {
+    ResolverSockets sockets;
+    sockaddr_in where = address_of(address, 0);
+    socklen_t size = sizeof(where);
+    auto* generic = reinterpret_cast<sockaddr*>(&where);
+    sockets.connections = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    sockets.datagrams = Fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!sockets.connections || !sockets.datagrams ||
+        ::bind(sockets.connections.get(), generic, size) != 0 ||
+        ::listen(sockets.connections.get(), connections_backlog) != 0 ||
+        ::getsockname(sockets.connections.get(), generic, &size) != 0 ||
+        ::bind(sockets.datagrams.get(), generic, size) != 0) {
+        return Error::from_errno(errno, "bind the resolver of", address.str());
+    }
+    sockets.port = ntohs(where.sin_port);
+    return sockets;
+}
+
 Result<std::unique_ptr<NetworkResolver>> NetworkResolver::open(const IpAddress& gateway,
                                                                const NameSource& names) {
-    TRY(Listener listener, Listener::tcp(gateway.str(), 0));
-    const std::uint16_t port = listener.port();
-    Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    const sockaddr_in address = address_of(gateway, port);
-    if (!socket ||
-        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-        return Error::from_errno(errno, "bind the resolver of", gateway.str());
-    }
-    std::unique_ptr<NetworkResolver> resolver(
-        new NetworkResolver(std::move(socket), std::move(listener), port, names));
+    TRY(ResolverSockets sockets, resolver_sockets_make(gateway));
+    return open(std::move(sockets), IpAddress(), names);
+}
+
+Result<std::unique_ptr<NetworkResolver>> NetworkResolver::open(ResolverSockets sockets,
+                                                               const IpAddress& asker,
+                                                               const NameSource& names) {
+    TRY(Listener listener, Listener::take(std::move(sockets.connections), sockets.port));
+    std::unique_ptr<NetworkResolver> resolver(new NetworkResolver(
+        std::move(sockets.datagrams), std::move(listener), sockets.port, names));
+    resolver->asker_ = asker;
     resolver->work_.spawn(resolver->serve_datagrams());
     resolver->work_.spawn(resolver->serve_connections());
     return resolver;
@@ -178,7 +198,7 @@ Task<void> NetworkResolver::serve_datagrams() {
         }
         const IpAddress asker = IpAddress::v4(ntohl(from.sin_addr.s_addr));
         const std::string query = buffer.substr(0, static_cast<std::size_t>(got));
-        const std::string own = answer_own(query, asker);
+        const std::string own = answer_own(query, asker_of(asker));
         if (!own.empty()) {
             static_cast<void>(::sendto(socket_.get(),
                                        own.data(),
@@ -195,7 +215,7 @@ Task<void> NetworkResolver::serve_datagrams() {
 Task<void> NetworkResolver::answer_datagram(std::string query,
                                             IpAddress asker,
                                             std::uint16_t port) {
-    CO_TRY(const std::string answered, co_await answer(std::move(query), asker, false));
+    CO_TRY(const std::string answered, co_await answer(std::move(query), asker_of(asker), false));
     const sockaddr_in to = address_of(asker, port);
     static_cast<void>(::sendto(socket_.get(),
                                answered.data(),
@@ -221,7 +241,7 @@ Task<void> NetworkResolver::serve_connection(std::unique_ptr<FdStream> stream) {
     if (::getpeername(stream->fd(), reinterpret_cast<sockaddr*>(&from), &size) != 0) {
         co_return Error::from_errno(errno, "getpeername");
     }
-    const IpAddress asker = IpAddress::v4(ntohl(from.sin_addr.s_addr));
+    const IpAddress asker = asker_of(IpAddress::v4(ntohl(from.sin_addr.s_addr)));
     for (;;) {
         CO_TRY(std::string query, co_await with_timeout(idle_timeout, read_message(*stream)));
         std::string answered = answer_own(query, asker);

@@ -42,10 +42,25 @@ class NameSource {
     virtual std::vector<std::string> servers(const IpAddress& asker) const = 0;
 };
 
+/// Where a resolver listens.
+struct ResolverSockets {
+    Fd datagrams;
+    Fd connections;
+    std::uint16_t port = 0;
+};
+
+/// UDP and TCP on a port of the kernel's choice, in the network namespace of the calling thread.
+Result<ResolverSockets> resolver_sockets_make(const IpAddress& address);
+
 class NetworkResolver {
   public:
     /// Listen at gateway, on a port of the kernel's choice, UDP and TCP. names must outlive it.
     static Result<std::unique_ptr<NetworkResolver>> open(const IpAddress& gateway,
+                                                         const NameSource& names);
+
+    /// In a namespace that one container alone is in: asker is its address, whoever asks.
+    static Result<std::unique_ptr<NetworkResolver>> open(ResolverSockets sockets,
+                                                         const IpAddress& asker,
                                                          const NameSource& names);
 
     std::uint16_t port() const { return port_; }
@@ -62,6 +77,9 @@ class NetworkResolver {
     Task<void> serve_connection(std::unique_ptr<FdStream> stream);
     Task<void> answer_datagram(std::string query, IpAddress asker, std::uint16_t port);
 
+    /// Who asks, for NameSource, by where it came from.
+    IpAddress asker_of(const IpAddress& source) const { return asker_.unset() ? source : asker_; }
+
     /// The answer known here; "" if others have to be asked.
     std::string answer_own(const std::string& query, const IpAddress& asker);
 
@@ -71,6 +89,7 @@ class NetworkResolver {
     Listener listener_;
     std::uint16_t port_;
     const NameSource* names_;
+    IpAddress asker_;
     std::uint32_t turn_ = 0;
     std::size_t open_questions_ = 0;
     TaskGroup work_{GroupPolicy::independent};

@@ -126,7 +126,7 @@ def what_a_network_cannot_be(engine, remote):
 
     for body, status, message in (
             ({"Driver": "nope"}, 404, 'plugin "nope" not found'),
-            ({"Driver": "macvlan"}, 501, "not supported by davit yet"),
+            ({"Driver": "overlay"}, 501, "not supported by davit yet"),
             ({"Name": "host"}, 403, "operation is not permitted on predefined host network"),
             ({"IPAM": {"Config": [{"Subnet": "10.1.0.0"}]}}, 400, "invalid subnet 10.1.0.0"),
             ({"IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.2.0.1"}]}}, 400,

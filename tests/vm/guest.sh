@@ -84,6 +84,26 @@ else
     got=$(davit run --rm box:1 true 2>&1 | grep -o "$bridge")
 fi
 check bridge_network "$bridge" "$got"
+
+# Links that hang on a VLAN, which is made for them. Names need eBPF.
+hanging() { # DRIVER MODE
+    davit network create -d "$1" -o parent=up0.7 -o "$1_mode=$2" --subnet 10.9.0.0/24 lan >/dev/null
+    davit run -d --name far --network lan --ip 10.9.0.9 box:1 sh -c \
+        'mkdir /www; echo page >/www/index.html; httpd -p 80 -h /www; echo ready; exec sleep 1000' >/dev/null
+    until davit logs far | grep -q ready; do :; done
+    [ "$mode" = v2 ] && name=far || name=10.9.0.9
+    davit run --rm --network lan box:1 wget -qO- "http://$name/" 2>&1
+    davit rm -f far >/dev/null
+    davit network rm lan >/dev/null
+}
+ip link add up0 type veth peer name up1
+ip link set up0 up
+ip link set up1 up
+check macvlan page "$(hanging macvlan bridge)"
+check ipvlan_l2 page "$(hanging ipvlan l2)"
+check ipvlan_l3 page "$(hanging ipvlan l3)"
+check ipvlan_l3s page "$(hanging ipvlan l3s)"
+check vlan_left "" "$(ip link | grep -o 'up0\.7')"
 check containers_left "" "$(davit ps -aq)"
 check cgroups_left "" "$(find /sys/fs/cgroup -path '*davit/*' -type d)"
 end

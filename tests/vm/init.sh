@@ -4,7 +4,7 @@
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-for module in overlay llc stp bridge veth sch_ingress cls_bpf; do
+for module in overlay llc stp bridge veth sch_ingress cls_bpf garp mrp 8021q macvlan ipvlan; do
     insmod "/$module.ko"
 done
 mount -t tmpfs -o size=800m root /new

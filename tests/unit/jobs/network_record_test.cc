@@ -84,3 +84,65 @@ TEST_CASE("one subnet of each family, and IPv6 only where it is asked for", "[ne
     }
     CHECK_FALSE(network_addresses_check(config("fd00:1::/127", "fd00:1::1")));
 }
+
+namespace {
+
+NetworkRecord hanging(const char* driver, std::map<std::string, std::string> options) {
+    NetworkRecord record;
+    record.id = NetworkId::generate();
+    record.name = "lan";
+    record.driver = driver;
+    record.options = std::move(options);
+    record.ipam = {config("10.1.0.0/24", "10.1.0.1")};
+    record.interface = record.option(option_parent);
+    return record;
+}
+
+}  // namespace
+
+TEST_CASE("macvlan and ipvlan take their own options alone", "[network][macvlan]") {
+    CHECK(refusal(hanging("macvlan", {{"parent", "eth0"}, {"macvlan_mode", "vepa"}})).empty());
+    CHECK(refusal(hanging("ipvlan", {{"ipvlan_mode", "l3s"}, {"ipvlan_flag", "private"}})).empty());
+    CHECK(refusal(hanging("macvlan", {{"macvlan_mode", "l2"}})) ==
+          "requested macvlan mode 'l2' is not valid, 'bridge' mode is the macvlan driver default");
+    CHECK(refusal(hanging("ipvlan", {{"ipvlan_mode", "bridge"}})) ==
+          "requested ipvlan mode 'bridge' is not valid, 'l2' mode is the ipvlan driver default");
+    CHECK(refusal(hanging("ipvlan", {{"ipvlan_flag", "odd"}})) ==
+          "requested ipvlan flag 'odd' is not valid, 'bridge' is the ipvlan driver default");
+    CHECK(refusal(hanging("macvlan", {{"ipvlan_mode", "l2"}})) ==
+          "option ipvlan_mode is not one of macvlan networks");
+    CHECK(refusal(hanging("macvlan", {{"parent", "lo"}})) ==
+          "loopback interface is not a valid macvlan parent link");
+    CHECK(!refusal(hanging("macvlan", {{"parent", "a/b"}})).empty());
+    CHECK(refusal(hanging("macvlan", {{option_icc, "false"}})) ==
+          "option com.docker.network.bridge.enable_icc is of bridge networks alone, not of macvlan "
+          "ones");
+    NetworkRecord internal = hanging("macvlan", {{"parent", "eth0"}});
+    internal.internal = true;
+    CHECK(!refusal(internal).empty());
+    internal.options.clear();
+    CHECK(refusal(internal).empty());
+}
+
+TEST_CASE("what a network hangs on may be shared, or not", "[network][macvlan]") {
+    const NetworkRecord lan = hanging("macvlan", {{"parent", "eth0"}});
+    const NetworkRecord whole =
+        hanging("macvlan", {{"parent", "eth0"}, {"macvlan_mode", "passthru"}});
+    const NetworkRecord other =
+        hanging("macvlan", {{"parent", "eth1"}, {"macvlan_mode", "passthru"}});
+    const NetworkRecord ip = hanging("ipvlan", {{"parent", "eth0"}});
+    CHECK(network_parent_check(lan, lan));
+    CHECK(network_parent_check(lan, other));
+    CHECK(!network_parent_check(lan, whole));
+    CHECK(!network_parent_check(whole, lan));
+    CHECK(!network_parent_check(ip, lan));
+    CHECK(network_parent_check(ip, dual_stack()));
+    CHECK(lan.leads_out());
+    CHECK(!hanging("macvlan", {}).leads_out());
+    const auto spec = network_spec(whole);
+    REQUIRE(spec);
+    CHECK(spec->kind == "macvlan");
+    CHECK(spec->mode == "passthru");
+    CHECK(spec->interface == "eth0");
+    CHECK(!spec->isolated);
+}
