@@ -96,9 +96,10 @@ hanging() { # DRIVER MODE
     davit rm -f far >/dev/null
     davit network rm lan >/dev/null
 }
-ip link add up0 type veth peer name up1
-ip link set up0 up
-ip link set up1 up
+ip link add up0 type veth # Busybox leaves its peer's name to the kernel.
+for link in up0 $(ls /sys/class/net | grep '^veth'); do
+    ip link set "$link" up
+done
 check macvlan page "$(hanging macvlan bridge)"
 check ipvlan_l2 page "$(hanging ipvlan l2)"
 check ipvlan_l3 page "$(hanging ipvlan l3)"

@@ -61,8 +61,10 @@ class Host {
         REQUIRE(layout);
         REQUIRE(layout->unified() != nullptr);
         cgroup_ = layout->unified()->mount_point + "/davit-bpf-test-" + std::to_string(::getpid());
-        BridgeDriverOptions options{
-            .owner = "test", .pin_directory = directory_, .cgroup_path = cgroup_};
+        BridgeDriverOptions options{.owner = "test",
+                                    .pin_directory = directory_,
+                                    .cgroup_path = cgroup_,
+                                    .loopback_note = ""};
         auto installed = host_install(options);
         INFO((installed ? "" : installed.error().message()));
         REQUIRE(installed);
