@@ -6,6 +6,7 @@
 #include "drivers/net/child_host.h"
 #include "reactor/async_event.h"
 #include "reactor/offload.h"
+#include "reactor/task_group.h"
 
 namespace davit {
 
@@ -29,15 +30,17 @@ class ChildDriver final : public NetworkDriver {
   private:
     struct Held {
         std::string interface;
-        /// Taking the link out again needs it; it lives no longer for it than until detach().
+        /// Taking the link out again needs it.
         Fd netns;
     };
 
+    Task<void> leave(Held held);
     Task<NetworkNamespace> make(EndpointsRequest& request, bool adopted);
 
     std::string owner_;
     AsyncMutex turn_;
     std::map<EndpointId, Held> endpoints_;
+    TaskGroup leaving_{GroupPolicy::independent};
     /// Networks whose parent is there.
     std::map<NetworkId, NetworkSpec> made_;
 };
@@ -99,8 +102,25 @@ Task<void> ChildDriver::adopt(EndpointsRequest request) {
     co_return ok;
 }
 
+/// Delete a link. It would go with its namespace, but some time after: until then no link of the
+/// same parent can be up with its MAC address, which is that of an address that is given out again.
+/// Whoever attaches after this waits for it.
+Task<void> ChildDriver::leave(Held held) {
+    CO_TRY(const auto permit, co_await turn_.lock());
+    auto work = [held = std::move(held)]() {
+        return child_delete(held.netns.get(), held.interface);
+    };
+    co_return co_await offload(std::move(work));
+}
+
 void ChildDriver::detach(const EndpointId& endpoint) {
-    endpoints_.erase(endpoint);
+    const auto found = endpoints_.find(endpoint);
+    if (found == endpoints_.end()) {
+        return;
+    }
+    Held held = std::move(found->second);
+    endpoints_.erase(found);
+    leaving_.spawn(leave(std::move(held)));
 }
 
 Task<void> ChildDriver::disconnect(EndpointId endpoint) {
@@ -110,10 +130,7 @@ Task<void> ChildDriver::disconnect(EndpointId endpoint) {
     }
     Held held = std::move(found->second);
     endpoints_.erase(found);
-    auto work = [held = std::move(held)]() {
-        return child_delete(held.netns.get(), held.interface);
-    };
-    co_return co_await offload(std::move(work));
+    co_return co_await leave(std::move(held));
 }
 
 Task<void> ChildDriver::sweep(std::vector<NetworkSpec> known) {
@@ -124,6 +141,7 @@ Task<void> ChildDriver::sweep(std::vector<NetworkSpec> known) {
 }
 
 Task<void> ChildDriver::close() {
+    static_cast<void>(co_await leaving_.join());
     if (made_.empty() || !endpoints_.empty()) {
         co_return ok;
     }

@@ -113,6 +113,15 @@ def a_container_is_a_neighbour(engine, remote):
 
 
 @case()
+def an_address_is_used_again_at_once(engine, remote):
+    """And with it the MAC address, of which a parent bears but one."""
+    with lan(engine):
+        for _ in range(10):
+            equal(engine.out("run", "--rm", "--network", "lan", "bb", "cat", "/sys/class/net/eth0/address"),
+                  "02:42:0a:46:00:02", "the lowest address")
+
+
+@case()
 def names_are_answered(engine, remote):
     with lan(engine):
         server(engine, "web", "--network", "lan", "--network-alias", "www")
