@@ -6,14 +6,13 @@ held against a container that starts cold; inits that wait are killed, and so is
 """
 
 import contextlib
-import itertools
 import os
 import pathlib
 import re
 import signal
 import subprocess
 
-from harness import case, check, contains, equal, eventually, import_busybox, main
+from harness import case, cgroup_tree_remove, check, contains, equal, eventually, import_busybox, main
 
 # All that a process can learn of itself without asking anybody.
 LOOK = """
@@ -28,11 +27,12 @@ cat /etc/hosts /etc/hostname /etc/resolv.conf; echo ==; while read -r key; do ec
 
 
 POWERFUL = ("--cap-add", "ALL", "--security-opt", "systempaths=unconfined", "--security-opt", "seccomp=unconfined")
-PARENTS = itertools.count(1)
+PARENTS = []
 
 
 def prepare(engine, stack):
     engine.options = ["--warm-sandboxes=3"]
+    stack.callback(lambda: [cgroup_tree_remove(parent) for parent in PARENTS])
     stack.callback(engine.stop)
     engine.start()
     import_busybox(engine)
@@ -90,7 +90,8 @@ def created(engine, *options, command=("true",)):
 
 def cold():
     """Options that nobody had before, and that are not to be seen inside."""
-    return ("--cgroup-parent", f"/davit-cold-{next(PARENTS)}")
+    PARENTS.append(f"/davit-cold-{os.getpid()}-{len(PARENTS)}")
+    return ("--cgroup-parent", PARENTS[-1])
 
 
 def look(engine, warm, *options):
