@@ -322,6 +322,18 @@ class Engine:
         folder = self.run_dir / "sandboxes"
         return [file.name for file in folder.iterdir()] if folder.exists() else []
 
+    def children(self):
+        """The pids of the daemon's children, without the inits of sandboxes that wait."""
+        waiting = self.warm_sandboxes()
+        found = []
+        for task in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/children"):
+            for pid in task.read_text(encoding="ascii").split():
+                with contextlib.suppress(OSError):
+                    cgroups = pathlib.Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii")
+                    if not any(id in cgroups for id in waiting):
+                        found.append(pid)
+        return found
+
     def resident_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))

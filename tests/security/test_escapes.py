@@ -87,15 +87,6 @@ def refused(engine, *arguments):
     return done.stderr
 
 
-def children(parent):
-    found = []
-    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            if int(entry.read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append(entry.parent.name)
-    return found
-
-
 def cpu_seconds(pid):
     words = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
@@ -193,7 +184,7 @@ def an_exec_is_taken_over_by_a_tracer(engine):
     engine.docker("rm", "-f", "pid1")
     for process in stuck:
         process.wait(timeout=30)
-    eventually(lambda: not children(engine.process.pid), "no child is left")
+    eventually(lambda: not engine.children(), "no child is left")
 
 
 # --- docker cp -----------------------------------------------------------------------------------
