@@ -87,9 +87,13 @@ Result<std::string> name_choose(const Daemon& daemon, std::string wanted) {
 }
 
 /// A sandbox made ahead for containers with such a configuration.
-SandboxReservation sandbox_reserve(Daemon& daemon, HostConfig host) {
+SandboxReservation sandbox_reserve(Daemon& daemon, const ContainerCreateRequest& request) {
+    HostConfig host = request.host_config;
     host_config_complete(host, daemon.cgroups.mode == CgroupMode::v2);
-    return daemon.sandboxes->reserve(host);
+    return daemon.sandboxes->reserve(
+        host,
+        daemon.networks->network_to_prepare(
+            host.network_mode, request.config.mac_address, request.endpoints));
 }
 
 /// The record as it will be stored; nothing outside is touched yet.
@@ -184,7 +188,7 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
     CO_TRY(const FoundImage image, image_find(daemon, request.config.image));
     ContainerCreated created;
     CO_CHECK(platform_check(request, image.config.platform, created.warnings));
-    SandboxReservation sandbox = sandbox_reserve(daemon, request.host_config);
+    SandboxReservation sandbox = sandbox_reserve(daemon, request);
     CO_TRY(ContainerRecord record,
            record_make(daemon, std::move(request), image, sandbox, created.warnings));
     CO_CHECK(co_await bind_sources_check(record));

@@ -47,7 +47,11 @@ Task<void> announce(Job& job,
     container_event(daemon, *container, "start");
     container->changed();
     daemon.supervisors.spawn(container_supervise(daemon, container));
-    daemon.sandboxes->started(container->record.host_config);
+    const ContainerRecord& record = container->record;
+    daemon.sandboxes->started(
+        record.host_config,
+        daemon.networks->network_to_prepare(
+            record.host_config.network_mode, record.config.mac_address, record.networks));
     co_return ok;
 }
 

@@ -195,7 +195,7 @@ class Starter {
   private:
     /// The sandbox that waits for this container, if there is one.
     Task<void> sandbox_take() {
-        warm_ = daemon_.sandboxes->take(container_.id());
+        CO_TRY(warm_, co_await daemon_.sandboxes->take(container_.id()));
         if (!warm_) {
             co_return ok;
         }
@@ -203,12 +203,21 @@ class Starter {
         undo_.add("sandbox", [this]() -> Task<void> {
             co_return co_await daemon_.sandboxes->end(std::move(*warm_));
         });
-        sandbox_unfit_ = !warm_->parked.init || !sandbox_allows(container_.record);
+        sandbox_unfit_ = !warm_->parked.init || !sandbox_allows(container_.record) ||
+                         (warm_->shape.network && !networks_are_as_prepared());
         if (sandbox_unfit_) {
             co_return Error(ErrorKind::unavailable, "the sandbox cannot be used");
         }
         cgroup_ = warm_->cgroup;
         co_return ok;
+    }
+
+    bool networks_are_as_prepared() const {
+        const ContainerRecord& record = container_.record;
+        return warm_->endpoint && record.networks.size() == 1 &&
+               daemon_.networks->network_to_prepare(record.host_config.network_mode,
+                                                    record.config.mac_address,
+                                                    record.networks) == warm_->shape.network;
     }
 
     /// What its init has done is what this container would have had done.
@@ -261,8 +270,13 @@ class Starter {
             CO_TRY(users_.network, Fd::duplicate(warm_->netns.get()));
         }
         Surroundings made;
+        ReadyEndpoint ready;
+        if (warm_) {
+            ready = std::move(warm_->endpoint);
+        }
         CO_TRY(made.sandbox,
-               co_await daemon_.networks->attach(container_, std::move(users_.network)));
+               co_await daemon_.networks->attach(
+                   container_, std::move(users_.network), std::move(ready)));
         links_readdress(daemon_, container_);
         CO_TRY(made.links, links_given(daemon_, container_.record));
         std::ranges::move(made.links.hosts, std::back_inserter(made.sandbox.hosts));

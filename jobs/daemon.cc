@@ -275,6 +275,8 @@ Task<void> Daemon::shutdown() {
     }
     static_cast<void>(co_await stops.join());
     static_cast<void>(co_await supervisors.join());
+    // They may have places in networks.
+    static_cast<void>(co_await sandboxes->close());
     if (const Result<void> closed = co_await networks->close(); !closed) {
         LOG_WARN("network: {}, ignoring: the next start cleans up", closed.error().message());
     }

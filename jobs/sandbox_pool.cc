@@ -12,6 +12,7 @@
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
+#include "jobs/network/networks.h"
 #include "reactor/base/log.h"
 #include "reactor/child.h"
 #include "reactor/offload.h"
@@ -83,11 +84,30 @@ Task<void> SandboxPool::recover() {
     co_return ok;
 }
 
-SandboxReservation SandboxPool::reserve(const HostConfig& host) {
-    const std::optional<SandboxShape> shape = sandbox_shape(host);
-    const auto found = std::ranges::find_if(
-        free_, [&](const ParkedSandbox& sandbox) { return shape && sandbox.shape == *shape; });
-    if (found == free_.end() || has_user_namespace(daemon_, host)) {
+std::optional<SandboxShape> SandboxPool::shape_of(const HostConfig& host,
+                                                  const std::optional<NetworkId>& network) const {
+    std::optional<SandboxShape> shape;
+    if (!has_user_namespace(daemon_, host)) {
+        shape = sandbox_shape(host);
+    }
+    if (shape) {
+        shape->network = network;
+    }
+    return shape;
+}
+
+SandboxReservation SandboxPool::reserve(const HostConfig& host,
+                                        const std::optional<NetworkId>& network) {
+    std::optional<SandboxShape> shape = shape_of(host, network);
+    if (!shape) {
+        return {};
+    }
+    auto found = std::ranges::find(free_, *shape, &ParkedSandbox::shape);
+    if (found == free_.end()) {
+        shape->network.reset();  // Its links can be made when it starts.
+        found = std::ranges::find(free_, *shape, &ParkedSandbox::shape);
+    }
+    if (found == free_.end()) {
         return {};
     }
     reserved_.push_back({std::move(*found), monotonic_now()});
@@ -103,10 +123,19 @@ void SandboxPool::give_back(const ContainerId& id) {
     }
 }
 
-std::optional<ParkedSandbox> SandboxPool::take(const ContainerId& id) {
+Task<std::optional<ParkedSandbox>> SandboxPool::take(ContainerId id) {
+    if (ending_ == id) {
+        // A cgroup of that name is about to go: who starts cold needs it gone.
+        CO_TRY(const auto permit, co_await ending_turn_.lock());
+    }
+    const auto doomed = find_id(doomed_, id);
+    if (doomed != doomed_.end()) {
+        reserved_.push_back({std::move(*doomed), monotonic_now()});
+        doomed_.erase(doomed);
+    }
     const auto found = find_id(reserved_, id);
     if (found == reserved_.end()) {
-        return std::nullopt;
+        co_return std::nullopt;
     }
     ParkedSandbox sandbox = std::move(found->sandbox);
     reserved_.erase(found);
@@ -117,12 +146,12 @@ std::optional<ParkedSandbox> SandboxPool::take(const ContainerId& id) {
         LOG_WARN("container={}: its sandbox has ended, going on without", id.short_id());
         sandbox.parked = {};
     }
-    return sandbox;
+    co_return std::move(sandbox);
 }
 
-void SandboxPool::started(const HostConfig& host) {
-    const std::optional<SandboxShape> shape = sandbox_shape(host);
-    if (size_ == 0 || !shape || has_user_namespace(daemon_, host)) {
+void SandboxPool::started(const HostConfig& host, const std::optional<NetworkId>& network) {
+    const std::optional<SandboxShape> shape = shape_of(host, network);
+    if (size_ == 0 || !shape) {
         return;
     }
     recent_.push_front(*shape);
@@ -139,6 +168,36 @@ void SandboxPool::drop(const ContainerId& id) {
         reserved_.erase(found);
         due_.set();
     }
+}
+
+bool SandboxPool::endpoints_give_up(const NetworkId& network) {
+    bool any = false;
+    const auto give_up = [&](ParkedSandbox& sandbox) {
+        if (sandbox.endpoint && sandbox.shape.network == network) {
+            sandbox.endpoint = {};  // Who asks gets it at once; its links follow.
+            any = true;
+        }
+    };
+    for (auto item = free_.begin(); item != free_.end();) {
+        const auto next = std::next(item);
+        give_up(*item);
+        if (item->shape.network == network) {
+            doomed_.splice(doomed_.end(), free_, item);
+            due_.set();
+        }
+        item = next;
+    }
+    // Those of containers that are there: their starts see that it is gone, and end the rest.
+    for (Reserved& reserved : reserved_) {
+        give_up(reserved.sandbox);
+    }
+    // It goes, or is crowded: those to come will be in others.
+    for (SandboxShape& shape : recent_) {
+        if (shape.network == network) {
+            shape.network.reset();
+        }
+    }
+    return any;
 }
 
 std::optional<SandboxShape> SandboxPool::shape_wanted() const {
@@ -246,14 +305,27 @@ Task<void> SandboxPool::make_steps(ParkedSandbox& sandbox, const std::string& cg
     CO_TRY(sandbox.parked, co_await daemon_.exec_driver->park(std::move(request)));
     const std::string pid = std::to_string(sandbox.parked.init.pid());
     CO_TRY(sandbox.netns, Fd::open("/proc/" + pid + "/ns/net", O_RDONLY));
+    if (sandbox.shape.network) {
+        CO_TRY(Fd netns, Fd::duplicate(sandbox.netns.get()));
+        CO_TRY(
+            sandbox.endpoint,
+            co_await daemon_.networks->endpoint_prepare(*sandbox.shape.network, std::move(netns)));
+    }
     co_return ok;
 }
 
 Task<void> SandboxPool::doomed_end() {
     while (!doomed_.empty()) {
+        CO_TRY(const auto permit, co_await ending_turn_.lock());
+        if (doomed_.empty()) {
+            break;
+        }
         ParkedSandbox sandbox = std::move(doomed_.front());
         doomed_.pop_front();
-        CO_CHECK(co_await shielded(end(std::move(sandbox))));
+        ending_ = sandbox.id;
+        const Result<void> ended = co_await shielded(end(std::move(sandbox)));
+        ending_.reset();
+        CO_CHECK(ended);
     }
     co_return ok;
 }

@@ -1,7 +1,8 @@
 #pragma once
 /// SandboxPool: warm sandboxes, that is namespaces, cgroups, /proc, /dev and /sys that were made
-/// ahead, each with an init parked in it (libcontainer/launch_plan.h, sandbox_plan_compile()). A
-/// container that gets one starts with its root, its command and its limits alone.
+/// ahead, each with an init parked in it (libcontainer/launch_plan.h, sandbox_plan_compile()), and
+/// a place in the network where the last containers were. A container that gets one starts with its
+/// root, its command and its limits alone.
 ///
 /// A cgroup bears its container's id and cannot be renamed on v2, so it is the other way round: a
 /// container that is made gets the id of a sandbox that waits. One whose sandbox is gone when it
@@ -19,6 +20,7 @@
 
 #include "drivers/exec/driver.h"
 #include "jobs/container/sandbox_shape.h"
+#include "jobs/network/ready_endpoint.h"
 #include "libcontainer/cgroup.h"
 #include "reactor/async_event.h"
 #include "reactor/base/clock.h"
@@ -33,8 +35,9 @@ struct ParkedSandbox {
     SandboxShape shape = {};
     ParkedInit parked = {};
     std::shared_ptr<Cgroup> cgroup = {};
-    /// Its network namespace, without links but lo.
+    /// Its network namespace: lo, and the links of `endpoint`.
     Fd netns = {};
+    ReadyEndpoint endpoint = {};
     /// What its init has done: sandbox_plan_compile().
     std::string plan = {};
 };
@@ -76,14 +79,18 @@ class SandboxPool {
     Task<void> recover();
 
     /// A sandbox for a container that is being made with this configuration, if one waits.
-    SandboxReservation reserve(const HostConfig& host);
+    /// network: what Networks::network_to_prepare() says of it.
+    SandboxReservation reserve(const HostConfig& host, const std::optional<NetworkId>& network);
 
     /// The sandbox of a container that starts now. If its init has ended meanwhile, which is rare,
     /// only the cgroup is left of it.
-    std::optional<ParkedSandbox> take(const ContainerId& id);
+    Task<std::optional<ParkedSandbox>> take(ContainerId id);
 
     /// A container with this configuration has started, so others will.
-    void started(const HostConfig& host);
+    void started(const HostConfig& host, const std::optional<NetworkId>& network);
+
+    /// Somebody needs what endpoints in this network hold. Gives: whether there were any.
+    bool endpoints_give_up(const NetworkId& network);
 
     /// A container goes that may never have started.
     void drop(const ContainerId& id);
@@ -125,6 +132,8 @@ class SandboxPool {
     };
 
     void give_back(const ContainerId& id);
+    std::optional<SandboxShape> shape_of(const HostConfig& host,
+                                         const std::optional<NetworkId>& network) const;
     std::optional<SandboxShape> shape_wanted() const;
     void surplus_drop();
     Task<void> fill();
@@ -139,6 +148,9 @@ class SandboxPool {
     std::list<ParkedSandbox> free_;
     std::list<Reserved> reserved_;
     std::list<ParkedSandbox> doomed_;
+    /// The one that is being ended.
+    std::optional<ContainerId> ending_;
+    AsyncMutex ending_turn_;
     /// Of the last starts, as many as the pool holds.
     std::deque<SandboxShape> recent_;
     MonotonicTime last_start_{};

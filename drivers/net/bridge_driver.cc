@@ -27,6 +27,9 @@ static_assert(networks_max == DAVIT_NETWORKS_MAX);
 /// Links come and go in bursts; what they mean is looked up once per burst.
 constexpr std::chrono::milliseconds follow_delay{20};
 
+/// So many are bound faster than a worker thread is woken.
+constexpr std::size_t ports_inline_max = 16;
+
 struct Bridge {
     NetworkSpec spec;
     int index = 0;
@@ -100,6 +103,7 @@ class BridgeDriver final : public NetworkDriver {
     Task<void> network_make(NetworkSpec network) override;
     Task<void> network_remove(NetworkSpec network) override;
     Task<EndpointsAttached> attach(EndpointsRequest request) override;
+    Task<EndpointPrepared> prepare(EndpointSpec spec, Fd netns) override;
     Task<void> adopt(EndpointsRequest request) override;
     void detach(const EndpointId& endpoint) override;
     Task<void> disconnect(EndpointId endpoint) override;
@@ -118,6 +122,8 @@ class BridgeDriver final : public NetworkDriver {
     Task<void> install();
     Task<void> links_follow();
     Task<EndpointsJob> job_make(EndpointsRequest& request);
+    Task<EndpointsMade> links_make(EndpointsRequest& request);
+    Task<EndpointsMade> links_take(EndpointsRequest& request) const;
     Result<void> publish(const EndpointsRequest& request, EndpointsMade& made, bool adopted);
     Result<void> publish_one(const EndpointSpec& spec,
                              EndpointMade made,
@@ -283,20 +289,70 @@ Result<void> BridgeDriver::publish(const EndpointsRequest& request,
         netns_value resolver{};
         resolver.resolver = bpf_address(request.resolver);
         resolver.port_be = htons(request.resolver_port);
-        TRY_VOID(programs_->netns_set(made.netns.cookie, resolver));
+        TRY_VOID(programs_->netns_set(made.netns_cookie, resolver));
     }
     for (std::size_t i = 0; i < request.endpoints.size(); ++i) {
         TRY_VOID(publish_one(
-            request.endpoints[i], std::move(made.endpoints[i]), made.netns.cookie, adopted));
+            request.endpoints[i], std::move(made.endpoints[i]), made.netns_cookie, adopted));
     }
     return ok;
 }
 
-Task<EndpointsAttached> BridgeDriver::attach(EndpointsRequest request) {
+Task<EndpointsMade> BridgeDriver::links_make(EndpointsRequest& request) {
     CO_TRY(EndpointsJob job, co_await job_make(request));
     CO_TRY(const auto permit, co_await rtnl_turn_.lock());
     auto work = [job = std::move(job)]() { return endpoints_make(job); };
-    CO_TRY(EndpointsMade made, co_await offload(std::move(work)));
+    co_return co_await offload(std::move(work));
+}
+
+/// The links that wait, and ports.
+Task<EndpointsMade> BridgeDriver::links_take(EndpointsRequest& request) const {
+    const EndpointSpec& spec = request.endpoints.front();
+    const bool fits = programs_ && bridges_.contains(spec.network.id) &&
+                      request.prepared->mtu == mtu_of(spec.network);
+    if (!fits) {
+        co_return Error(ErrorKind::unavailable, "the links that waited are not as they must be");
+    }
+    EndpointsMade made;
+    made.netns = std::move(request.netns);
+    made.netns_cookie = request.prepared->netns_cookie;
+    EndpointMade& endpoint = made.endpoints.emplace_back();
+    endpoint.index = request.prepared->index;
+    const bool few = spec.ports.size() <= ports_inline_max &&
+                     std::ranges::all_of(spec.ports, [](const PortSpec& port) {
+                         return port.host_first == port.host_last;
+                     });
+    if (few) {
+        CO_TRY(endpoint.holds, ports_hold(spec.ports));
+    } else {
+        auto work = [ports = spec.ports]() { return ports_hold(ports); };
+        CO_TRY(endpoint.holds, co_await offload(std::move(work)));
+    }
+    co_return std::move(made);
+}
+
+Task<EndpointPrepared> BridgeDriver::prepare(EndpointSpec spec, Fd netns) {
+    EndpointsRequest request;
+    spec.ports.clear();
+    const NetworkSpec network = spec.network;
+    request.endpoints.push_back(std::move(spec));
+    request.netns = std::move(netns);
+    CO_TRY(const EndpointsMade made, co_await links_make(request));
+    EndpointPrepared prepared;
+    prepared.index = made.endpoints.front().index;
+    prepared.netns_cookie = made.netns_cookie;
+    prepared.mtu = mtu_of(network);
+    co_return prepared;
+}
+
+Task<EndpointsAttached> BridgeDriver::attach(EndpointsRequest request) {
+    Result<EndpointsMade> ready = Error(ErrorKind::internal, "not asked");
+    if (request.prepared) {
+        ready = co_await links_take(request);
+    } else {
+        ready = co_await links_make(request);
+    }
+    CO_TRY(EndpointsMade made, std::move(ready));
     const Result<void> published = publish(request, made, false);
     if (!published) {
         for (const EndpointSpec& spec : request.endpoints) {
@@ -315,8 +371,8 @@ Task<EndpointsAttached> BridgeDriver::attach(EndpointsRequest request) {
             ports.push_back(hold.port);
         }
     }
-    attached.netns = std::move(made.netns.fd);
-    attached.netns_cookie = made.netns.cookie;
+    attached.netns = std::move(made.netns);
+    attached.netns_cookie = made.netns_cookie;
     co_return std::move(attached);
 }
 

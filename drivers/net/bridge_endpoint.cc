@@ -41,14 +41,16 @@ Result<std::vector<int>> indices_find(const std::vector<LinkInfo>& inside,
     return indices;
 }
 
-Result<void> links_make(const EndpointsJob& job, NetlinkSocket& host, EndpointsMade& made) {
+Result<void> links_make(const EndpointsJob& job,
+                        NetlinkSocket& host,
+                        const NetworkNamespace& netns) {
     NetlinkBatch pairs;
     for (const EndpointTarget& target : job.targets) {
         VethRequest request;
         request.name = veth_name(target.spec.id);
         request.alias = endpoint_alias(job.owner, target.spec.id);
         request.bridge_index = target.bridge_index;
-        request.netns_fd = made.netns.fd.get();
+        request.netns_fd = netns.fd.get();
         request.peer_name = target.spec.interface;
         request.peer_mac = target.spec.mac;
         request.mtu = target.mtu;
@@ -57,8 +59,11 @@ Result<void> links_make(const EndpointsJob& job, NetlinkSocket& host, EndpointsM
     return host.run(pairs);
 }
 
-Result<void> links_configure(const EndpointsJob& job, NetlinkSocket& host, EndpointsMade& made) {
-    TRY(const std::vector<LinkInfo> inside, links_read(made.netns.socket));
+Result<void> links_configure(const EndpointsJob& job,
+                             NetlinkSocket& host,
+                             NetworkNamespace& netns,
+                             EndpointsMade& made) {
+    TRY(const std::vector<LinkInfo> inside, links_read(netns.socket));
     std::vector<InterfaceRequest> interfaces;
     TRY(const std::vector<int> indices, indices_find(inside, job.targets, interfaces));
     NetlinkBatch filters;
@@ -79,7 +84,7 @@ Result<void> links_configure(const EndpointsJob& job, NetlinkSocket& host, Endpo
             with_ipv6.push_back(target.spec.interface);
         }
     }
-    TRY_VOID(netns_ipv6_enable(made.netns, job.host_netns, with_ipv6));
+    TRY_VOID(netns_ipv6_enable(netns, job.host_netns, with_ipv6));
     NetlinkBatch settings;
     if (job.pidfd < 0) {
         loopback_up(settings);
@@ -87,7 +92,7 @@ Result<void> links_configure(const EndpointsJob& job, NetlinkSocket& host, Endpo
     for (const InterfaceRequest& request : interfaces) {
         interface_configure(settings, request);
     }
-    return made.netns.socket.run(settings);
+    return netns.socket.run(settings);
 }
 
 Result<void> ports_take(const EndpointsJob& job, EndpointsMade& made) {
@@ -120,18 +125,20 @@ Result<EndpointsMade> endpoints_make(const EndpointsJob& job) {
     if (!netns) {
         return std::move(netns).error();
     }
-    EndpointsMade made{*std::move(netns), {}};
+    EndpointsMade made;
     Result<void> done = ok;
     if (!job.adopt) {
-        done = links_make(job, host, made);
+        done = links_make(job, host, *netns);
     }
     if (done) {
-        done = links_configure(job, host, made);
+        done = links_configure(job, host, *netns, made);
     }
     if (done) {
         done = ports_take(job, made);
     }
     if (done) {
+        made.netns = std::move(netns->fd);
+        made.netns_cookie = netns->cookie;
         return made;
     }
     if (job.pidfd >= 0 && !job.adopt) {

@@ -23,8 +23,9 @@ struct EndpointMade {
 };
 
 struct EndpointsMade {
-    NetworkNamespace netns;
-    std::vector<EndpointMade> endpoints;
+    Fd netns = {};
+    std::uint64_t netns_cookie = 0;
+    std::vector<EndpointMade> endpoints = {};
 };
 
 struct EndpointsJob {

@@ -6,6 +6,11 @@ Task<std::vector<Subnet>> NetworkDriver::subnets_taken() {
     co_return std::vector<Subnet>();
 }
 
+Task<EndpointPrepared> NetworkDriver::prepare(EndpointSpec /*spec*/, Fd /*netns*/) {
+    co_return Error(ErrorKind::unsupported,
+                    "links of " + std::string(name()) + " networks are made with their container");
+}
+
 Task<TraceOutcome> NetworkDriver::trace(TraceRequest /*request*/) {
     co_return Error(ErrorKind::unsupported,
                     "packets of " + std::string(name()) + " networks pass davit unseen");

@@ -74,11 +74,21 @@ struct EndpointSpec {
     std::vector<PortSpec> ports;
 };
 
+/// Links that NetworkDriver::prepare() made.
+struct EndpointPrepared {
+    /// The host's end.
+    int index = 0;
+    std::uint64_t netns_cookie = 0;
+    unsigned mtu = 0;
+};
+
 struct EndpointsRequest {
     std::vector<EndpointSpec> endpoints;
     /// A process in the namespace to attach to; -1: a new namespace is made, or `netns` is one.
     int pidfd = -1;
     Fd netns = {};
+    /// What prepare() made in `netns` of the endpoint, which then is the only one.
+    std::optional<EndpointPrepared> prepared = {};
     /// What 127.0.0.11:53 is inside; unset: nothing.
     IpAddress resolver;
     std::uint16_t resolver_port = 0;
@@ -159,8 +169,13 @@ class NetworkDriver {
 
     /// Connect a new namespace, or one that is in use, and publish ports. After an error nothing
     /// is left. Errors: as network_make(); internal "Bind for ADDRESS:PORT failed: port is already
-    /// allocated".
+    /// allocated"; unavailable (what was prepared does not fit any more).
     virtual Task<EndpointsAttached> attach(EndpointsRequest request) = 0;
+
+    /// Make the links of an endpoint ahead, in a namespace without any; its ports are not looked
+    /// at. No packet passes them before attach() is asked for the same endpoint. They go with the
+    /// namespace. Errors: as network_make(); unsupported (a driver whose links cannot wait).
+    virtual Task<EndpointPrepared> prepare(EndpointSpec spec, Fd netns);
 
     /// What attach() had done before this daemon's life: keep it, and hold its ports again; one
     /// that is somebody else's by now stays published all the same.

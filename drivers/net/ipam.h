@@ -47,6 +47,9 @@ class AddressPool {
     /// This one. Errors: permission_denied "Address already in use"; invalid_argument (outside).
     Result<void> take(const IpAddress& address);
 
+    /// Of the range, free or not.
+    IpAddress::Number size() const { return range_.last().number() - range_.base().number() + 1; }
+
     void release(const IpAddress& address);
 
     std::size_t taken() const { return taken_.size(); }

@@ -19,6 +19,8 @@ struct SandboxShape {
     std::optional<std::vector<std::string>> masked_paths = {};
     std::optional<std::vector<std::string>> readonly_paths = {};
     std::string cgroup_parent = {};
+    /// A place in it is made with the sandbox; none: its namespace has lo alone.
+    std::optional<NetworkId> network = {};
 
     bool operator==(const SandboxShape&) const = default;
 
@@ -28,7 +30,7 @@ struct SandboxShape {
 
 /// The shape of a container whose configuration is complete (host_config_complete()); nothing for
 /// one whose sandbox cannot be made ahead: it shares namespaces, has devices or masked paths of its
-/// own, or needs cgroups that others do without.
+/// own, or needs cgroups that others do without. Its network is the caller's to fill in.
 std::optional<SandboxShape> sandbox_shape(const HostConfig& host);
 
 /// Whether a container with such a shape can have a sandbox that was made ahead: none of its mounts

@@ -7,6 +7,7 @@
 #include "jobs/container/ports.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks_plan.h"
+#include "jobs/sandbox_pool.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -95,6 +96,17 @@ Result<Sandbox> Networks::share(const Container& container) const {
     return sandbox;
 }
 
+/// Who asks now comes before those who may come.
+Result<void> Networks::addresses_choose(Network& network,
+                                        NetworkMember& member,
+                                        const EndpointSettings& settings) {
+    const Result<void> taken = addresses_take(network, member, settings);
+    if (!taken && daemon_.sandboxes->endpoints_give_up(network.record.id)) {
+        return addresses_take(network, member, settings);
+    }
+    return taken;
+}
+
 /// Both, or none.
 Result<void> Networks::addresses_take(Network& network,
                                       NetworkMember& member,
@@ -120,14 +132,23 @@ Result<void> Networks::addresses_take(Network& network,
 
 Result<void> Networks::member_add(Network& network,
                                   Container& container,
-                                  EndpointSettings& settings) {
+                                  EndpointSettings& settings,
+                                  ReadyEndpoint ready) {
     NetworkMember member;
-    member.endpoint = EndpointId::generate();
+    member.endpoint = ready ? ready.id() : EndpointId::generate();
     member.container = container.id();
     member.container_name = container.record.name.substr(1);
     if (network.record.has_addresses()) {
         TRY(member.mac, mac_choose(network.record, container, settings));
-        TRY_VOID(addresses_take(network, member, settings));
+        if (ready) {
+            member.address = ready.address();
+            member.prefix = network.spec.subnet.prefix();
+            member.address6 = ready.address6();
+            member.prefix6 = member.address6.unset() ? 0 : network.spec.subnet6.prefix();
+            ready.used();
+        } else {
+            TRY_VOID(addresses_choose(network, member, settings));
+        }
         if (member.mac.empty() && network.record.driver != "ipvlan") {
             member.mac = mac_text(mac_of(member.address));
         }
@@ -282,16 +303,19 @@ Result<void> Networks::choose(ContainerRecord& record,
     return ok;
 }
 
-Task<Sandbox> Networks::attach(Container& container, Fd netns) {
+Task<Sandbox> Networks::attach(Container& container, Fd netns, ReadyEndpoint ready) {
     ContainerRecord& record = container.record;
     const std::string& mode = record.host_config.network_mode;
     if (shares(mode)) {
         co_return share(container);
     }
     CO_TRY(Plan plan, plan_make(container));
+    if (ready) {
+        plan.request.prepared = ready.links;
+    }
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
         auto& [network, settings] = plan.items[i];
-        CO_CHECK(member_add(*network, container, *settings));
+        CO_CHECK(member_add(*network, container, *settings, std::exchange(ready, {})));
         if (!network->record.has_addresses()) {
             continue;
         }

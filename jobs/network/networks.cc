@@ -6,6 +6,7 @@
 #include "graph/graph_writer.h"
 #include "jobs/daemon.h"
 #include "jobs/network/network_check.h"
+#include "jobs/sandbox_pool.h"
 #include "reactor/base/log.h"
 
 namespace davit {
@@ -317,6 +318,7 @@ Task<void> Networks::remove(std::shared_ptr<Network> network) {
     }
     // From here on nobody finds it, and so nobody joins it.
     networks_.erase(record.id);
+    daemon_.sandboxes->endpoints_give_up(record.id);
     auto erase = [id = record.id](WriteTxn& txn) -> Result<void> {
         TRY([[maybe_unused]] const bool was, txn.erase(Table::networks, id.str()));
         return ok;

@@ -13,6 +13,7 @@
 #include "drivers/net/ipam.h"
 #include "jobs/container/container.h"
 #include "jobs/engine.h"
+#include "jobs/network/ready_endpoint.h"
 #include "jobs/network/record.h"
 #include "jobs/network/resolver.h"
 
@@ -123,7 +124,20 @@ class Networks final : public NameSource {
     /// Errors: not_found (no such network, or container to share with); conflict; any driver's.
     /// Takes:  a namespace for it, made but empty, if it shall not be one of the host's user
     ///         namespace; it is not used by a container without a network of its own.
-    Task<Sandbox> attach(Container& container, Fd netns = {});
+    ///         ready: what waits in it for a container of network_to_prepare()'s.
+    Task<Sandbox> attach(Container& container, Fd netns = {}, ReadyEndpoint ready = {});
+
+    /// The network of a container that has no other, and leaves its addresses to davit: a place in
+    /// it can be made ahead. Takes: the network mode, the MAC address that is asked for, and what
+    /// is asked of networks by their names.
+    std::optional<NetworkId> network_to_prepare(
+        const std::string& mode,
+        const std::string& mac,
+        const std::map<std::string, EndpointSettings>& endpoints) const;
+
+    /// A place in a network, for a container to come. netns: its namespace, which has no links.
+    /// Errors: not_found (the network); resource_exhausted (its addresses); any driver's.
+    Task<ReadyEndpoint> endpoint_prepare(NetworkId id, Fd netns);
 
     /// Its process has ended, or was not started: ports, addresses and names are free. At once.
     void release(Container& container);
@@ -183,7 +197,13 @@ class Networks final : public NameSource {
     Result<void> addresses_take(Network& network,
                                 NetworkMember& member,
                                 const EndpointSettings& settings);
-    Result<void> member_add(Network& network, Container& container, EndpointSettings& settings);
+    Result<void> addresses_choose(Network& network,
+                                  NetworkMember& member,
+                                  const EndpointSettings& settings);
+    Result<void> member_add(Network& network,
+                            Container& container,
+                            EndpointSettings& settings,
+                            ReadyEndpoint ready = {});
     void member_drop(Network& network, const Container& container, EndpointSettings& settings);
     Task<void> resolver_choose(Plan& plan);
     std::shared_ptr<Container> container_of(const IpAddress& address) const;

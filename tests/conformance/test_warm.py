@@ -28,6 +28,7 @@ cat /etc/hosts /etc/hostname /etc/resolv.conf; echo ==; while read -r key; do ec
 
 POWERFUL = ("--cap-add", "ALL", "--security-opt", "systempaths=unconfined", "--security-opt", "seccomp=unconfined")
 PARENTS = []
+OWNER = []
 
 
 def prepare(engine, stack):
@@ -36,6 +37,7 @@ def prepare(engine, stack):
     stack.callback(engine.stop)
     engine.start()
     import_busybox(engine)
+    OWNER.append(engine.out("info", "--format", "{{.ID}}"))
     return {}
 
 
@@ -175,6 +177,131 @@ def networks(engine):
                     contains(engine.docker("start", "-a", other).stdout, "1 packets received")
     finally:
         engine.docker("network", "rm", "warm", "hangs")
+
+
+def links():
+    """The host's ends of the daemon's veth pairs."""
+    told = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
+    return re.findall(rf"(?m)^\d+: (dve\w+).*alias davit:{OWNER[0]}:", told)
+
+
+def fill_network(engine, network):
+    """Have sandboxes wait that have a place in the network."""
+    for _ in range(4):
+        engine.docker("run", "--rm", "--network", network, "bb", "true")
+    eventually(lambda: len(links()) == len(parked(engine)) == 3, "sandboxes wait with their links")
+
+
+@contextlib.contextmanager
+def network_of(engine, name, *options):
+    engine.docker("network", "create", *options, name)
+    try:
+        yield
+    finally:
+        engine.docker("network", "rm", name)
+
+
+@case("davit")
+def places_in_networks(engine):
+    """A container whose links were made ahead has the same network inside, ports and names too."""
+    script = ("cat /proc/net/dev | cut -d: -f1; ip addr show eth0; ip -6 addr show eth0; ip route; ip -6 route; cat /etc/hosts /etc/resolv.conf; "
+              "cat /proc/sys/net/ipv6/conf/*/disable_ipv6 /proc/sys/net/ipv4/conf/eth0/*; exec sleep 1000")
+    with network_of(engine, "both", "--ipv6", "--subnet", "10.123.0.0/24"), network_of(engine, "inner", "--internal"):
+        for network in ("bridge", "both", "inner"):
+            seen = []
+            for warm in (True, False):
+                options = () if warm else cold()
+                if warm:
+                    fill_network(engine, network)
+                with created(engine, "--network", network, "-p", "8123:80", *options, command=("sh", "-c", script)) as name:
+                    before = links()
+                    engine.docker("start", name)
+                    equal(is_warm(engine, name), warm, "it starts warm")
+                    told = engine.inspect(name)
+                    own = told["NetworkSettings"]["Networks"][network]
+                    if warm:
+                        check(f"dve{own['EndpointID'][:12]}" in before, "its links are those that waited")
+                    eventually(lambda: "resolv" in engine.docker("logs", name).stdout or
+                               "nameserver" in engine.docker("logs", name).stdout, "it has looked")
+                    equal(own["MacAddress"], f"02:42:{bytes(int(part) for part in own['IPAddress'].split('.')).hex(':')}")
+                    text = engine.docker("logs", name).stdout
+                    for mine, sign in ((told["Id"][:12], "ID"), (own["IPAddress"], "ADDRESS"), (own["MacAddress"], "MAC"),
+                                       (own["GlobalIPv6Address"] or "none", "ADDRESS6")):
+                        text = text.replace(mine, sign)
+                    # Numbers of links of the host, link-local addresses from the MAC, and their states.
+                    text = re.sub(r"@if\d+|fe80::\S+|link-netnsid \d+| tentative|expires \S+", "", text)
+                    seen.append(text)
+                    equal(engine.out("port", name), "80/tcp -> 0.0.0.0:8123" if network == "bridge" else
+                          "80/tcp -> 0.0.0.0:8123\n80/tcp -> [::]:8123" if network == "both" else "", "its port")
+                    if network != "bridge":
+                        asked = engine.docker("run", "--rm", "--network", network, "bb", "ping", "-c", "1", name[:12])
+                        contains(asked.stdout, "1 packets received", "it is found by its name")
+            equal(seen[0], seen[1], f"inside, on {network}")
+
+
+@case("davit")
+def addresses_that_wait(engine):
+    """Who asks for an address gets it, whether or not it waits for somebody."""
+    with network_of(engine, "asked", "--subnet", "10.124.0.0/24"):
+        fill_network(engine, "asked")
+        for number in range(2, 9):
+            options = ("--network", "asked", "--ip", f"10.124.0.{number}")
+            contains(engine.docker("run", "--rm", *options, "bb", "ip", "addr").stdout, f"10.124.0.{number}/24")
+    # All of a small network's are there for those who run.
+    with network_of(engine, "small", "--subnet", "10.125.0.0/29"):
+        names = []
+        for _ in range(5):
+            names.append(engine.out("run", "-d", "--network", "small", "bb", "sleep", "1000"))
+        full = engine.docker("run", "--rm", "--network", "small", "bb", "true", status=125)
+        contains(full.stderr, "no available IPv4 addresses")
+        engine.docker("rm", "-f", *names)
+    # 61 addresses of 64, of which some wait.
+    with network_of(engine, "crowded", "--subnet", "10.126.0.0/26"):
+        names = [engine.out("run", "-d", "--network", "crowded", "bb", "sleep", "1000") for _ in range(61)]
+        addresses = {engine.inspect(name)["NetworkSettings"]["Networks"]["crowded"]["IPAddress"] for name in names}
+        equal(len(addresses), 61, "each has its own")
+        engine.docker("rm", "-f", *names)
+
+
+@case("davit")
+def networks_that_change(engine):
+    """A network is removed though places wait in it; a container that changes its network starts cold."""
+    with network_of(engine, "one"), network_of(engine, "two"):
+        fill_network(engine, "one")
+        with created(engine, "--network", "one", command=("ip", "addr")) as name:
+            engine.docker("network", "disconnect", "one", name)
+            engine.docker("network", "connect", "two", name)
+            text = engine.docker("start", "-a", name).stdout
+            check(not is_warm(engine, name), "it starts cold")
+            equal(text.count("inet 172"), 1, f"it has one address: {text}")
+        with created(engine, "--network", "one", command=("ip", "addr")) as name:
+            engine.docker("network", "connect", "two", name)
+            contains(engine.docker("start", "-a", name).stdout, "eth1")
+        fill_network(engine, "one")
+        with created(engine, "--network", "one") as name:
+            waiting = parked(engine)
+            for pid in waiting:
+                os.kill(pid, signal.SIGKILL)
+            engine.docker("start", "-a", name)
+    eventually(lambda: len(links()) == 0, "the links of networks that are gone go")
+    with network_of(engine, "gone"):
+        fill_network(engine, "gone")
+        name = engine.out("create", "--network", "gone", "bb", "true")
+    try:
+        contains(engine.docker("start", name, status=1).stderr, "network gone not found")
+        # Networks come and go: what waits serves the next one.
+        for _ in range(4):
+            engine.docker("run", "--rm", "--network", "none", "bb", "true")
+        eventually(lambda: len(parked(engine)) == 4, "three wait, and the one of a container that was made")
+        with network_of(engine, "next"), created(engine, "--network", "next") as other:
+            engine.docker("start", "-a", other)
+            check(is_warm(engine, other), "the first on a new network starts warm")
+    finally:
+        engine.docker("rm", name)
+    fill_network(engine, "bridge")
+    engine.kill()
+    eventually(lambda: len(links()) == 0, "links go with the inits that waited")
+    engine.start()
 
 
 @case("davit")
