@@ -47,7 +47,11 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
 /// driver's,
 ///         after every step already taken has been undone.
 /// Cancel: honoured until the program runs.
-Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container);
+/// Takes: lane: who asks (jobs/admission.h); 0: the daemon itself.
+Task<void> container_start(Job& job,
+                           Daemon& daemon,
+                           std::shared_ptr<Container> container,
+                           std::uint64_t lane = 0);
 
 /// Start a container whose restart policy says so; nothing if it is to restart no longer.
 Task<void> container_start_again(Job& job, Daemon& daemon, std::shared_ptr<Container> container);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <span>
 
+#include "jobs/admission.h"
 #include "jobs/container/state.h"
 #include "jobs/container_jobs.h"
 #include "jobs/container_starter.h"
@@ -86,7 +87,17 @@ Result<void> restarts_reset(Container& container) {
     return ok;
 }
 
-Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+Task<Admission::Turn> turn_wait(Job& job, Daemon& daemon, std::uint64_t lane) {
+    if (daemon.admission->is_full()) {
+        job.phases().begin("queue");
+    }
+    return daemon.admission->enter(lane);
+}
+
+Task<void> start_locked(Job& job,
+                        Daemon& daemon,
+                        std::shared_ptr<Container> container,
+                        std::size_t first_phase) {
     if (container->removing || container->removed) {
         co_return Error(ErrorKind::conflict,
                         "container is marked for removal and cannot be started");
@@ -100,7 +111,6 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
     container->exit_wanted = false;
     container->restart_cancelled.reset();
     const SandboxPool::StartNote note(*daemon.sandboxes);
-    std::size_t first_phase = job.phases().phases().size();
     CO_TRY(StartAttempt attempt, co_await container_start_once(job, daemon, *container));
     if (attempt.retry) {
         first_phase = job.phases().phases().size();
@@ -117,12 +127,21 @@ Task<void> start_locked(Job& job, Daemon& daemon, std::shared_ptr<Container> con
 
 }  // namespace
 
-Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+Task<void> container_start(Job& job,
+                           Daemon& daemon,
+                           std::shared_ptr<Container> container,
+                           std::uint64_t lane) {
+    const std::size_t first_phase = job.phases().phases().size();
     Result<void> started = ok;
     {
+        // Before the lock: a container that waits can be removed.
+        CO_TRY(auto turn, co_await turn_wait(job, daemon, lane));
         CO_TRY(const auto permit, co_await container->operations.lock());
         CO_CHECK(restarts_reset(*container));
-        started = co_await start_locked(job, daemon, container);
+        started = co_await start_locked(job, daemon, container, first_phase);
+        if (started) {
+            turn.succeeded();
+        }
     }
     const bool failed = !started && started.error().kind() != ErrorKind::not_modified;
     if (failed && container->record.host_config.auto_remove && !container->run &&
@@ -134,11 +153,13 @@ Task<void> container_start(Job& job, Daemon& daemon, std::shared_ptr<Container> 
 }
 
 Task<void> container_start_again(Job& job, Daemon& daemon, std::shared_ptr<Container> container) {
+    const std::size_t first_phase = job.phases().phases().size();
+    CO_TRY(const auto turn, co_await turn_wait(job, daemon, 0));
     CO_TRY(const auto permit, co_await container->operations.lock());
     if (container->record.state.status != ContainerState::restarting || daemon.stopping) {
         co_return ok;
     }
-    Result<void> started = co_await start_locked(job, daemon, container);
+    Result<void> started = co_await start_locked(job, daemon, container, first_phase);
     if (!started) {
         static_cast<void>(co_await shielded(container_restart_cancel(daemon, *container)));
     }

@@ -13,6 +13,7 @@
 #include "graph/container_store.h"
 #include "graph/edges.h"
 #include "graph/image_store.h"
+#include "jobs/admission.h"
 #include "jobs/container_jobs.h"
 #include "jobs/container_volumes.h"
 #include "jobs/image/image_service.h"
@@ -146,6 +147,7 @@ Task<void> Daemon::open_all() {
         *graph, *graph_writer, *graph_driver, registry_options(config));
     networks = std::make_unique<Networks>(*this);
     sandboxes = std::make_unique<SandboxPool>(*this, config.warm_sandboxes);
+    admission = std::make_unique<Admission>(std::max<std::size_t>(system.cpu_count, 1));
     CO_CHECK(co_await networks->open());
     const std::array<const std::string*, 2> roots = {&state_root, &config.run_dir};
     for (const std::string* root : roots) {
@@ -233,6 +235,7 @@ Task<void> Daemon::run_background() {
     }
     work.spawn(execs_expire(*this));
     work.spawn(sandboxes->run());
+    work.spawn(admission->run());
     work.spawn(stats.run());
     work.spawn(container_removals_retry(*this));
     co_return co_await work.join();

@@ -30,6 +30,7 @@ namespace davit {
 
 class ImageService;
 class Networks;
+class Admission;
 class SandboxPool;
 
 class Daemon {
@@ -124,6 +125,7 @@ class Daemon {
     std::unique_ptr<ImageService> images;
     std::unique_ptr<Networks> networks;
     std::unique_ptr<SandboxPool> sandboxes;
+    std::unique_ptr<Admission> admission;
     /// One prune of containers at a time.
     bool containers_prune_runs = false;
     std::unique_ptr<VolumeService> volumes;

@@ -165,7 +165,7 @@ Task<void> start_with_needed(Daemon& daemon, std::shared_ptr<Container> containe
     const std::string name = container->id().short_id();
     std::vector<std::string> shown{name};
     const Result<void> started = co_await daemon.engine.run(
-        "container_start", std::move(shown), container_start, daemon, container);
+        "container_start", std::move(shown), container_start, daemon, container, 0);
     if (!started && started.error().kind() != ErrorKind::not_modified) {
         LOG_ERROR("container={}: start it again: {}", name, started.error().message());
     }

@@ -1,4 +1,6 @@
 // Endpoints of a container's life.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <map>
 
@@ -235,12 +237,29 @@ Task<void> container_create(ApiContext& context) {
     co_return co_await context.send_json(201, std::move(answer));
 }
 
+namespace {
+
+/// Who asks, for their turns to start something: the client's process, or its connection.
+std::uint64_t client_lane(const ServerRequest& request) {
+    ucred peer{};
+    socklen_t size = sizeof(peer);
+    const int fd = request.connection_fd();
+    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0) {
+        return static_cast<std::uint64_t>(peer.pid);
+    }
+    constexpr unsigned above_pids = 32;
+    return std::uint64_t{1} << above_pids | static_cast<std::uint64_t>(fd);
+}
+
+}  // namespace
+
 Task<void> container_start(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
     if (context.query.contains("checkpoint")) {
         co_return Error(ErrorKind::unsupported, "start: checkpoints are not supported yet");
     }
-    CO_CHECK(co_await davit::container_start(context.job, context.daemon, container));
+    CO_CHECK(co_await davit::container_start(
+        context.job, context.daemon, container, client_lane(context.request)));
     co_return co_await context.send_empty(204);
 }
 

@@ -304,18 +304,28 @@ class Engine:
     def descriptors(self):
         """What the daemon's file descriptors point to, without numbers that differ anyway, and without
         those of sandboxes that wait for containers."""
-        found = []
-        waiting = self.warm_sandboxes()
-        folder = f"/proc/{self.process.pid}/fd"
-        for entry in os.listdir(folder):
-            with contextlib.suppress(OSError):
-                found.append(re.sub(r"\[\d+\]", "[]", os.readlink(f"{folder}/{entry}")))
+        waiting, found = self._descriptors_now()
+        for _ in range(50):  # One that is being made has some of its own, and which cannot be told.
+            time.sleep(0.2)
+            before = (waiting, found)
+            waiting, found = self._descriptors_now()
+            if (waiting, found) == before:
+                break
         found = [name for name in found if not any(id in name for id in waiting)]  # Cgroups.
         for _ in waiting:
             for name in ("anon_inode:[pidfd]", "net:[]", "socket:[]"):
                 with contextlib.suppress(ValueError):
                     found.remove(name)
         return sorted(found)
+
+    def _descriptors_now(self):
+        found = []
+        waiting = sorted(self.warm_sandboxes())
+        folder = f"/proc/{self.process.pid}/fd"
+        for entry in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                found.append(re.sub(r"\[\d+\]", "[]", os.readlink(f"{folder}/{entry}")))
+        return waiting, sorted(found)
 
     def warm_sandboxes(self):
         """The ids of sandboxes that wait for containers."""

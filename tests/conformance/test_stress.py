@@ -6,6 +6,7 @@ records, memory. DAVIT_CONFORMANCE_RUNS sets how many (issue size: 1000).
 
 import collections
 import socket
+import threading
 
 from harness import COMMAND_SECONDS, ENGINE, RUNS, case, check, contains, equal, eventually, main
 
@@ -63,6 +64,44 @@ def at_once(engine):
     for number, process in enumerate(pending):
         output, errors = process.communicate(timeout=600)
         equal((process.returncode, output), (0, f"{number}\n".encode()), f"run {number}: {errors}")
+    settle(engine, before)
+
+
+@case("davit")
+def starts_wait_their_turn(engine):
+    """Many more than there are turns: all go well, one of another client does not come last, and one that waits can
+    be removed. (Issue size: 1,000.)"""
+    def made():
+        body = {"Image": "bb", "Cmd": ["true"], "HostConfig": {"NetworkMode": "none"}}
+        return engine.api("POST", "/containers/create", body).json["Id"]
+
+    def waited(identity):
+        return "queue" in [phase["Name"] for phase in engine.inspect(identity)["Davit"]["StartPhases"]]
+
+    before = holdings(engine)
+    crowd = [made() for _ in range(max(RUNS, 100))]
+    other = made()
+    answers = {}
+
+    def start(identity):
+        answers[identity] = engine.api("POST", f"/containers/{identity}/start").status
+
+    threads = [threading.Thread(target=start, args=(identity,)) for identity in crowd]
+    for thread in threads:
+        thread.start()
+    engine.docker("rm", "-f", crowd[-1])
+    engine.docker("start", other)
+    for thread in threads:
+        thread.join()
+    check(answers.pop(crowd.pop()) in (204, 404, 409), "one that was removed meanwhile")
+    equal(set(answers.values()), {204}, "all started")
+    check(any(waited(identity) for identity in crowd), "the trace of some shows that they waited")
+    began = engine.inspect(other)["State"]["StartedAt"]
+    later = [identity for identity in crowd if engine.inspect(identity)["State"]["StartedAt"] > began]
+    check(later, "another client's start does not come last")
+    for identity in [*crowd, other]:
+        equal(engine.api("POST", f"/containers/{identity}/wait").json["StatusCode"], 0, "its exit code")
+    engine.docker("rm", *crowd, other)
     settle(engine, before)
 
 
