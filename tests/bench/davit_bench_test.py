@@ -45,6 +45,16 @@ class Bench(unittest.TestCase):
         self.assertIn(f"{self.base}/bin/davit_bench_startup, "
                       f"{self.base}/bin/../libexec/davit/davit_bench_startup", done.stderr)
 
+    @unittest.skipUnless("DAVIT_BUILD" in os.environ, "there is no build to install")
+    def test_an_installed_one_has_all_it_needs(self):
+        done = run("cmake", "--install", os.environ["DAVIT_BUILD"], "--prefix", self.base)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        folder = self.base / "libexec" / "davit"
+        self.assertTrue((folder / "report" / "report.py").exists())
+        self.assertTrue(os.access(folder / "davit_bench_startup", os.X_OK))
+        done = run(self.davit, "bench", "--only", "nobody")
+        self.assertNotIn("is not installed", done.stderr)
+
     def test_the_harness_gets_the_words(self):
         self.install("libexec/davit")
         done = run(self.davit, "bench", "--only", "davit,floor", "--engine", "a=/b", "--engine=c=/d",
