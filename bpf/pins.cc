@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <memory>
 
@@ -17,7 +16,6 @@ namespace davit {
 namespace {
 
 constexpr std::string_view link_prefix = "link_";
-constexpr std::size_t maps_max = 64;
 
 /// Names in a folder; none if it is not there.
 Result<std::vector<std::string>> names_in(const std::string& folder) {
@@ -67,16 +65,9 @@ Result<NetworkPins> network_pins_read(const std::string& pin_directory) {
         for (const std::string& name : names) {
             if (is_link(name)) {
                 pins.hooks.push_back(name.substr(link_prefix.size()));
-                continue;
+            } else {
+                pins.maps.push_back(name);
             }
-            pins.maps.push_back(name);
-            TRY(const Fd map, pinned_open(folder + "/" + name));
-            bpf_map_info info{};
-            __u32 size = sizeof(info);
-            if (bpf_obj_get_info_by_fd(map.get(), &info, &size) != 0) {
-                return Error::from_errno(errno, "look at BPF map", name);
-            }
-            pins.map_ids.insert(info.id);
         }
     }
     return pins;
@@ -105,25 +96,6 @@ Result<void> network_pins_remove(const std::string& pin_directory) {
         }
     }
     return ok;
-}
-
-bool program_uses(std::uint32_t program_id, const std::set<std::uint32_t>& map_ids) {
-    const Fd program(bpf_prog_get_fd_by_id(program_id));
-    if (!program) {
-        return false;
-    }
-    std::array<std::uint32_t, maps_max> used{};
-    bpf_prog_info info{};
-    info.map_ids = reinterpret_cast<std::uintptr_t>(used.data());
-    info.nr_map_ids = used.size();
-    __u32 size = sizeof(info);
-    if (bpf_obj_get_info_by_fd(program.get(), &info, &size) != 0) {
-        return false;
-    }
-    const std::size_t count = std::min<std::size_t>(info.nr_map_ids, used.size());
-    return std::any_of(used.begin(),
-                       used.begin() + static_cast<std::ptrdiff_t>(count),
-                       [&](auto id) { return map_ids.contains(id); });
 }
 
 }  // namespace davit

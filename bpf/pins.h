@@ -2,8 +2,6 @@
 /// What a daemon's network left pinned in its bpffs: found, and given up, without loading anything.
 ///
 /// Follows: bpf(2), BPF_OBJ_GET, BPF_LINK_DETACH.
-#include <cstdint>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -15,19 +13,12 @@ struct NetworkPins {
     std::vector<std::string> maps;
     /// Programs that are attached to the cgroup, by name.
     std::vector<std::string> hooks;
-    /// By what the kernel knows the maps.
-    std::set<std::uint32_t> map_ids;
 };
 
 /// Of every layout there was. Takes: NetworkProgramsOptions::pin_directory; missing is fine.
-/// Errors: of opening what is pinned: permission_denied, ...
 Result<NetworkPins> network_pins_read(const std::string& pin_directory);
 
 /// Detach the hooks and unpin everything: other mounts of this bpffs keep nothing alive either.
 Result<void> network_pins_remove(const std::string& pin_directory);
-
-/// Whether a loaded program works on one of these maps: it is the same network's then. One that is
-/// gone does not.
-bool program_uses(std::uint32_t program_id, const std::set<std::uint32_t>& map_ids);
 
 }  // namespace davit

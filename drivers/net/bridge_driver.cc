@@ -1,6 +1,7 @@
 // Linux bridges and veth pairs, with BPF programs in front.
 #include <arpa/inet.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "drivers/net/bridge_host.h"
 #include "drivers/net/bridge_tell.h"
 #include "drivers/net/bridge_trace.h"
+#include "drivers/net/link_news.h"
 #include "drivers/net/uninstall.h"
 #include "reactor/async_event.h"
 #include "reactor/base/log.h"
@@ -66,31 +68,6 @@ std::string_view bytes_of(const T& value) {
     return {reinterpret_cast<const char*>(&value), sizeof(value)};
 }
 
-/// Whether an event may change what the programs must know: not those of davit's own bridges and
-/// veth pairs, which every start and exit of a container makes.
-bool event_matters(std::string_view datagram) {
-    while (datagram.size() >= sizeof(nlmsghdr)) {
-        nlmsghdr head{};
-        std::memcpy(&head, datagram.data(), sizeof(head));
-        if (head.nlmsg_len < sizeof(head) || head.nlmsg_len > datagram.size()) {
-            return true;
-        }
-        constexpr std::size_t body = sizeof(nlmsghdr) + sizeof(ifinfomsg);
-        const bool is_link = head.nlmsg_type == RTM_NEWLINK || head.nlmsg_type == RTM_DELLINK;
-        if (!is_link || head.nlmsg_len < body) {
-            return true;
-        }
-        const NetlinkAttributes attributes(datagram.substr(body, head.nlmsg_len - body));
-        const std::string name = attributes.text(IFLA_IFNAME);
-        if (!name.starts_with("dv") && !name.starts_with("davit")) {
-            return true;
-        }
-        const std::size_t step = (head.nlmsg_len + std::size_t{3}) & ~std::size_t{3};
-        datagram.remove_prefix(std::min(datagram.size(), step));
-    }
-    return false;
-}
-
 class BridgeDriver final : public NetworkDriver {
   public:
     explicit BridgeDriver(BridgeDriverOptions options) : options_(std::move(options)) {
@@ -108,7 +85,7 @@ class BridgeDriver final : public NetworkDriver {
     void detach(const EndpointId& endpoint) override;
     Task<void> disconnect(EndpointId endpoint) override;
     Task<void> sweep(std::vector<NetworkSpec> known) override;
-    Task<std::vector<Subnet>> subnets_taken() override;
+    Task<std::vector<Subnet>> subnets_taken(std::string except) override;
     std::vector<NetworkCounter> counters() const override;
     Task<TraceOutcome> trace(TraceRequest request) override;
     Task<void> resolver_set(std::uint64_t netns_cookie,
@@ -147,6 +124,8 @@ class BridgeDriver final : public NetworkDriver {
     unsigned mtu_default_ = 1500;
     std::uint32_t generation_;
     std::map<NetworkId, Bridge> bridges_;
+    /// Of every bridge that was made; an index is not used twice.
+    std::set<int> bridge_indices_;
     std::map<EndpointId, Held> endpoints_;
     /// Namespaces without an endpoint of ours, whose names are answered.
     std::set<std::uint64_t> resolved_;
@@ -172,20 +151,37 @@ Task<void> BridgeDriver::install() {
 
 Task<void> BridgeDriver::links_follow() {
     CO_TRY(const auto permit, co_await follow_turn_.lock());
-    auto work = [options = options_,
-                 from_uplink = programs_->from_uplink_fd(),
-                 from_lo = programs_->from_lo_fd(),
-                 filtered = filtered_]() {
-        return host_links_follow(options, from_uplink, from_lo, filtered);
+
+    struct Followed {
+        HostLinks links;
+        std::vector<davit_address> gone;
     };
-    CO_TRY(HostLinks links, co_await offload(std::move(work)));
-    filtered_ = std::move(links.filtered);
-    mtu_default_ = links.host.mtu_default();
-    std::vector<IpAddress> gateways;
-    for (const auto& [id, bridge] : bridges_) {
-        std::ranges::copy(gateways_of(bridge.spec), std::back_inserter(gateways));
+
+    auto work = [options = options_,
+                 programs = programs_.get(),
+                 filtered = filtered_]() -> Result<Followed> {
+        Followed followed;
+        TRY(followed.links,
+            host_links_follow(
+                options, programs->from_uplink_fd(), programs->from_lo_fd(), filtered));
+        followed.gone = host_tell(*programs, followed.links.host, options.owner);
+        return followed;
+    };
+    CO_TRY(Followed followed, co_await offload(std::move(work)));
+    filtered_ = std::move(followed.links.filtered);
+    mtu_default_ = followed.links.host.mtu_default();
+    if (followed.gone.empty()) {
+        co_return ok;
     }
-    host_tell(*programs_, links.host, options_.owner, gateways);
+    std::set<IpAddress> gateways;
+    for (const auto& [id, bridge] : bridges_) {
+        std::ranges::copy(gateways_of(bridge.spec), std::inserter(gateways, gateways.end()));
+    }
+    for (const davit_address& address : followed.gone) {
+        if (!gateways.contains(address_from(address))) {
+            programs_->host_address_delete(address);
+        }
+    }
     co_return ok;
 }
 
@@ -199,6 +195,7 @@ Task<void> BridgeDriver::network_make(NetworkSpec network) {
         return bridge_make(owner, network, mtu);
     };
     CO_TRY(const BridgeMade made, co_await offload(std::move(work)));
+    bridge_indices_.insert(made.index);
     std::uint32_t flags = network.internal ? DAVIT_NET_INTERNAL : 0;
     flags |= network.icc ? 0 : DAVIT_NET_NO_ICC;
     flags |= network.masquerade ? DAVIT_NET_MASQUERADE : 0;
@@ -489,11 +486,10 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
     co_return ok;
 }
 
-Task<std::vector<Subnet>> BridgeDriver::subnets_taken() {
-    auto work = []() -> Result<std::vector<Subnet>> {
+Task<std::vector<Subnet>> BridgeDriver::subnets_taken(std::string except) {
+    auto work = [except = std::move(except)]() -> Result<std::vector<Subnet>> {
         TRY(NetlinkSocket socket, NetlinkSocket::open());
-        TRY(HostNetwork host, host_network_read(socket));
-        return std::move(host.routes);
+        return subnets_read(socket, static_cast<int>(::if_nametoindex(except.c_str())));
     };
     co_return co_await offload(std::move(work));
 }
@@ -544,10 +540,19 @@ Task<void> BridgeDriver::run() {
         co_return Error::from_errno(errno, "listen to links");
     }
     CO_TRY(Poller poller, Poller::make(events.get()));
+    const std::string own = link_alias_prefix(options_.owner);
     std::array<char, 32 * 1024> buffer;
-    for (bool matters = true;;) {
-        if (matters) {
-            CO_CHECK(co_await sleep_for(follow_delay));
+    LinkNews news{.matters = true};
+    for (;;) {
+        CO_CHECK(co_await sleep_for(follow_delay));
+        ssize_t got = 0;
+        while ((got = ::recv(events.get(), buffer.data(), buffer.size(), 0)) >= 0) {
+            link_news_read({buffer.data(), static_cast<std::size_t>(got)}, own, news);
+        }
+        news.matters |= errno == ENOBUFS;  // Some were lost.
+        if (news.matters || !std::ranges::all_of(news.addressed, [this](int index) {
+                return bridge_indices_.contains(index);
+            })) {
             const Result<void> followed = co_await links_follow();
             if (!followed && followed.error().kind() == ErrorKind::cancelled) {
                 co_return followed;
@@ -556,15 +561,9 @@ Task<void> BridgeDriver::run() {
                 LOG_WARN("network: follow the host's links: {}, ignoring",
                          followed.error().message());
             }
-            matters = false;
         }
+        news = LinkNews();
         CO_CHECK(co_await poller.readable());
-        const ssize_t got = ::recv(events.get(), buffer.data(), buffer.size(), 0);
-        if (got >= 0) {
-            matters = event_matters({buffer.data(), static_cast<std::size_t>(got)});
-        } else {
-            matters = errno == ENOBUFS;  // Some were lost.
-        }
     }
 }
 

@@ -28,10 +28,6 @@ bool is_bpffs(const std::string& path) {
     return ::statfs(path.c_str(), &info) == 0 && info.f_type == BPF_FS_MAGIC;
 }
 
-std::string owner_prefix(const std::string& owner) {
-    return std::string(alias_prefix) + owner + ":";
-}
-
 Error no_bridges(Error error) {
     return Error(ErrorKind::unsupported,
                  "bridge networks need eBPF, which this host does not let davit use: " +
@@ -56,16 +52,23 @@ Result<void> ipv6_configure(const std::string& bridge) {
     return done;
 }
 
-Result<void> filter_put(NetlinkSocket& socket, int index, int program, const std::string& name) {
-    NetlinkBatch qdisc;
-    clsact_add(qdisc, index);
-    const Result<void> added = socket.run(qdisc);
-    if (!added && added.error().errno_value() != EEXIST) {
-        return added.error();
+/// Open lo for packets between 127.0.0.1 and containers. What it was like before is in the note
+/// of every daemon's filter there, so that the last one that leaves can put it back.
+Result<void> loopback_take(NetlinkSocket& socket, const BridgeDriverOptions& options, int program) {
+    // In this order: one that changes the settings has put its filter there before.
+    TRY(std::string closed, loopback_closed());
+    TRY(const std::vector<FilterInfo> filters, filters_read(socket, loopback_index));
+    for (const FilterInfo& filter : filters) {
+        if (auto name = filter_name_of(filter)) {
+            closed = std::move(name->note);
+        }
     }
-    NetlinkBatch filter;
-    filter_add(filter, index, program, name, filter_priority);
-    return socket.run(filter);
+    TRY(closed, loopback_note(options.loopback_note, closed));
+    TRY_VOID(filter_put(socket, loopback_index, program, {"davit_from_lo", options.owner, closed}));
+    NetlinkBatch batch;
+    loopback_up(batch);
+    loopback_open(batch);
+    return socket.run(batch);
 }
 
 }  // namespace
@@ -82,6 +85,14 @@ IpAddress address_from(const davit_address& address) {
     return IpAddress::from_bytes(bytes);
 }
 
+std::string link_alias_prefix(const std::string& owner) {
+    return std::string(alias_prefix) + owner + ":";
+}
+
+bool is_davits(const LinkInfo& link) {
+    return link.alias.starts_with(alias_prefix);
+}
+
 std::string bridge_alias(const std::string& owner, const NetworkId& network) {
     return bridge_alias_prefix(owner) + network.str();
 }
@@ -91,11 +102,11 @@ std::string parent_alias(const std::string& owner, const NetworkId& network) {
 }
 
 std::string bridge_alias_prefix(const std::string& owner) {
-    return owner_prefix(owner) + "network:";
+    return link_alias_prefix(owner) + "network:";
 }
 
 std::string parent_alias_prefix(const std::string& owner) {
-    return owner_prefix(owner) + "parent:";
+    return link_alias_prefix(owner) + "parent:";
 }
 
 std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint) {
@@ -103,7 +114,7 @@ std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint)
 }
 
 std::string endpoint_alias_prefix(const std::string& owner) {
-    return owner_prefix(owner) + "endpoint:";
+    return link_alias_prefix(owner) + "endpoint:";
 }
 
 std::string veth_name(const EndpointId& endpoint) {
@@ -152,7 +163,7 @@ bool host_is_installed(const BridgeDriverOptions& options) {
 
 bool is_uplink(const LinkInfo& link, const std::string& owner) {
     return link.index != loopback_index && link.type == ARPHRD_ETHER && link.master == 0 &&
-           !link.alias.starts_with(owner_prefix(owner));
+           !link.alias.starts_with(link_alias_prefix(owner));
 }
 
 Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
@@ -163,12 +174,7 @@ Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
     HostLinks links;
     TRY(links.host, host_network_read(socket));
     if (!filtered.contains(loopback_index)) {
-        TRY_VOID(loopback_note(options.loopback_note));
-        NetlinkBatch batch;
-        loopback_up(batch);
-        loopback_open(batch);
-        TRY_VOID(socket.run(batch));
-        TRY_VOID(filter_put(socket, loopback_index, from_lo_fd, "davit_from_lo"));
+        TRY_VOID(loopback_take(socket, options, from_lo_fd));
         filtered.insert(loopback_index);
     }
     for (const LinkInfo& link : links.host.links) {
@@ -176,7 +182,7 @@ Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
             continue;
         }
         const Result<void> put =
-            filter_put(socket, link.index, from_uplink_fd, "davit_from_uplink");
+            filter_put(socket, link.index, from_uplink_fd, {"davit_from_uplink", options.owner});
         if (put) {
             filtered.insert(link.index);
         } else if (put.error().errno_value() != ENODEV) {
@@ -208,7 +214,6 @@ Result<std::vector<std::string>> network_links_delete(const std::string& alias_p
 
 Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& network, unsigned mtu) {
     TRY(NetlinkSocket socket, NetlinkSocket::open());
-    TRY(const std::vector<LinkInfo> links, links_read(socket));
     BridgeRequest request;
     request.name = network.interface;
     request.alias = bridge_alias(owner, network.id);
@@ -218,23 +223,20 @@ Result<BridgeMade> bridge_make(const std::string& owner, const NetworkSpec& netw
         request.addresses.push_back({network.gateway6, network.subnet6.prefix()});
     }
     request.mtu = mtu;
-    for (const LinkInfo& link : links) {
-        if (link.name == network.interface && link.alias != request.alias) {
-            return Error(ErrorKind::permission_denied,
-                         "cannot create network " + network.id.str() + " (" + network.interface +
-                             "): the host has an interface of this name already");
-        }
+    // By its name alone: the host may have thousands of links.
+    TRY(std::optional<LinkInfo> link, link_read(socket, request.name));
+    if (link && link->alias != request.alias) {
+        return Error(ErrorKind::permission_denied,
+                     "cannot create network " + network.id.str() + " (" + network.interface +
+                         "): the host has an interface of this name already");
     }
-    HostNetwork host;
-    host.links = links;
-    if (host.find(request.name) == nullptr) {
+    if (!link) {
         NetlinkBatch batch;
         bridge_add(batch, request);
         TRY_VOID(socket.run(batch));
-        TRY(host.links, links_read(socket));
+        TRY(link, link_read(socket, request.name));
     }
-    const LinkInfo* link = host.find(request.name);
-    if (link == nullptr) {
+    if (!link) {
         return Error(ErrorKind::internal, "bridge " + request.name + " vanished");
     }
     if (!network.gateway6.unset()) {

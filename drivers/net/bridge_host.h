@@ -8,20 +8,19 @@
 
 #include "bpf/programs.h"
 #include "drivers/net/driver.h"
+#include "drivers/net/filters.h"
 #include "drivers/net/links.h"
 #include "drivers/net/netns.h"
 
 namespace davit {
 
-/// Lower numbers run first; below it is room for those who want to see packets before davit.
-inline constexpr std::uint16_t filter_priority = 0xda;
-/// Names of our filters begin so.
-inline constexpr std::string_view filter_name_prefix = "davit_from_";
-
 davit_address bpf_address(const IpAddress& address);
 IpAddress address_from(const davit_address& address);
 
 /// "davit:OWNER:" begins the alias of every link that is this daemon's.
+std::string link_alias_prefix(const std::string& owner);
+/// Any daemon's.
+bool is_davits(const LinkInfo& link);
 std::string bridge_alias(const std::string& owner, const NetworkId& network);
 std::string endpoint_alias(const std::string& owner, const EndpointId& endpoint);
 /// Of what a macvlan or ipvlan network hangs on, if davit made that.

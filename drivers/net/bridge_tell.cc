@@ -1,6 +1,5 @@
 #include "drivers/net/bridge_tell.h"
 
-#include <cstring>
 #include <map>
 #include <set>
 
@@ -19,7 +18,9 @@ void uplinks_tell(NetworkPrograms& programs, const HostNetwork& host, const std:
     std::map<std::uint32_t, uplink_value> uplinks6;
     for (const HostAddress& address : host.addresses) {
         const LinkInfo* link = host.find(address.index);
-        if (link == nullptr || address.secondary || !address.global || !is_uplink(*link, owner)) {
+        // Behind another davit daemon's bridge are its containers: nothing to go out to.
+        if (link == nullptr || address.secondary || !address.global || !is_uplink(*link, owner) ||
+            is_davits(*link)) {
             continue;
         }
         const auto index = static_cast<std::uint32_t>(address.index);
@@ -52,14 +53,10 @@ void uplinks_tell(NetworkPrograms& programs, const HostNetwork& host, const std:
 
 }  // namespace
 
-void host_tell(NetworkPrograms& programs,
-               const HostNetwork& host,
-               const std::string& owner,
-               const std::vector<IpAddress>& gateways) {
-    const auto key_less = [](const davit_address& a, const davit_address& b) {
-        return std::memcmp(a.bytes, b.bytes, sizeof(a.bytes)) < 0;
-    };
-    std::set<davit_address, decltype(key_less)> addresses(key_less);
+std::vector<davit_address> host_tell(NetworkPrograms& programs,
+                                     const HostNetwork& host,
+                                     const std::string& owner) {
+    std::set<IpAddress> addresses;
     const Subnet loopback(IpAddress::v4(127U << 24), 8);
     const IpAddress loopback6 = IpAddress::from_number(1);
     for (const HostAddress& address : host.addresses) {
@@ -68,19 +65,15 @@ void host_tell(NetworkPrograms& programs,
             address.address.is_link_local6()) {
             continue;
         }
-        addresses.insert(bpf_address(address.address));
+        addresses.insert(address.address);
         static_cast<void>(programs.host_address_set(bpf_address(address.address),
                                                     static_cast<std::uint32_t>(address.index)));
     }
     uplinks_tell(programs, host, owner);
-    for (const IpAddress& gateway : gateways) {
-        addresses.insert(bpf_address(gateway));  // May be younger than what was read.
-    }
-    for (const davit_address& known : programs.host_addresses()) {
-        if (!addresses.contains(known)) {
-            programs.host_address_delete(known);
-        }
-    }
+    std::vector<davit_address> gone = programs.host_addresses();
+    std::erase_if(
+        gone, [&](const davit_address& known) { return addresses.contains(address_from(known)); });
+    return gone;
 }
 
 }  // namespace davit

@@ -1,6 +1,6 @@
 #pragma once
 /// What the programs of the bridge driver know of the host: its addresses, and the links that lead
-/// out of it. Map updates of some microseconds each: fit for the loop.
+/// out of it. For a worker thread: some microseconds for each address.
 #include <string>
 #include <vector>
 
@@ -8,10 +8,10 @@
 
 namespace davit {
 
-/// Bring it up to date. Takes: gateways, which bridges have that may be younger than `host`.
-void host_tell(NetworkPrograms& programs,
-               const HostNetwork& host,
-               const std::string& owner,
-               const std::vector<IpAddress>& gateways);
+/// Tell them what there is. Gives: the addresses that they know and `host` has not, which are to
+/// be taken from them, unless they belong to bridges that are younger than `host`.
+std::vector<davit_address> host_tell(NetworkPrograms& programs,
+                                     const HostNetwork& host,
+                                     const std::string& owner);
 
 }  // namespace davit

@@ -2,7 +2,7 @@
 
 namespace davit {
 
-Task<std::vector<Subnet>> NetworkDriver::subnets_taken() {
+Task<std::vector<Subnet>> NetworkDriver::subnets_taken(std::string /*except*/) {
     co_return std::vector<Subnet>();
 }
 

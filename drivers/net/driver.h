@@ -191,8 +191,9 @@ class NetworkDriver {
     /// Drop whatever an earlier daemon left and nobody adopted. known: the networks there are.
     virtual Task<void> sweep(std::vector<NetworkSpec> known) = 0;
 
-    /// Subnets that a new network must not overlap: the host's routes and addresses.
-    virtual Task<std::vector<Subnet>> subnets_taken();
+    /// Subnets that a network must not overlap: the host's routes and addresses, without those of
+    /// one link; "": of all.
+    virtual Task<std::vector<Subnet>> subnets_taken(std::string except = "");
 
     /// The same names always; empty for a driver that does not see packets.
     virtual std::vector<NetworkCounter> counters() const { return {}; }

@@ -13,6 +13,7 @@
 #include <linux/veth.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace davit {
 
@@ -60,10 +61,10 @@ int family_of(const IpAddress& address) {
     return address.is_v4() ? AF_INET : AF_INET6;
 }
 
-void link_read(std::vector<LinkInfo>& links, std::string_view body) {
+std::optional<LinkInfo> link_parse(std::string_view body) {
     ifinfomsg head{};
     if (!read_head(body, head)) {
-        return;
+        return std::nullopt;
     }
     const NetlinkAttributes attributes(body);
     LinkInfo link;
@@ -78,13 +79,13 @@ void link_read(std::vector<LinkInfo>& links, std::string_view body) {
     if (mac.size() == link.mac.size()) {
         std::memcpy(link.mac.data(), mac.data(), mac.size());
     }
-    links.push_back(std::move(link));
+    return link;
 }
 
-void address_read(HostNetwork& host, std::string_view body) {
+std::optional<HostAddress> address_parse(std::string_view body) {
     ifaddrmsg head{};
     if (!read_head(body, head) || !is_internet(head.ifa_family)) {
-        return;
+        return std::nullopt;
     }
     const NetlinkAttributes attributes(body);
     HostAddress address;
@@ -97,22 +98,49 @@ void address_read(HostNetwork& host, std::string_view body) {
     address.secondary = (head.ifa_flags & unusable) != 0;
     address.global = head.ifa_scope == RT_SCOPE_UNIVERSE;
     address.prefix = head.ifa_prefixlen;
-    host.routes.emplace_back(address.address, head.ifa_prefixlen);
-    host.addresses.push_back(address);
+    return address;
 }
 
-void route_read(HostNetwork& host, std::string_view body) {
+struct Route {
+    int family = 0;
+    /// Unset: a default route.
+    Subnet destination;
+    int index = 0;
+};
+
+std::optional<Route> route_parse(std::string_view body) {
     rtmsg head{};
     if (!read_head(body, head) || !is_internet(head.rtm_family) || head.rtm_type != RTN_UNICAST) {
-        return;
+        return std::nullopt;
     }
     const NetlinkAttributes attributes(body);
+    Route route;
+    route.family = head.rtm_family;
+    route.index = static_cast<int>(attributes.number(RTA_OIF));
     if (head.rtm_dst_len > 0) {
-        host.routes.emplace_back(address_of(head.rtm_family, attributes.find(RTA_DST)),
-                                 head.rtm_dst_len);
-    } else if (host.default_link == 0 && head.rtm_family == AF_INET) {
-        host.default_link = static_cast<int>(attributes.number(RTA_OIF));
+        route.destination =
+            Subnet(address_of(head.rtm_family, attributes.find(RTA_DST)), head.rtm_dst_len);
     }
+    return route;
+}
+
+Result<void> addresses_dump(NetlinkSocket& socket,
+                            const std::function<void(const HostAddress&)>& visit) {
+    const ifaddrmsg every{};  // AF_UNSPEC: of every family there is.
+    return socket.dump(RTM_GETADDR, as_bytes(every), [&](std::uint16_t, std::string_view body) {
+        if (const auto address = address_parse(body)) {
+            visit(*address);
+        }
+    });
+}
+
+Result<void> routes_dump(NetlinkSocket& socket, const std::function<void(const Route&)>& visit) {
+    const rtmsg every{};
+    return socket.dump(RTM_GETROUTE, as_bytes(every), [&](std::uint16_t, std::string_view body) {
+        if (const auto route = route_parse(body)) {
+            visit(*route);
+        }
+    });
 }
 
 ifinfomsg link_head(int index, unsigned flags = 0, unsigned change = 0) {
@@ -231,8 +259,8 @@ const LinkInfo* HostNetwork::find(std::string_view name) const {
 }
 
 const LinkInfo* HostNetwork::find(int index) const {
-    const auto found = std::ranges::find(links, index, &LinkInfo::index);
-    return found == links.end() ? nullptr : &*found;
+    const auto found = std::ranges::lower_bound(links, index, {}, &LinkInfo::index);
+    return found == links.end() || found->index != index ? nullptr : &*found;
 }
 
 unsigned HostNetwork::mtu_default() const {
@@ -244,23 +272,52 @@ Result<std::vector<LinkInfo>> links_read(NetlinkSocket& socket) {
     std::vector<LinkInfo> links;
     const ifinfomsg head = link_head(0);
     TRY_VOID(socket.dump(RTM_GETLINK, as_bytes(head), [&](std::uint16_t, std::string_view body) {
-        link_read(links, body);
+        if (auto link = link_parse(body)) {
+            links.push_back(*std::move(link));
+        }
     }));
+    std::ranges::sort(links, {}, &LinkInfo::index);
     return links;
+}
+
+Result<std::optional<LinkInfo>> link_read(NetlinkSocket& socket, const std::string& name) {
+    std::optional<LinkInfo> link;
+    NetlinkBatch batch;
+    batch.begin(RTM_GETLINK, 0, "look for link " + name);
+    batch.forgive(ENODEV);
+    batch.header(link_head(0));
+    batch.attribute(IFLA_IFNAME, name);
+    TRY_VOID(
+        socket.run(batch, [&](std::uint16_t, std::string_view body) { link = link_parse(body); }));
+    return link;
 }
 
 Result<HostNetwork> host_network_read(NetlinkSocket& socket) {
     HostNetwork host;
     TRY(host.links, links_read(socket));
-    const ifaddrmsg addresses{};  // AF_UNSPEC: of every family there is.
-    TRY_VOID(socket.dump(RTM_GETADDR,
-                         as_bytes(addresses),
-                         [&](std::uint16_t, std::string_view body) { address_read(host, body); }));
-    const rtmsg routes{};
-    TRY_VOID(socket.dump(RTM_GETROUTE, as_bytes(routes), [&](std::uint16_t, std::string_view body) {
-        route_read(host, body);
+    TRY_VOID(addresses_dump(
+        socket, [&](const HostAddress& address) { host.addresses.push_back(address); }));
+    TRY_VOID(routes_dump(socket, [&](const Route& route) {
+        const bool is_default = route.destination.unset() && route.family == AF_INET;
+        if (is_default && host.default_link == 0) {
+            host.default_link = route.index;
+        }
     }));
     return host;
+}
+
+Result<std::vector<Subnet>> subnets_read(NetlinkSocket& socket, int except_index) {
+    std::vector<Subnet> subnets;
+    const auto add = [&](const Subnet& subnet, int index) {
+        if (!subnet.unset() && (except_index == 0 || index != except_index)) {
+            subnets.push_back(subnet);
+        }
+    };
+    TRY_VOID(addresses_dump(socket, [&](const HostAddress& address) {
+        add(Subnet(address.address, address.prefix), address.index);
+    }));
+    TRY_VOID(routes_dump(socket, [&](const Route& route) { add(route.destination, route.index); }));
+    return subnets;
 }
 
 void bridge_add(NetlinkBatch& batch, const BridgeRequest& request) {
@@ -350,9 +407,10 @@ void filter_add(NetlinkBatch& batch,
                 int index,
                 int program_fd,
                 const std::string& name,
-                std::uint16_t priority) {
+                std::uint16_t priority,
+                std::uint32_t handle) {
     batch.begin(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, "add filter " + name);
-    batch.header(tc_head(index, 1, ingress_parent, filter_info(priority)));
+    batch.header(tc_head(index, handle, ingress_parent, filter_info(priority)));
     batch.attribute(TCA_KIND, std::string_view("bpf"));
     const std::size_t options = batch.nest(TCA_OPTIONS);
     batch.attribute(TCA_BPF_FD, static_cast<std::uint32_t>(program_fd));
@@ -361,10 +419,10 @@ void filter_add(NetlinkBatch& batch,
     batch.close(options);
 }
 
-void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority) {
+void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority, std::uint32_t handle) {
     batch.begin(RTM_DELTFILTER, 0, "delete filter");
     batch.forgive(ENOENT);
-    batch.header(tc_head(index, 1, ingress_parent, filter_info(priority)));
+    batch.header(tc_head(index, handle, ingress_parent, filter_info(priority)));
     batch.attribute(TCA_KIND, std::string_view("bpf"));
 }
 
@@ -381,8 +439,8 @@ Result<std::vector<FilterInfo>> filters_read(NetlinkSocket& socket, int index) {
         // Each priority is announced by a message of its own, without a program.
         if (attributes.text(TCA_KIND) == "bpf" && options.number(TCA_BPF_ID) != 0) {
             filters.push_back({static_cast<std::uint16_t>(TC_H_MAJ(filter.tcm_info) >> 16),
-                               options.text(TCA_BPF_NAME),
-                               options.number(TCA_BPF_ID)});
+                               filter.tcm_handle,
+                               options.text(TCA_BPF_NAME)});
         }
     };
     TRY_VOID(socket.dump(RTM_GETTFILTER, as_bytes(head), read));

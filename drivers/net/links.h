@@ -1,6 +1,7 @@
 #pragma once
 /// What the bridge driver asks of rtnetlink: bridges, veth pairs, addresses, routes, TC filters;
 /// and what the host has. All of it blocks (drivers/net/netlink.h).
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,10 +36,9 @@ struct HostAddress {
 
 /// What a network namespace has.
 struct HostNetwork {
+    /// In the order of their indices.
     std::vector<LinkInfo> links;
     std::vector<HostAddress> addresses;
-    /// Destinations of every route and address, without the default ones.
-    std::vector<Subnet> routes;
     /// The link of the default route; 0: none.
     int default_link = 0;
 
@@ -49,9 +49,17 @@ struct HostNetwork {
     unsigned mtu_default() const;
 };
 
+/// In the order of their indices.
 Result<std::vector<LinkInfo>> links_read(NetlinkSocket& socket);
 
+/// One link, by its name; nothing: there is none.
+Result<std::optional<LinkInfo>> link_read(NetlinkSocket& socket, const std::string& name);
+
 Result<HostNetwork> host_network_read(NetlinkSocket& socket);
+
+/// Destinations of every route and address, without the default ones, and without those of one
+/// link (0: of none).
+Result<std::vector<Subnet>> subnets_read(NetlinkSocket& socket, int except_index);
 
 /// An address of a link's, and how much of it is the network's.
 struct LinkAddress {
@@ -114,20 +122,21 @@ void link_delete(NetlinkBatch& batch, int index, const std::string& name);
 /// The qdisc that filters hang on. Errors: conflict (it is there).
 void clsact_add(NetlinkBatch& batch, int index);
 
-/// One cls_bpf filter in direct-action mode at ingress; an older one with the same priority is
-/// replaced.
+/// One cls_bpf filter in direct-action mode at ingress; an older one with the same priority and
+/// handle is replaced. handle 0: beside those that are there, with one of the kernel's choice.
 void filter_add(NetlinkBatch& batch,
                 int index,
                 int program_fd,
                 const std::string& name,
-                std::uint16_t priority);
-void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority);
+                std::uint16_t priority,
+                std::uint32_t handle = 1);
+void filter_delete(NetlinkBatch& batch, int index, std::uint16_t priority, std::uint32_t handle);
 
 /// A BPF filter at a link's ingress.
 struct FilterInfo {
     std::uint16_t priority = 0;
+    std::uint32_t handle = 0;
     std::string name;
-    std::uint32_t program_id = 0;
 };
 
 /// Of anybody; without a clsact there is none.

@@ -19,30 +19,39 @@ std::string setting_path(const std::string& name) {
 
 }  // namespace
 
-Result<void> loopback_note(const std::string& path) {
-    if (::access(path.c_str(), F_OK) == 0) {
-        return ok;
-    }
-    std::string off;  // Names of those that are off, one per line.
+Result<std::string> loopback_closed() {
+    std::string closed;
     for (const char* name : settings) {
         TRY(const std::string value, file_read(setting_path(name)));
         if (value.starts_with('0')) {
-            off += std::string(name) + "\n";
+            closed += (closed.empty() ? "" : ",") + std::string(name);
         }
     }
-    return file_replace(AT_FDCWD, path, off, 0600);
+    return closed;
+}
+
+Result<std::string> loopback_note(const std::string& path, const std::string& closed) {
+    if (auto kept = file_read(path)) {
+        return *std::move(kept);
+    }
+    TRY_VOID(file_replace(AT_FDCWD, path, closed, 0600));
+    return closed;
 }
 
 Result<void> loopback_restore(const std::string& path) {
-    const Result<std::string> off = file_read(path);
-    if (!off) {
-        return off.error().kind() == ErrorKind::not_found ? Result<void>(ok) : off.error();
+    const Result<std::string> closed = file_read(path);
+    if (!closed) {
+        return closed.error().kind() == ErrorKind::not_found ? Result<void>(ok) : closed.error();
     }
     for (const char* name : settings) {
-        if (off->find(std::string(name) + "\n") != std::string::npos) {
+        if (closed->find(name) != std::string::npos) {
             TRY_VOID(file_write_existing(AT_FDCWD, setting_path(name), "0"));
         }
     }
+    return loopback_leave(path);
+}
+
+Result<void> loopback_leave(const std::string& path) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
         return Error::from_errno(errno, "unlink", path);
     }

@@ -7,10 +7,16 @@
 
 namespace davit {
 
-/// Write down what they are, before they are changed; a note that is there stays.
-Result<void> loopback_note(const std::string& path);
+/// Those of them that are off: their names, with commas.
+Result<std::string> loopback_closed();
+
+/// Write down which were off, before they are changed; a note that is there stays. Gives: it.
+Result<std::string> loopback_note(const std::string& path, const std::string& closed);
 
 /// Switch off what was off, and drop the note. Without one nothing was changed.
 Result<void> loopback_restore(const std::string& path);
+
+/// Drop the note: others need what was changed.
+Result<void> loopback_leave(const std::string& path);
 
 }  // namespace davit

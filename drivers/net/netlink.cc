@@ -151,7 +151,7 @@ Result<std::string> NetlinkSocket::receive() {
     return buffer;
 }
 
-Result<void> NetlinkSocket::run(const NetlinkBatch& batch) {
+Result<void> NetlinkSocket::run(const NetlinkBatch& batch, const NetlinkVisit& visit) {
     std::string bytes = batch.bytes_;
     const std::uint32_t first = sequence_ + 1;
     for (const NetlinkBatch::Message& message : batch.messages_) {
@@ -181,6 +181,8 @@ Result<void> NetlinkSocket::run(const NetlinkBatch& batch) {
                     failure = Error::from_errno(error, message.what);
                 }
                 ++answered;
+            } else if (visit && index < batch.messages_.size()) {
+                visit(head.nlmsg_type, rest.substr(sizeof(head), head.nlmsg_len - sizeof(head)));
             }
             rest.remove_prefix(std::min(rest.size(), align(head.nlmsg_len)));
         }
@@ -191,10 +193,9 @@ Result<void> NetlinkSocket::run(const NetlinkBatch& batch) {
     return ok;
 }
 
-Result<void> NetlinkSocket::dump(
-    std::uint16_t type,
-    std::string_view header,
-    const std::function<void(std::uint16_t type, std::string_view body)>& visit) {
+Result<void> NetlinkSocket::dump(std::uint16_t type,
+                                 std::string_view header,
+                                 const NetlinkVisit& visit) {
     nlmsghdr head{};
     head.nlmsg_len = static_cast<std::uint32_t>(sizeof(head) + align(header.size()));
     head.nlmsg_type = type;

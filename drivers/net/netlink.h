@@ -91,6 +91,9 @@ class NetlinkAttributes {
     std::string_view bytes_;
 };
 
+/// Gets a message's type and its body (after nlmsghdr).
+using NetlinkVisit = std::function<void(std::uint16_t type, std::string_view body)>;
+
 class NetlinkSocket {
   public:
     /// In the network namespace of the calling thread.
@@ -100,12 +103,11 @@ class NetlinkSocket {
     /// Errors: of the first message that failed, named by its step: conflict (EEXIST), not_found
     ///         (ENODEV), permission_denied, ... What came before it has happened.
     /// Blocks: while the kernel works.
-    Result<void> run(const NetlinkBatch& batch);
+    /// Takes: visit, which gets what the kernel answers besides (RTM_GETLINK, ...); may be empty.
+    Result<void> run(const NetlinkBatch& batch, const NetlinkVisit& visit = {});
 
-    /// A dump: the visitor gets each message's body (after nlmsghdr).
-    Result<void> dump(std::uint16_t type,
-                      std::string_view header,
-                      const std::function<void(std::uint16_t type, std::string_view body)>& visit);
+    /// A dump: the visitor gets each message.
+    Result<void> dump(std::uint16_t type, std::string_view header, const NetlinkVisit& visit);
 
     int fd() const { return fd_.get(); }
 

@@ -315,6 +315,7 @@ Task<Sandbox> Networks::attach(Container& container, Fd netns, ReadyEndpoint rea
     }
     for (std::size_t i = 0; i < plan.items.size(); ++i) {
         auto& [network, settings] = plan.items[i];
+        CO_CHECK(co_await subnet_settle(*network));
         CO_CHECK(member_add(*network, container, *settings, std::exchange(ready, {})));
         if (!network->record.has_addresses()) {
             continue;

@@ -193,6 +193,39 @@ Task<void> Networks::subnet_fill(NetworkRecord& record) {
     co_return ok;
 }
 
+/// The subnet of the default bridge was chosen when the daemon first ran, but its bridge is made
+/// with the first container: meanwhile another daemon, or a VPN, may have come to use it.
+Task<void> Networks::subnet_settle(Network& network) {
+    if (settled_ || !network.record.is_builtin() || network.record.driver != "bridge") {
+        co_return ok;
+    }
+    CO_TRY(const auto permit, co_await create_turn_.lock());
+    if (settled_ || !network.members.empty()) {
+        co_return ok;
+    }
+    CO_TRY(const std::vector<Subnet> taken,
+           co_await bridge_->subnets_taken(network.record.interface));
+    const bool is_taken = std::ranges::any_of(
+        taken, [&](const Subnet& subnet) { return subnet.overlaps(network.spec.subnet); });
+    if (is_taken && network.members.empty()) {
+        NetworkRecord record = network.record;
+        record.ipam.clear();
+        CO_CHECK(co_await subnet_fill(record));
+        CO_TRY(NetworkSpec spec, network_spec(record));
+        CO_TRY(AddressPool pool, pool_make(record.ipam.front()));
+        CO_CHECK(co_await shielded(store(record)));
+        LOG_WARN("network={}: the host uses {} by now: containers get addresses of {}",
+                 record.name,
+                 network.spec.subnet.str(),
+                 spec.subnet.str());
+        network.record = std::move(record);
+        network.spec = spec;
+        network.pool = std::move(pool);
+    }
+    settled_ = true;
+    co_return ok;
+}
+
 Result<std::shared_ptr<Network>> Networks::find(std::string_view text) const {
     std::shared_ptr<Network> by_prefix;
     bool several = false;

@@ -191,6 +191,7 @@ class Networks final : public NameSource {
     Task<void> store(const NetworkRecord& record);
     Task<NetworkRecord> builtin_make(std::string name, std::string driver);
     Task<void> subnet_fill(NetworkRecord& record);
+    Task<void> subnet_settle(Network& network);
     std::uint32_t number_free() const;
     Result<Sandbox> share(const Container& container) const;
     Result<Plan> plan_make(Container& container);
@@ -232,6 +233,8 @@ class Networks final : public NameSource {
     /// Resolvers that end.
     TaskGroup closing_{GroupPolicy::independent};
     AsyncMutex create_turn_;
+    /// The default bridge's subnet is nobody else's.
+    bool settled_ = false;
 };
 
 }  // namespace davit

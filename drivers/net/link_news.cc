@@ -1,0 +1,54 @@
+#include "drivers/net/link_news.h"
+
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "drivers/net/netlink.h"
+
+namespace davit {
+
+namespace {
+
+/// A veth of a container, of whichever daemon: a port of a bridge.
+constexpr std::string_view veth_prefix = "dve";
+constexpr std::string_view bridge_prefix = "dv-";
+
+bool link_matters(std::string_view attributes_bytes, const std::string& alias_prefix) {
+    const NetlinkAttributes attributes(attributes_bytes);
+    const std::string name = attributes.text(IFLA_IFNAME);
+    const std::string alias = attributes.text(IFLA_IFALIAS);
+    // A bridge is told of twice: when it is made, and when it gets the alias that says whose it is.
+    const bool is_new = alias.empty() && name.starts_with(bridge_prefix);
+    return !name.starts_with(veth_prefix) && !is_new && !alias.starts_with(alias_prefix);
+}
+
+}  // namespace
+
+void link_news_read(std::string_view datagram, const std::string& alias_prefix, LinkNews& news) {
+    while (datagram.size() >= sizeof(nlmsghdr)) {
+        nlmsghdr head{};
+        std::memcpy(&head, datagram.data(), sizeof(head));
+        if (head.nlmsg_len < sizeof(head) || head.nlmsg_len > datagram.size()) {
+            news.matters = true;
+            return;
+        }
+        const std::string_view body = datagram.substr(sizeof(head), head.nlmsg_len - sizeof(head));
+        const bool is_link = head.nlmsg_type == RTM_NEWLINK || head.nlmsg_type == RTM_DELLINK;
+        const bool is_address = head.nlmsg_type == RTM_NEWADDR || head.nlmsg_type == RTM_DELADDR;
+        if (is_link && body.size() >= sizeof(ifinfomsg)) {
+            news.matters |= link_matters(body.substr(sizeof(ifinfomsg)), alias_prefix);
+        } else if (is_address && body.size() >= sizeof(ifaddrmsg)) {
+            ifaddrmsg address{};
+            std::memcpy(&address, body.data(), sizeof(address));
+            news.addressed.insert(static_cast<int>(address.ifa_index));
+        } else {
+            news.matters = true;
+        }
+        const std::size_t step = (head.nlmsg_len + std::size_t{3}) & ~std::size_t{3};
+        datagram.remove_prefix(std::min(datagram.size(), step));
+    }
+}
+
+}  // namespace davit
