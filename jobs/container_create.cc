@@ -123,6 +123,7 @@ Result<ContainerRecord> record_make(Daemon& daemon,
     }
     TRY_VOID(namespaces_resolve(daemon, record.host_config));
     TRY_VOID(daemon.networks->choose(record, std::move(request.endpoints)));
+    std::ranges::move(daemon.networks->warnings(record), std::back_inserter(warnings));
     TRY_VOID(links_resolve(daemon, record));
     TRY_VOID(host_limits_check(record.host_config, daemon.host_limits));
     std::ranges::move(host_limit_warnings(record.host_config, daemon.host_limits),

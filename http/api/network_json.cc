@@ -105,6 +105,8 @@ Result<NetworkCreateRequest> network_create_parse(std::string_view body) {
     TRY(record.attachable, root.bool_or("Attachable", false));
     TRY(request.ingress, root.bool_or("Ingress", false));
     TRY(request.config_only, root.bool_or("ConfigOnly", false));
+    TRY(const JsonValue config_from, root.object("ConfigFrom"));
+    TRY(request.config_from, config_from.string_or("Network", ""));
     TRY(const std::string scope, root.string_or("Scope", ""));
     if (!scope.empty() && scope != "local") {
         return Error(ErrorKind::invalid_argument,

@@ -303,6 +303,27 @@ Result<void> Networks::choose(ContainerRecord& record,
     return ok;
 }
 
+std::vector<std::string> Networks::warnings(const ContainerRecord& record) const {
+    const HostConfig& host = record.host_config;
+    const std::string& mode = host.network_mode;
+    const bool publishes = !host.port_bindings.empty() || host.publish_all_ports;
+    if (!publishes || mode == "host" || shares(mode)) {
+        return {};  // These are warned of, or refused, before.
+    }
+    std::string names;
+    for (const auto& [name, settings] : record.networks) {
+        const auto network = find(name);
+        if (!network || ((*network)->record.leads_out() && !(*network)->record.hangs())) {
+            return {};
+        }
+        const NetworkRecord& found = (*network)->record;
+        const char* kind = found.internal ? "internal" : found.driver.c_str();
+        names += (names.empty() ? "" : ", ") +
+                 (found.is_builtin() ? name : std::string(kind) + " network " + name);
+    }
+    return {"Published ports are discarded when using " + names};
+}
+
 Task<Sandbox> Networks::attach(Container& container, Fd netns, ReadyEndpoint ready) {
     ContainerRecord& record = container.record;
     const std::string& mode = record.host_config.network_mode;

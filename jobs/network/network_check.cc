@@ -170,6 +170,9 @@ Result<void> network_create_check(const NetworkCreateRequest& request) {
     if (request.config_only) {
         return not_yet("ConfigOnly", "leave --config-only out");
     }
+    if (!request.config_from.empty()) {
+        return not_yet("ConfigFrom", "leave --config-from out");
+    }
     if (record.ipam_driver != "default" && !record.ipam_driver.empty()) {
         return Error(ErrorKind::not_found, "plugin \"" + record.ipam_driver + "\" not found");
     }

@@ -52,6 +52,8 @@ struct NetworkCreateRequest {
     NetworkRecord record;
     bool ingress = false;
     bool config_only = false;
+    /// The network whose configuration it is to have; "" for none.
+    std::string config_from;
 };
 
 /// What a starting container gets of its networks.
@@ -109,6 +111,9 @@ class Networks final : public NameSource {
     /// Errors: invalid_argument (networks that do not go together).
     Result<void> choose(ContainerRecord& record,
                         std::map<std::string, EndpointSettings> endpoints) const;
+
+    /// What a new container asks for that none of its networks will do, for whoever made it.
+    std::vector<std::string> warnings(const ContainerRecord& record) const;
 
     /// By name, then by when they were made.
     std::vector<std::shared_ptr<Network>> list() const;

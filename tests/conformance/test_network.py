@@ -132,11 +132,47 @@ def what_a_network_cannot_be(engine, remote):
             ({"IPAM": {"Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.2.0.1"}]}}, 400,
              "invalid gateway address 10.2.0.1"),
             ({"Options": {"com.docker.network.bridge.enable_icc": "maybe"}}, 400, "failed to parse"),
+            ({"ConfigOnly": True}, 501, "ConfigOnly is not supported"),
+            ({"ConfigFrom": {"Network": "x"}}, 501, "ConfigFrom is not supported"),
+            ({"EnableIPv4": False}, 501, "EnableIPv4 false is not supported"),
             ({"Options": {"com.docker.network.bridge.nope": "1"}}, 501, "not supported")):
         refused = create(**body)
         equal(refused.status, status, f"{body}: {refused.body}")
         contains(refused.message, message, str(body))
     equal(engine.api("GET", "/networks/odd").status, 404, "nothing was made")
+
+
+@case("davit")
+def what_will_not_be_done_is_warned_of(engine, remote):
+    def warnings(mode, *others, **config):
+        body = {"Image": "bb", "Cmd": ["true"], "ExposedPorts": {"80/tcp": {}},
+                "HostConfig": {"NetworkMode": mode, **config},
+                "NetworkingConfig": {"EndpointsConfig": {name: {} for name in others}}}
+        answer = engine.api("POST", "/containers/create", body)
+        equal(answer.status, 201, f"create: {answer.body}")
+        return answer.json["Warnings"]
+
+    published = {"PortBindings": {"80/tcp": [{"HostPort": "8190"}]}}
+    with network(engine, "cave", "--internal"), network(engine, "front"):
+        equal(warnings("cave", **published),
+              ["Published ports are discarded when using internal network cave"], "internal")
+        equal(warnings("none", PublishAllPorts=True),
+              ["Published ports are discarded when using none"], "none")
+        equal(warnings("host", **published),
+              ["Published ports are discarded when using host network mode"], "host")
+        equal(warnings("cave", "front", **published), [], "one that does publish is there, too")
+        equal(warnings("cave"), [], "nothing to publish")
+        equal(warnings("bridge", **published), [], "published")
+    for settings, message in (
+            ({"DriverOpts": {"com.docker.network.endpoint.ifname": "x0"}}, "DriverOpts"),
+            ({"IPAMConfig": {"LinkLocalIPs": ["169.254.34.68"]}}, "LinkLocalIPs is not supported")):
+        refused = engine.api("POST", "/containers/create", {
+            "Image": "bb", "NetworkingConfig": {"EndpointsConfig": {"bridge": settings}}})
+        equal(refused.status, 501, f"{settings}: {refused.body}")
+        contains(refused.message, message, str(settings))
+    sctp = engine.docker("create", "-p", "8191:80/sctp", "bb", "true", status=None)
+    check(sctp.returncode != 0, "a port that cannot be published is refused")
+    contains(sctp.stderr, "publishing sctp ports is not supported by davit", "SCTP")
 
 
 @case()
