@@ -4,6 +4,9 @@
 ///   davit_bench_traffic serve PORT                              echo what comes
 ///   davit_bench_traffic requests ADDRESS PORT CONNECTIONS MS    prints requests a second, p99 in
 ///   us davit_bench_traffic connects ADDRESS PORT MS                prints connections a second
+///   davit_bench_traffic names ADDRESS PORT NAME QUESTIONS MS    prints answers a second, p99 in
+///   us,
+///                                                               questions without an answer
 ///
 /// A request is 64 bytes there and back on a connection that is kept, one at a time on each; a
 /// connection is made, used for one request and closed with a reset, which leaves no TIME_WAIT.
@@ -20,6 +23,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <vector>
 
 namespace {
@@ -165,6 +169,80 @@ int connects(const sockaddr_in& address, int milliseconds) {
     return 0;
 }
 
+/// A DNS query for the addresses (A) of a name of one label.
+std::string question_make(const char* name) {
+    std::string out("\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00", 12);
+    out += static_cast<char>(std::strlen(name));
+    out += name;
+    out.append("\x00\x00\x01\x00\x01", 5);
+    return out;
+}
+
+/// So many questions at a time, each from a port of its own.
+int names(const sockaddr_in& address, const char* name, int questions, int milliseconds) {
+    constexpr auto patience = std::chrono::milliseconds(500);
+    const std::string question = question_make(name);
+    const int poll = ::epoll_create1(0);
+    std::vector<int> sockets;
+    std::vector<Clock::time_point> sent(static_cast<std::size_t>(questions) + 1024);
+    std::vector<double> latencies;
+    latencies.reserve(1 << 20);
+    long lost = 0;
+    const auto ask = [&](int fd) {
+        sent[static_cast<std::size_t>(fd)] = Clock::now();
+        if (::send(fd, question.data(), question.size(), 0) < 0) {
+            die("send");
+        }
+    };
+    for (int i = 0; i < questions; ++i) {
+        const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        if (fd < 0 ||
+            ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+            die("connect");
+        }
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.fd = fd;
+        ::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
+        sockets.push_back(fd);
+        ask(fd);
+    }
+    const Clock::time_point begun = Clock::now();
+    const Clock::time_point end = begun + std::chrono::milliseconds(milliseconds);
+    std::array<epoll_event, 256> events{};
+    std::array<char, 4096> bytes{};
+    Clock::time_point now = begun;
+    while (now < end) {
+        const int count = ::epoll_wait(poll, events.data(), static_cast<int>(events.size()), 50);
+        now = Clock::now();
+        for (int i = 0; i < count; ++i) {
+            const int fd = events[static_cast<std::size_t>(i)].data.fd;
+            if (::recv(fd, bytes.data(), bytes.size(), 0) < 12 || (bytes[3] & 0xf) != 0) {
+                die("recv");
+            }
+            const std::chrono::duration<double, std::micro> took =
+                now - sent[static_cast<std::size_t>(fd)];
+            latencies.push_back(took.count());
+            ask(fd);
+        }
+        for (const int fd : count == 0 ? sockets : std::vector<int>()) {
+            if (now - sent[static_cast<std::size_t>(fd)] > patience) {
+                ++lost;
+                ask(fd);
+            }
+        }
+    }
+    const std::chrono::duration<double> elapsed = now - begun;
+    if (latencies.empty()) {
+        die("no answer");
+    }
+    const auto p99 = latencies.begin() + static_cast<std::ptrdiff_t>(latencies.size() * 99 / 100);
+    std::nth_element(latencies.begin(), p99, latencies.end());
+    std::printf(
+        "%.0f %.0f %ld\n", static_cast<double>(latencies.size()) / elapsed.count(), *p99, lost);
+    return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -178,8 +256,11 @@ int main(int argc, char** argv) {
     if (argc == 5 && std::strcmp(what, "connects") == 0) {
         return connects(address_of(argv[2], argv[3]), std::atoi(argv[4]));
     }
+    if (argc == 7 && std::strcmp(what, "names") == 0) {
+        return names(address_of(argv[2], argv[3]), argv[4], std::atoi(argv[5]), std::atoi(argv[6]));
+    }
     std::fprintf(stderr,
                  "usage: traffic serve PORT | requests ADDRESS PORT CONNECTIONS MS | "
-                 "connects ADDRESS PORT MS\n");
+                 "connects ADDRESS PORT MS | names ADDRESS PORT NAME QUESTIONS MS\n");
     return 2;
 }

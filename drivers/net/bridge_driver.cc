@@ -1,8 +1,6 @@
 // Linux bridges and veth pairs, with BPF programs in front.
 #include <arpa/inet.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +8,7 @@
 
 #include "drivers/net/bridge_endpoint.h"
 #include "drivers/net/bridge_host.h"
+#include "drivers/net/bridge_ports.h"
 #include "drivers/net/bridge_tell.h"
 #include "drivers/net/bridge_trace.h"
 #include "drivers/net/link_news.h"
@@ -18,6 +17,7 @@
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
 #include "reactor/poller.h"
+#include "reactor/task_group.h"
 #include "reactor/timer.h"
 
 namespace davit {
@@ -55,19 +55,6 @@ std::vector<IpAddress> addresses_of(const EndpointSpec& endpoint) {
                                      : std::vector{endpoint.address, endpoint.address6};
 }
 
-port_map_key port_key(const PortSpec& port) {
-    port_map_key key{};
-    key.addr = bpf_address(port.host);
-    key.port_be = htons(port.host_first);
-    key.protocol = port.protocol;
-    return key;
-}
-
-template <typename T>
-std::string_view bytes_of(const T& value) {
-    return {reinterpret_cast<const char*>(&value), sizeof(value)};
-}
-
 class BridgeDriver final : public NetworkDriver {
   public:
     explicit BridgeDriver(BridgeDriverOptions options) : options_(std::move(options)) {
@@ -100,12 +87,14 @@ class BridgeDriver final : public NetworkDriver {
     Task<void> links_follow();
     Task<EndpointsJob> job_make(EndpointsRequest& request);
     Task<EndpointsMade> links_make(EndpointsRequest& request);
-    Task<EndpointsMade> links_take(EndpointsRequest& request) const;
+    Task<EndpointsMade> links_take(EndpointsRequest& request);
     Result<void> publish(const EndpointsRequest& request, EndpointsMade& made, bool adopted);
     Result<void> publish_one(const EndpointSpec& spec,
                              EndpointMade made,
                              std::uint64_t cookie,
                              bool adopted);
+    Task<void> ports_open(const std::vector<EndpointSpec>& endpoints);
+    Task<void> ports_close(std::vector<PortHold> holds);
 
     unsigned mtu_of(const NetworkSpec& network) const {
         return network.mtu == 0 ? mtu_default_ : network.mtu;
@@ -127,6 +116,8 @@ class BridgeDriver final : public NetworkDriver {
     /// Of every bridge that was made; an index is not used twice.
     std::set<int> bridge_indices_;
     std::map<EndpointId, Held> endpoints_;
+    /// What is given up beside everything else.
+    TaskGroup closing_{GroupPolicy::independent};
     /// Namespaces without an endpoint of ours, whose names are answered.
     std::set<std::uint64_t> resolved_;
 };
@@ -269,14 +260,37 @@ Result<void> BridgeDriver::publish_one(const EndpointSpec& spec,
     for (const IpAddress& one : addresses_of(spec)) {
         TRY_VOID(programs_->endpoint_set(bpf_address(one), value));
     }
-    for (const PortHold& hold : held.holds) {
-        const port_map_value target{
-            .addr = bpf_address(hold.port.host.is_v4() ? spec.address : spec.address6),
-            .port_be = htons(hold.port.container_port),
-            .pad = 0};
-        TRY_VOID(programs_->port_set(port_key(hold.port), target));
-    }
     return ok;
+}
+
+/// The last step: from here on they are reached.
+Task<void> BridgeDriver::ports_open(const std::vector<EndpointSpec>& endpoints) {
+    for (const EndpointSpec& spec : endpoints) {
+        const auto held = endpoints_.find(spec.id);
+        if (held == endpoints_.end()) {
+            continue;
+        }
+        std::vector<PortEntry> entries = port_entries(spec, held->second.holds);
+        if (entries.size() <= ports_at_once_max) {
+            CO_CHECK(ports_publish(*programs_, entries));
+            continue;
+        }
+        auto work = [programs = programs_.get(), entries = std::move(entries)]() {
+            return ports_publish(*programs, entries);
+        };
+        CO_CHECK(co_await offload(std::move(work)));
+    }
+    co_return ok;
+}
+
+/// Of many ports: who wants one of them next waits until they are free.
+Task<void> BridgeDriver::ports_close(std::vector<PortHold> holds) {
+    CO_TRY(const auto permit, co_await rtnl_turn_.lock());
+    auto work = [programs = programs_.get(), holds = std::move(holds)]() mutable -> Result<void> {
+        ports_unpublish(*programs, std::move(holds));
+        return ok;
+    };
+    co_return co_await offload(std::move(work));
 }
 
 Result<void> BridgeDriver::publish(const EndpointsRequest& request,
@@ -303,12 +317,16 @@ Task<EndpointsMade> BridgeDriver::links_make(EndpointsRequest& request) {
 }
 
 /// The links that wait, and ports.
-Task<EndpointsMade> BridgeDriver::links_take(EndpointsRequest& request) const {
+Task<EndpointsMade> BridgeDriver::links_take(EndpointsRequest& request) {
     const EndpointSpec& spec = request.endpoints.front();
     const bool fits = programs_ && bridges_.contains(spec.network.id) &&
                       request.prepared->mtu == mtu_of(spec.network);
     if (!fits) {
         co_return Error(ErrorKind::unavailable, "the links that waited are not as they must be");
+    }
+    if (!spec.ports.empty() && closing_.running() > 0) {
+        // One of those that are being given up may be among them.
+        CO_TRY(const auto permit, co_await rtnl_turn_.lock());
     }
     EndpointsMade made;
     made.netns = std::move(request.netns);
@@ -350,7 +368,10 @@ Task<EndpointsAttached> BridgeDriver::attach(EndpointsRequest request) {
         ready = co_await links_make(request);
     }
     CO_TRY(EndpointsMade made, std::move(ready));
-    const Result<void> published = publish(request, made, false);
+    Result<void> published = publish(request, made, false);
+    if (published) {
+        published = co_await ports_open(request.endpoints);
+    }
     if (!published) {
         for (const EndpointSpec& spec : request.endpoints) {
             if (request.pidfd >= 0) {
@@ -384,7 +405,8 @@ Task<void> BridgeDriver::adopt(EndpointsRequest request) {
     job.hooks.after = [programs](std::uint64_t cookie) { programs->holder_forget(cookie); };
     auto work = [job = std::move(job)]() { return endpoints_make(job); };
     CO_TRY(EndpointsMade made, co_await offload(std::move(work)));
-    co_return publish(request, made, true);
+    CO_CHECK(publish(request, made, true));
+    co_return co_await ports_open(request.endpoints);
 }
 
 Task<void> BridgeDriver::resolver_set(std::uint64_t netns_cookie,
@@ -410,10 +432,12 @@ void BridgeDriver::detach(const EndpointId& endpoint) {
     if (found == endpoints_.end()) {
         return;
     }
-    const Held held = std::move(found->second);
+    Held held = std::move(found->second);
     endpoints_.erase(found);
-    for (const PortHold& hold : held.holds) {
-        programs_->port_delete(port_key(hold.port));
+    if (held.holds.size() <= ports_at_once_max) {
+        ports_unpublish(*programs_, std::move(held.holds));
+    } else {
+        closing_.spawn(shielded(ports_close(std::move(held.holds))));
     }
     for (const IpAddress& address : addresses_of(held.spec)) {
         programs_->endpoint_delete(bpf_address(address));
@@ -451,28 +475,21 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
         co_return ok;
     }
     CO_CHECK(co_await install());
-    const auto kept_address = [this](const davit_address& address) {
-        return std::ranges::any_of(endpoints_, [&](const auto& item) {
-            return std::ranges::any_of(
-                addresses_of(item.second.spec), [&](const IpAddress& address_held) {
-                    return bytes_of(bpf_address(address_held)) == bytes_of(address);
-                });
-        });
-    };
-    const auto kept_port = [this](const port_map_key& key) {
-        return std::ranges::any_of(endpoints_, [&](const auto& item) {
-            return std::ranges::any_of(item.second.holds, [&](const PortHold& hold) {
-                return bytes_of(port_key(hold.port)) == bytes_of(key);
-            });
-        });
-    };
+    std::set<IpAddress> addresses;
+    std::set<std::string> ports;
+    for (const auto& [id, held] : endpoints_) {
+        std::ranges::copy(addresses_of(held.spec), std::inserter(addresses, addresses.end()));
+        for (const PortHold& hold : held.holds) {
+            ports.insert(port_key_bytes(hold.port));
+        }
+    }
     for (const port_map_key& key : programs_->ports()) {
-        if (!kept_port(key)) {
+        if (!ports.contains(port_key_bytes(key))) {
             programs_->port_delete(key);
         }
     }
     for (const davit_address& address : programs_->endpoints()) {
-        if (!kept_address(address)) {
+        if (!addresses.contains(address_from(address))) {
             programs_->endpoint_delete(address);
         }
     }
@@ -531,25 +548,12 @@ Task<TraceOutcome> BridgeDriver::trace(TraceRequest request) {
 
 Task<void> BridgeDriver::run() {
     CO_CHECK(co_await installed_.wait());
-    Fd events(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
-    sockaddr_nl address{};
-    address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
-    if (!events ||
-        ::bind(events.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
-        co_return Error::from_errno(errno, "listen to links");
-    }
+    CO_TRY(const Fd events, link_news_open());
     CO_TRY(Poller poller, Poller::make(events.get()));
-    const std::string own = link_alias_prefix(options_.owner);
-    std::array<char, 32 * 1024> buffer;
     LinkNews news{.matters = true};
     for (;;) {
         CO_CHECK(co_await sleep_for(follow_delay));
-        ssize_t got = 0;
-        while ((got = ::recv(events.get(), buffer.data(), buffer.size(), 0)) >= 0) {
-            link_news_read({buffer.data(), static_cast<std::size_t>(got)}, own, news);
-        }
-        news.matters |= errno == ENOBUFS;  // Some were lost.
+        link_news_drain(events.get(), link_alias_prefix(options_.owner), news);
         if (news.matters || !std::ranges::all_of(news.addressed, [this](int index) {
                 return bridge_indices_.contains(index);
             })) {
@@ -568,6 +572,7 @@ Task<void> BridgeDriver::run() {
 }
 
 Task<void> BridgeDriver::close() {
+    static_cast<void>(co_await shielded(closing_.join()));
     if (!programs_ || !endpoints_.empty() || !resolved_.empty()) {
         co_return ok;
     }

@@ -57,7 +57,7 @@ struct PortSpec {
     /// IPPROTO_TCP, IPPROTO_UDP.
     std::uint8_t protocol = 0;
 
-    bool operator==(const PortSpec&) const = default;
+    auto operator<=>(const PortSpec&) const = default;
 };
 
 struct EndpointSpec {

@@ -1,8 +1,12 @@
 #include "drivers/net/link_news.h"
 
+#include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "drivers/net/netlink.h"
@@ -25,6 +29,27 @@ bool link_matters(std::string_view attributes_bytes, const std::string& alias_pr
 }
 
 }  // namespace
+
+Result<Fd> link_news_open() {
+    Fd events(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
+    sockaddr_nl address{};
+    address.nl_family = AF_NETLINK;
+    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+    if (!events ||
+        ::bind(events.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
+        return Error::from_errno(errno, "listen to links");
+    }
+    return events;
+}
+
+void link_news_drain(int socket, const std::string& alias_prefix, LinkNews& news) {
+    std::array<char, 32 * 1024> buffer;
+    ssize_t got = 0;
+    while ((got = ::recv(socket, buffer.data(), buffer.size(), 0)) >= 0) {
+        link_news_read({buffer.data(), static_cast<std::size_t>(got)}, alias_prefix, news);
+    }
+    news.matters |= errno == ENOBUFS;  // Some were lost.
+}
 
 void link_news_read(std::string_view datagram, const std::string& alias_prefix, LinkNews& news) {
     while (datagram.size() >= sizeof(nlmsghdr)) {

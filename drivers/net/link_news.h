@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "reactor/base/fd.h"
+
 namespace davit {
 
 struct LinkNews {
@@ -15,7 +17,13 @@ struct LinkNews {
     std::set<int> addressed = {};
 };
 
+/// A socket that the kernel tells of links and addresses; it does not block.
+Result<Fd> link_news_open();
+
 /// Add what a datagram tells. Takes: alias_prefix, that of this daemon's own links.
 void link_news_read(std::string_view datagram, const std::string& alias_prefix, LinkNews& news);
+
+/// Add all that has come to a link_news_open().
+void link_news_drain(int socket, const std::string& alias_prefix, LinkNews& news);
 
 }  // namespace davit

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
+#include <utility>
 
 namespace davit {
 
@@ -94,8 +96,12 @@ Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
                                            const std::set<std::string>& exposed,
                                            const PortHosts& hosts) {
     std::vector<PortSpec> ports;
+    // A container may have tens of thousands of them.
+    std::set<PortSpec> seen;
+    std::set<std::pair<std::uint16_t, std::uint8_t>> given;
     const auto add = [&](const PortSpec& port) {
-        if (std::ranges::find(ports, port) == ports.end()) {
+        given.emplace(port.container_port, port.protocol);
+        if (seen.insert(port).second) {
             ports.push_back(port);
         }
     };
@@ -122,10 +128,7 @@ Result<std::vector<PortSpec>> ports_wanted(const HostConfig& host,
         PortSpec port;
         port.container_port = name.number;
         TRY(port.protocol, protocol_number(name.protocol));
-        const bool given = std::ranges::any_of(ports, [&](const PortSpec& other) {
-            return other.container_port == port.container_port && other.protocol == port.protocol;
-        });
-        if (given) {
+        if (!given.emplace(port.container_port, port.protocol).second) {
             continue;
         }
         for (const IpAddress& address : hosts_default(hosts)) {

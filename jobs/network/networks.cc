@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
 
 #include "graph/graph_writer.h"
 #include "jobs/daemon.h"
@@ -137,6 +138,7 @@ Result<void> Networks::insert(NetworkRecord record) {
             TRY((config.is_v6() ? network->pool6 : network->pool), pool_make(config));
         }
     }
+    by_name_.emplace(network->record.name, network->record.id);
     networks_.emplace(network->record.id, std::move(network));
     return ok;
 }
@@ -153,12 +155,14 @@ Task<void> Networks::store(const NetworkRecord& record) {
 }
 
 std::uint32_t Networks::number_free() const {
-    std::set<std::uint32_t> taken;
+    std::bitset<networks_max> taken;
     for (const auto& [id, network] : networks_) {
-        taken.insert(network->record.number);
+        if (network->record.number < networks_max) {
+            taken.set(network->record.number);
+        }
     }
     std::uint32_t number = 1;
-    while (taken.contains(number)) {
+    while (number < networks_max && taken.test(number)) {
         ++number;
     }
     return number;
@@ -227,17 +231,17 @@ Task<void> Networks::subnet_settle(Network& network) {
 }
 
 Result<std::shared_ptr<Network>> Networks::find(std::string_view text) const {
+    if (const auto id = NetworkId::parse(text)) {
+        if (const auto found = networks_.find(*id); found != networks_.end()) {
+            return found->second;
+        }
+    }
+    if (const auto named = by_name_.find(text); named != by_name_.end()) {
+        return networks_.at(named->second);
+    }
     std::shared_ptr<Network> by_prefix;
     bool several = false;
     for (const auto& [id, network] : networks_) {
-        if (id.str() == text) {
-            return network;
-        }
-    }
-    for (const auto& [id, network] : networks_) {
-        if (network->record.name == text) {
-            return network;
-        }
         if (!text.empty() && id.str().starts_with(text)) {
             several = by_prefix != nullptr;
             by_prefix = network;
@@ -280,11 +284,9 @@ Task<std::shared_ptr<Network>> Networks::create(NetworkCreateRequest request) {
     CO_CHECK(network_create_check(request));
     CO_TRY(const auto permit, co_await create_turn_.lock());
     NetworkRecord record = std::move(request.record);
-    for (const auto& [id, network] : networks_) {
-        if (network->record.name == record.name) {
-            co_return Error(ErrorKind::conflict,
-                            "network with name " + record.name + " already exists");
-        }
+    if (by_name_.contains(record.name)) {
+        co_return Error(ErrorKind::conflict,
+                        "network with name " + record.name + " already exists");
     }
     record.id = NetworkId::generate();
     record.created = wall_now();
@@ -351,6 +353,7 @@ Task<void> Networks::remove(std::shared_ptr<Network> network) {
     }
     // From here on nobody finds it, and so nobody joins it.
     networks_.erase(record.id);
+    by_name_.erase(record.name);
     daemon_.sandboxes->endpoints_give_up(record.id);
     auto erase = [id = record.id](WriteTxn& txn) -> Result<void> {
         TRY([[maybe_unused]] const bool was, txn.erase(Table::networks, id.str()));
@@ -359,6 +362,7 @@ Task<void> Networks::remove(std::shared_ptr<Network> network) {
     Result<void> erased = co_await shielded(daemon_.graph_writer->update(std::move(erase)));
     if (!erased) {
         networks_.emplace(record.id, network);
+        by_name_.emplace(record.name, record.id);
         co_return erased;
     }
     if (network->resolver) {

@@ -226,6 +226,7 @@ class Networks final : public NameSource {
     /// macvlan and ipvlan.
     std::unique_ptr<NetworkDriver> hanging_;
     std::map<NetworkId, std::shared_ptr<Network>> networks_;
+    std::map<std::string, NetworkId, std::less<>> by_name_;
     std::map<IpAddress, ContainerId> by_address_;
 
     /// Of containers whose networks have no gateway of the host's: in their own namespaces.

@@ -67,7 +67,8 @@ std::optional<NetworkId> Networks::network_to_prepare(
 
 Task<ReadyEndpoint> Networks::endpoint_prepare(NetworkId id, Fd netns) {
     if (const auto wanted = networks_.find(id); wanted != networks_.end()) {
-        CO_CHECK(co_await subnet_settle(*std::shared_ptr(wanted->second)));
+        const std::shared_ptr<Network> settled = wanted->second;
+        CO_CHECK(co_await subnet_settle(*settled));
     }
     // Nobody removes the network meanwhile.
     CO_TRY(const auto permit, co_await create_turn_.lock());
