@@ -156,9 +156,7 @@ Result<void> Networks::member_add(Network& network,
     if (network.record.is_user_defined()) {
         member.names = names_of(container, settings);
     }
-    if (!member.address.unset()) {
-        by_address_.insert_or_assign(member.address, container.id());
-    }
+    addresses_note(member);
     settings.network_id = network.record.id.str();
     settings.endpoint_id = member.endpoint.str();
     settings.mac_address = member.mac;
@@ -170,7 +168,7 @@ Result<void> Networks::member_add(Network& network,
     settings.ipv6_prefix_len = member.prefix6;
     settings.ipv6_gateway = leads_out ? network.spec.gateway6.str() : "";
     settings.dns_names = member.names;
-    network.members.insert_or_assign(container.id(), std::move(member));
+    network.member_put(std::move(member));
     return ok;
 }
 
@@ -182,7 +180,8 @@ void Networks::member_drop(Network& network,
         network.pool.release(member->second.address);
         network.pool6.release(member->second.address6);
         by_address_.erase(member->second.address);
-        network.members.erase(member);
+        by_address_.erase(member->second.address6);
+        network.member_erase(container.id());
     }
     settings.released();
 }
@@ -434,11 +433,13 @@ void Networks::renamed(Container& container) {
         if (member == network->second->members.end()) {
             continue;
         }
-        member->second.container_name = container.record.name.substr(1);
+        NetworkMember changed = member->second;
+        changed.container_name = container.record.name.substr(1);
         if (network->second->record.is_user_defined()) {
-            member->second.names = names_of(container, settings);
-            settings.dns_names = member->second.names;
+            changed.names = names_of(container, settings);
+            settings.dns_names = changed.names;
         }
+        network->second->member_put(std::move(changed));
     }
 }
 
@@ -461,17 +462,17 @@ Task<void> Networks::adopt(Container& container, const PidRef& process) {
         member.prefix6 = settings->ipv6_prefix_len;
         member.names = settings->dns_names;
         if (!network->record.has_addresses()) {
-            network->members.insert_or_assign(container.id(), std::move(member));
+            network->member_put(std::move(member));
             continue;
         }
         CO_TRY(member.address, IpAddress::parse(settings->ip_address));
         CO_CHECK(network->pool.take(member.address));
-        by_address_.insert_or_assign(member.address, container.id());
         if (!settings->ipv6_address.empty()) {
             CO_TRY(member.address6, IpAddress::parse(settings->ipv6_address));
             CO_CHECK(network->pool6.take(member.address6));
         }
-        network->members.insert_or_assign(container.id(), std::move(member));
+        addresses_note(member);
+        network->member_put(std::move(member));
         CO_TRY(EndpointSpec spec, endpoint_spec(*network, container.id(), settings->interface));
         if (i == plan.gateway && !network->record.hangs()) {
             CO_TRY(spec.ports, ports_of(record.published));

@@ -26,7 +26,46 @@ std::string linked_name(const EndpointSettings& settings, std::string_view name)
     return std::string(name);
 }
 
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
+    return out;
+}
+
 }  // namespace
+
+const NetworkMember& Network::member_put(NetworkMember member) {
+    member_erase(member.container);
+    for (const std::string& name : member.names) {
+        called.emplace(lower(name), member.container);
+    }
+    const ContainerId id = member.container;
+    return members.insert_or_assign(id, std::move(member)).first->second;
+}
+
+void Network::member_erase(const ContainerId& container) {
+    const auto member = members.find(container);
+    if (member == members.end()) {
+        return;
+    }
+    for (const std::string& name : member->second.names) {
+        const auto [first, last] = called.equal_range(lower(name));
+        const auto found =
+            std::find_if(first, last, [&](const auto& item) { return item.second == container; });
+        if (found != last) {
+            called.erase(found);
+        }
+    }
+    members.erase(member);
+}
+
+void Networks::addresses_note(const NetworkMember& member) {
+    for (const IpAddress& address : {member.address, member.address6}) {
+        if (!address.unset()) {
+            by_address_.insert_or_assign(address, member.container);
+        }
+    }
+}
 
 std::shared_ptr<Container> Networks::container_of(const IpAddress& address) const {
     const auto owner = by_address_.find(address);
@@ -56,18 +95,28 @@ NameSource::Found Networks::find(const IpAddress& asker, const std::string& name
             equals(short_name.substr(short_name.size() - suffix.size()), suffix)) {
             short_name.remove_suffix(suffix.size());
         }
-        const std::string called = linked_name(settings, short_name);
-        for (const auto& [other, member] : network->second->members) {
-            const bool is_it = std::ranges::any_of(member.names, [&](const std::string& one) {
-                return equals(one, name) || equals(one, called);
-            });
-            const bool by_id = called != short_name && equals(other.str(), called);
-            if (is_it || by_id) {
-                found.known = true;
-                found.addresses.push_back(member.address);
-                if (!member.address6.unset()) {
-                    found.addresses.push_back(member.address6);
-                }
+        const std::string called = lower(linked_name(settings, short_name));
+        std::set<ContainerId> meant;
+        const auto add = [&](std::string_view one) {
+            const auto [first, last] = network->second->called.equal_range(one);
+            std::for_each(first, last, [&](const auto& item) { meant.insert(item.second); });
+        };
+        add(name);
+        if (called != name) {
+            add(called);
+        }
+        if (const auto linked = ContainerId::parse(called); linked && called != short_name) {
+            meant.insert(*linked);
+        }
+        for (const ContainerId& other : meant) {
+            const auto member = network->second->members.find(other);
+            if (member == network->second->members.end()) {
+                continue;
+            }
+            found.known = true;
+            found.addresses.push_back(member->second.address);
+            if (!member->second.address6.unset()) {
+                found.addresses.push_back(member->second.address6);
             }
         }
         if (found.known) {
@@ -82,16 +131,20 @@ std::string Networks::name_of(const IpAddress& asker, const IpAddress& address) 
     if (!container) {
         return "";
     }
+    const auto owner = by_address_.find(address);
+    if (owner == by_address_.end()) {
+        return "";
+    }
     for (const auto& [network_name, settings] : container->record.networks) {
         const auto id = NetworkId::parse(settings.network_id);
         const auto network = id ? networks_.find(*id) : networks_.end();
         if (network == networks_.end() || network->second->record.is_builtin()) {
             continue;
         }
-        for (const auto& [other, member] : network->second->members) {
-            if (member.address == address || member.address6 == address) {
-                return member.container_name + "." + network_name;
-            }
+        const auto member = network->second->members.find(owner->second);
+        if (member != network->second->members.end() &&
+            (member->second.address == address || member->second.address6 == address)) {
+            return member->second.container_name + "." + network_name;
         }
     }
     return "";

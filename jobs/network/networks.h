@@ -43,8 +43,14 @@ struct Network {
     AddressPool pool;
     AddressPool pool6;
     std::map<ContainerId, NetworkMember> members;
+    /// Whose a name is, in lower case: of members alone.
+    std::multimap<std::string, ContainerId, std::less<>> called;
     /// Made with the first container that asks it.
     std::unique_ptr<NetworkResolver> resolver;
+
+    /// In the place of what it was before. `members` and `called` change by these alone.
+    const NetworkMember& member_put(NetworkMember member);
+    void member_erase(const ContainerId& container);
 };
 
 /// What a network is to be. Follows: Docker Engine API, operation NetworkCreate.
@@ -211,6 +217,7 @@ class Networks final : public NameSource {
                             EndpointSettings& settings,
                             ReadyEndpoint ready = {});
     void member_drop(Network& network, const Container& container, EndpointSettings& settings);
+    void addresses_note(const NetworkMember& member);
     Task<void> resolver_choose(Plan& plan);
     std::shared_ptr<Container> container_of(const IpAddress& address) const;
     Result<IpAddress> trace_target(const NetworkTraceRequest& request,
@@ -227,6 +234,7 @@ class Networks final : public NameSource {
     std::unique_ptr<NetworkDriver> hanging_;
     std::map<NetworkId, std::shared_ptr<Network>> networks_;
     std::map<std::string, NetworkId, std::less<>> by_name_;
+    /// Of both families.
     std::map<IpAddress, ContainerId> by_address_;
 
     /// Of containers whose networks have no gateway of the host's: in their own namespaces.

@@ -19,6 +19,12 @@ namespace {
 
 /// Questions that wait for other servers, of one network; the client asks again.
 constexpr std::size_t questions_max = 4096;
+/// The same, of one container.
+constexpr std::size_t questions_of_one_max = 1024;
+/// Questions that are read before the next ones are answered: reading is cheaper by far.
+constexpr std::size_t reads_max = 256;
+/// For all that may come in while the loop is busy elsewhere; the kernel charges some 800 for each.
+constexpr int receive_buffer_bytes = 4 << 20;
 constexpr std::uint16_t dns_port = 53;
 constexpr int connections_backlog = 128;
 constexpr std::size_t datagram_bytes_max = 65535;
@@ -147,6 +153,11 @@ Result<ResolverSockets> resolver_sockets_make(const IpAddress& address) {
         ::bind(sockets.datagrams.get(), generic, size) != 0) {
         return Error::from_errno(errno, "bind the resolver of", address.str());
     }
+    static_cast<void>(::setsockopt(sockets.datagrams.get(),
+                                   SOL_SOCKET,
+                                   SO_RCVBUFFORCE,
+                                   &receive_buffer_bytes,
+                                   sizeof(receive_buffer_bytes)));
     sockets.port = ntohs(where.sin_port);
     return sockets;
 }
@@ -177,52 +188,74 @@ Task<void> NetworkResolver::close() {
 
 Task<void> NetworkResolver::serve_datagrams() {
     CO_TRY(Poller poller, Poller::make(socket_.get()));
-    std::string buffer(datagram_bytes_max, '\0');
+    std::string buffer;
+    QuestionQueue waiting;
+    std::vector<Datagram> answers;
     MonotonicTime turn_begun = monotonic_now();
     for (;;) {
+        // All that has come first: who asks much fills its own queue, not the socket's.
+        std::size_t got = 0;
+        for (std::size_t more = 1; more > 0 && got < reads_max; got += more) {
+            std::vector<Datagram> questions = datagrams_receive(socket_.get(), buffer);
+            more = questions.size();
+            for (Datagram& question : questions) {
+                waiting.push(std::move(question));
+            }
+        }
+        answers.clear();
+        for (std::size_t i = 0; i < datagrams_at_once && !waiting.empty(); ++i) {
+            answer_datagram(*waiting.pop(), answers);
+        }
+        datagrams_send(socket_.get(), answers);
         if (monotonic_now() - turn_begun > limits::loop_step_max) {
             co_await yield_now();  // Who always asks more must not have the loop.
             turn_begun = monotonic_now();
         }
-        sockaddr_in from{};
-        socklen_t size = sizeof(from);
-        const ssize_t got = ::recvfrom(socket_.get(),
-                                       buffer.data(),
-                                       buffer.size(),
-                                       0,
-                                       reinterpret_cast<sockaddr*>(&from),
-                                       &size);
-        if (got < 0) {
+        if (got == 0 && waiting.empty()) {
             CO_CHECK(co_await poller.readable());
-            continue;
-        }
-        const IpAddress asker = IpAddress::v4(ntohl(from.sin_addr.s_addr));
-        const std::string query = buffer.substr(0, static_cast<std::size_t>(got));
-        const std::string own = answer_own(query, asker_of(asker));
-        if (!own.empty()) {
-            static_cast<void>(::sendto(socket_.get(),
-                                       own.data(),
-                                       own.size(),
-                                       MSG_DONTWAIT | MSG_NOSIGNAL,
-                                       reinterpret_cast<const sockaddr*>(&from),
-                                       size));
-        } else if (open_questions_ < questions_max) {
-            work_.spawn(answer_datagram(query, asker, ntohs(from.sin_port)));
+            turn_begun = monotonic_now();
         }
     }
 }
 
-Task<void> NetworkResolver::answer_datagram(std::string query,
-                                            IpAddress asker,
-                                            std::uint16_t port) {
-    CO_TRY(const std::string answered, co_await answer(std::move(query), asker_of(asker), false));
-    const sockaddr_in to = address_of(asker, port);
-    static_cast<void>(::sendto(socket_.get(),
-                               answered.data(),
-                               answered.size(),
-                               MSG_DONTWAIT | MSG_NOSIGNAL,
-                               reinterpret_cast<const sockaddr*>(&to),
-                               sizeof(to)));
+/// What is known here goes to `answers`; others are asked for the rest.
+void NetworkResolver::answer_datagram(Datagram question, std::vector<Datagram>& answers) {
+    const IpAddress source = IpAddress::v4(ntohl(question.peer.sin_addr.s_addr));
+    std::string own = answer_own(question.bytes, asker_of(source));
+    if (!own.empty()) {
+        answers.push_back({question.peer, std::move(own)});
+        return;
+    }
+    const auto open = open_of_.find(source);
+    if (open_questions_ < questions_max &&
+        (open == open_of_.end() || open->second < questions_of_one_max)) {
+        work_.spawn(pass_datagram(std::move(question), source));
+    }
+}
+
+Task<void> NetworkResolver::pass_datagram(Datagram question, IpAddress source) {
+    struct Count {
+        explicit Count(std::map<IpAddress, std::size_t>& open, const IpAddress& source)
+            : open_(open), at_(open.try_emplace(source, 0).first) {
+            ++at_->second;
+        }
+
+        ~Count() {
+            if (--at_->second == 0) {
+                open_.erase(at_);
+            }
+        }
+
+        std::map<IpAddress, std::size_t>& open_;
+        std::map<IpAddress, std::size_t>::iterator at_;
+    };
+
+    const Count count(open_of_, source);
+    std::vector<Datagram> answers(1);
+    answers.front().peer = question.peer;
+    CO_TRY(answers.front().bytes,
+           co_await answer(std::move(question.bytes), asker_of(source), false));
+    datagrams_send(socket_.get(), answers);
     co_return ok;
 }
 

@@ -5,11 +5,13 @@
 /// address tells which container asks. Names of containers are answered here, everything else is
 /// passed to the name servers that the container would have asked, one after the other, as it came.
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "drivers/net/address.h"
+#include "jobs/network/datagrams.h"
 #include "reactor/async_event.h"
 #include "reactor/base/fd.h"
 #include "reactor/listener.h"
@@ -75,7 +77,8 @@ class NetworkResolver {
     Task<void> serve_datagrams();
     Task<void> serve_connections();
     Task<void> serve_connection(std::unique_ptr<FdStream> stream);
-    Task<void> answer_datagram(std::string query, IpAddress asker, std::uint16_t port);
+    void answer_datagram(Datagram question, std::vector<Datagram>& answers);
+    Task<void> pass_datagram(Datagram question, IpAddress source);
 
     /// Who asks, for NameSource, by where it came from.
     IpAddress asker_of(const IpAddress& source) const { return asker_.unset() ? source : asker_; }
@@ -92,6 +95,8 @@ class NetworkResolver {
     IpAddress asker_;
     std::uint32_t turn_ = 0;
     std::size_t open_questions_ = 0;
+    /// By who asks; none is zero.
+    std::map<IpAddress, std::size_t> open_of_;
     TaskGroup work_{GroupPolicy::independent};
 };
 
