@@ -4,6 +4,7 @@
 /* clang-format off: linux/bpf.h first. */
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <linux/pkt_cls.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -57,7 +58,7 @@ DAVIT_MAP(
 /* Sockets of the daemon's that may be bound to published ports: it holds them (by cookie). */
 DAVIT_MAP(holder, BPF_MAP_TYPE_HASH, __u64, __u32, 64, BPF_F_NO_PREALLOC);
 DAVIT_MAP(config, BPF_MAP_TYPE_ARRAY, __u32, struct config_value, 1, 0);
-DAVIT_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct stat_value, DAVIT_STAT_COUNT, 0);
+DAVIT_MAP(stats, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct stat_value, DAVIT_STATS_MAX, 0);
 
 INLINE void count(__u32 reason, __u32 bytes) {
     struct stat_value* value = bpf_map_lookup_elem(&stats, &reason);
@@ -65,6 +66,12 @@ INLINE void count(__u32 reason, __u32 bytes) {
         value->packets += 1;
         value->bytes += bytes;
     }
+}
+
+/* The only way to drop a packet: none goes without a counter. */
+INLINE int drop(struct __sk_buff* skb, __u32 reason) {
+    count(reason, skb->len);
+    return TC_ACT_SHOT;
 }
 
 INLINE struct config_value* config_get(void) {

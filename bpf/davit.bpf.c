@@ -6,6 +6,11 @@
 #include "bpf/flow.bpf.h"
 #include "bpf/socket.bpf.h"
 
+/* Of a flow that could not be begun: what flow_pair_add() gave. */
+INLINE int drop_unbegun(struct __sk_buff* skb, int failed) {
+    return drop(skb, failed == NO_PORT ? DAVIT_STAT_DROP_NO_PORT : DAVIT_STAT_DROP_NO_FLOW);
+}
+
 NOINLINE int from_uplink4(struct __sk_buff* skb) {
     struct packet p = {};
     int parsed = packet_parse(skb, &p);
@@ -19,8 +24,8 @@ NOINLINE int from_uplink4(struct __sk_buff* skb) {
         }
     }
     if (bpf_map_lookup_elem(&endpoint, &p.key.dst)) {
-        count(DAVIT_STAT_DROP_UNPUBLISHED, skb->len);
-        return TC_ACT_SHOT; /* Straight to a container's address: nobody published that. */
+        /* Straight to a container's address: nobody published that. */
+        return drop(skb, DAVIT_STAT_DROP_UNPUBLISHED);
     }
     if (parsed || !begins_flow(&p) || !bpf_map_lookup_elem(&host_addr, &p.key.dst)) {
         return TC_ACT_UNSPEC;
@@ -30,16 +35,11 @@ NOINLINE int from_uplink4(struct __sk_buff* skb) {
         return TC_ACT_UNSPEC;
     }
     if (published_begin(skb, &p.key, published)) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     count(DAVIT_STAT_PUBLISHED, skb->len);
     int followed = flow_follow(skb, &p, 0, 1);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
-}
-
-INLINE int drop(struct __sk_buff* skb, __u32 reason) {
-    count(reason, skb->len);
-    return TC_ACT_SHOT;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 NOINLINE int from_uplink6(struct __sk_buff* skb) {
@@ -65,11 +65,11 @@ NOINLINE int from_uplink6(struct __sk_buff* skb) {
         return TC_ACT_UNSPEC;
     }
     if (published_begin(skb, &p.key, published)) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     count(DAVIT_STAT_PUBLISHED, skb->len);
     int followed = flow6_follow(skb, &p, 0, 1);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 /* Before: as it arrived on a link of the host. After: into a container, or the stack's. */
@@ -123,12 +123,13 @@ INLINE int to_host(struct __sk_buff* skb,
     if (!published) {
         return TC_ACT_UNSPEC;
     }
-    if (hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER)) {
-        return TC_ACT_SHOT;
+    int failed = hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER);
+    if (failed) {
+        return drop_unbegun(skb, failed);
     }
     count(DAVIT_STAT_HAIRPIN, skb->len);
     int followed = flow_follow(skb, p, 0, 1);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 INLINE int is_multicast_or_broadcast(__be32 v4) {
@@ -173,12 +174,14 @@ NOINLINE int from_container4(struct __sk_buff* skb) {
     if (!parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment) {
         return TC_ACT_UNSPEC;
     }
-    if (masquerade_begin(skb, &p.key, network->bridge_ifindex)) {
-        return TC_ACT_UNSPEC; /* The stack answers: no route to host. */
+    int failed = masquerade_begin(skb, &p.key, network->bridge_ifindex);
+    if (failed) {
+        /* The stack answers: no route to host. */
+        return failed == NO_ROUTE ? TC_ACT_UNSPEC : drop_unbegun(skb, failed);
     }
     count(DAVIT_STAT_MASQUERADED, skb->len);
     int followed = flow_follow(skb, &p, 0, 1);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 /* Without an address yet: asks whether one is taken, joins groups. */
@@ -204,12 +207,13 @@ INLINE int to_host6(struct __sk_buff* skb,
     if (!published) {
         return TC_ACT_UNSPEC;
     }
-    if (hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER)) {
-        return TC_ACT_SHOT;
+    int failed = hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER);
+    if (failed) {
+        return drop_unbegun(skb, failed);
     }
     count(DAVIT_STAT_HAIRPIN, skb->len);
     int followed = flow6_follow(skb, p, 0, 1);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 NOINLINE int from_container6(struct __sk_buff* skb) {
@@ -253,13 +257,16 @@ NOINLINE int from_container6(struct __sk_buff* skb) {
     if (network->flags & DAVIT_NET_INTERNAL) {
         return drop(skb, DAVIT_STAT_DROP_INTERNAL);
     }
-    if (parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment ||
-        masquerade_begin(skb, &p.key, network->bridge_ifindex)) {
+    if (parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment) {
         return TC_ACT_UNSPEC; /* The host routes if it does (forwarding), or answers. */
+    }
+    int failed = masquerade_begin(skb, &p.key, network->bridge_ifindex);
+    if (failed) {
+        return failed == NO_ROUTE ? TC_ACT_UNSPEC : drop_unbegun(skb, failed);
     }
     count(DAVIT_STAT_MASQUERADED, skb->len);
     followed = flow6_follow(skb, &p, 0, 1);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 /* Before: as the container sent it, to its gateway's or a neighbour's MAC. After: rewritten and out
@@ -289,12 +296,13 @@ NOINLINE int from_lo4(struct __sk_buff* skb) {
     if (!begins_flow(&p)) {
         return TC_ACT_UNSPEC;
     }
-    if (hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK)) {
-        return TC_ACT_SHOT;
+    int failed = hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK);
+    if (failed) {
+        return drop_unbegun(skb, failed);
     }
     count(DAVIT_STAT_LOOPBACK, skb->len);
     followed = flow_follow(skb, &p, 1, 0);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 NOINLINE int from_lo6(struct __sk_buff* skb) {
@@ -313,12 +321,13 @@ NOINLINE int from_lo6(struct __sk_buff* skb) {
     if (!begins_flow(&p)) {
         return TC_ACT_UNSPEC;
     }
-    if (hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK)) {
-        return TC_ACT_SHOT;
+    int failed = hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK);
+    if (failed) {
+        return drop_unbegun(skb, failed);
     }
     count(DAVIT_STAT_LOOPBACK, skb->len);
     followed = flow6_follow(skb, &p, 1, 0);
-    return followed == NO_FLOW ? TC_ACT_SHOT : followed;
+    return followed == NO_FLOW ? drop(skb, DAVIT_STAT_DROP_NO_FLOW) : followed;
 }
 
 /* Local clients that the socket hooks did not translate: those bound to 127.0.0.1, raw sockets.

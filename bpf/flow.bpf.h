@@ -7,6 +7,10 @@
 
 #define PROBES 8
 #define NO_FLOW (-100)
+/* Why a flow was not begun. */
+#define NO_ENTRY (-1) /* No such container, or no room in the table. */
+#define NO_PORT (-2)
+#define NO_ROUTE (-3)
 #define SECOND_NS 1000000000ull
 #define TOUCH_NS (SECOND_NS / 2)
 #define CLOSED_NS (10 * SECOND_NS)
@@ -52,8 +56,7 @@ INLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback,
         return TC_ACT_UNSPEC;
     }
     if ((routed && ttl_decrement(skb, p)) || packet_rewrite(skb, p, &to)) {
-        count(DAVIT_STAT_DROP_MALFORMED, skb->len);
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     return deliver(skb, &to, by_loopback);
 }
@@ -77,8 +80,7 @@ GLOBAL int flow6_translate(struct __sk_buff* skb,
         return TC_ACT_UNSPEC;
     }
     if ((routed && hop_limit_decrement(skb, p)) || packet6_rewrite(skb, p, &to)) {
-        count(DAVIT_STAT_DROP_MALFORMED, skb->len);
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     return deliver(skb, &to, by_loopback);
 }
@@ -174,7 +176,7 @@ NOINLINE int flow_reclaim(struct flow_key* reverse) {
 }
 
 /* Two entries for a new flow whose source port on our side is still to be chosen: wanted, if that
- * is free, else one of the masquerade's range. */
+ * is free, else one of the masquerade's range. Gives: 0, NO_ENTRY or NO_PORT. */
 INLINE int flow_pair_add(struct __sk_buff* skb,
                          struct flow_key* forward,
                          struct flow_value* forward_to,
@@ -183,13 +185,13 @@ INLINE int flow_pair_add(struct __sk_buff* skb,
                          __be16 wanted) {
     struct config_value* settings = config_get();
     if (!settings) {
-        return -1;
+        return NO_ENTRY;
     }
     __u32 first = settings->snat_port_first;
     __u32 range = (__u32)settings->snat_port_last - first + 1;
     __u32 start = bpf_get_prandom_u32();
     if (!range) {
-        return -1;
+        return NO_ENTRY;
     }
     _Pragma("clang loop unroll(full)") for (int i = 0; i < PROBES; i++) {
         __be16 port = i == 0 && wanted ? wanted : bpf_htons(first + (start + i * 7) % range);
@@ -205,13 +207,12 @@ INLINE int flow_pair_add(struct __sk_buff* skb,
             forward_to->sport_be = port;
             if (bpf_map_update_elem(&flow, forward, forward_to, BPF_ANY)) {
                 bpf_map_delete_elem(&flow, reverse);
-                return -1;
+                return NO_ENTRY;
             }
             return 0;
         }
     }
-    count(DAVIT_STAT_DROP_NO_PORT, skb->len);
-    return -1;
+    return NO_PORT;
 }
 
 /* The link a packet of a container's leaves by; 0: none. The link it is looked up for must forward:
@@ -237,7 +238,7 @@ NOINLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key, __u
 
 NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key, __u32 bridge) {
     if (!key) {
-        return -1;
+        return NO_ENTRY;
     }
     struct endpoint_value* source = bpf_map_lookup_elem(&endpoint, &key->src);
     __u32 out = route_find(skb, key, bridge);
@@ -249,7 +250,7 @@ NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key, __u32
     }
     if (!source || !link) {
         count(DAVIT_STAT_DROP_NO_ROUTE, skb->len);
-        return -1;
+        return NO_ROUTE;
     }
     __u64 now = bpf_ktime_get_ns();
     struct flow_value to = {.dport_be = key->dport_be,
@@ -281,16 +282,16 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
                            struct port_map_value* published,
                            __u32 back_action) {
     if (!key || !published) {
-        return -1;
+        return NO_ENTRY;
     }
     struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &published->addr);
     if (!target) {
-        return -1;
+        return NO_ENTRY;
     }
     __u32 generation = target->generation;
     struct net_value* network = bpf_map_lookup_elem(&net, &target->net);
     if (!network) {
-        return -1;
+        return NO_ENTRY;
     }
     __u64 now = bpf_ktime_get_ns();
     struct flow_value to = {.dport_be = published->port_be,
@@ -302,7 +303,7 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
     if (!is_mapped(&published->addr)) {
         struct davit_address* gateway = bpf_map_lookup_elem(&gateway6, &target->net);
         if (!gateway) {
-            return -1;
+            return NO_ENTRY;
         }
         to.src = *gateway;
     }
@@ -321,7 +322,7 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
     if (back_action == DAVIT_TO_PEER) {
         struct endpoint_value* client = bpf_map_lookup_elem(&endpoint, &key->src);
         if (!client) {
-            return -1;
+            return NO_ENTRY;
         }
         back.generation = client->generation;
     }
@@ -337,11 +338,11 @@ NOINLINE int published_begin(struct __sk_buff* skb,
                              struct flow_key* key,
                              struct port_map_value* published) {
     if (!key || !published) {
-        return -1;
+        return NO_ENTRY;
     }
     struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &published->addr);
     if (!target) {
-        return -1;
+        return NO_ENTRY;
     }
     __u64 now = bpf_ktime_get_ns();
     struct flow_value to = {.sport_be = key->sport_be,
@@ -366,6 +367,6 @@ NOINLINE int published_begin(struct __sk_buff* skb,
     back.dst = key->src;
     return bpf_map_update_elem(&flow, &reverse, &back, BPF_ANY) ||
                    bpf_map_update_elem(&flow, key, &to, BPF_ANY)
-               ? -1
+               ? NO_ENTRY
                : 0;
 }

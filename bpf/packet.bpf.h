@@ -164,7 +164,7 @@ INLINE int deliver(struct __sk_buff* skb, const struct flow_value* to, int by_lo
     if (to->action == DAVIT_TO_PEER) {
         struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &to->dst);
         if (!target || macs_set(skb, target)) {
-            return TC_ACT_SHOT;
+            return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
         }
         return by_loopback ? bpf_redirect(to->ifindex, 0) : bpf_redirect_peer(to->ifindex, 0);
     }
@@ -218,25 +218,25 @@ NOINLINE int icmp_error_translate(struct __sk_buff* skb, __u32 l4) {
     __builtin_memcpy(after, &corrected, sizeof(after));
     if (bpf_skb_store_bytes(skb, l4 + 8, &corrected, sizeof(corrected), 0) ||
         bpf_l4_csum_replace(skb, l4 + 2, 0, bpf_csum_diff(before, 20, after, 20, 0), 0)) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     if (quoted.protocol == IPPROTO_ICMP) {
         __u16 id = answer->dport_be | answer->sport_be;
         if (bpf_skb_store_bytes(skb, l4 + 32, &id, 2, 0) ||
             bpf_l4_csum_replace(skb, l4 + 2, key.dport_be, id, 2)) {
-            return TC_ACT_SHOT;
+            return drop(skb, DAVIT_STAT_DROP_MALFORMED);
         }
     } else {
         __u32 quoted_ports = ports[0] | ((__u32)ports[1] << 16);
         __u32 sent_ports = answer->dport_be | ((__u32)answer->sport_be << 16);
         if (bpf_skb_store_bytes(skb, l4 + 28, &sent_ports, 4, 0) ||
             bpf_l4_csum_replace(skb, l4 + 2, quoted_ports, sent_ports, 4)) {
-            return TC_ACT_SHOT;
+            return drop(skb, DAVIT_STAT_DROP_MALFORMED);
         }
     }
     struct iphdr outer;
     if (bpf_skb_load_bytes(skb, IP_OFFSET, &outer, sizeof(outer))) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     /* A router on the way stays the source; who answered for the translated address does not. */
     __u32 source = outer.saddr == quoted.daddr || answer->action != DAVIT_TO_PEER
@@ -246,7 +246,7 @@ NOINLINE int icmp_error_translate(struct __sk_buff* skb, __u32 l4) {
     if (bpf_l3_csum_replace(
             skb, IP_CHECK_OFFSET, 0, bpf_csum_diff(outer_old, 8, outer_new, 8, 0), 0) ||
         bpf_skb_store_bytes(skb, IP_SOURCE_OFFSET, outer_new, 8, 0)) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     count(DAVIT_STAT_ICMP_ERROR, skb->len);
     return deliver(skb, answer, 0);

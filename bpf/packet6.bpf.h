@@ -226,31 +226,31 @@ GLOBAL int icmp6_error_translate(struct __sk_buff* skb, __u32 l4) {
         bpf_csum_diff((__be32*)old, ADDRESSES_BYTES, (__be32*)new, ADDRESSES_BYTES, 0);
     if (bpf_skb_store_bytes(skb, l4 + 16, new, ADDRESSES_BYTES, 0) ||
         bpf_l4_csum_replace(skb, l4 + 2, 0, difference, 0)) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     if (quoted.nexthdr == IPPROTO_ICMPV6) {
         __u16 id = answer->dport_be | answer->sport_be;
         if (bpf_skb_store_bytes(skb, quoted_l4 + 4, &id, 2, 0) ||
             bpf_l4_csum_replace(skb, l4 + 2, key.dport_be, id, 2)) {
-            return TC_ACT_SHOT;
+            return drop(skb, DAVIT_STAT_DROP_MALFORMED);
         }
     } else {
         __u32 quoted_ports = ports[0] | ((__u32)ports[1] << 16);
         __u32 sent_ports = answer->dport_be | ((__u32)answer->sport_be << 16);
         if (bpf_skb_store_bytes(skb, quoted_l4, &sent_ports, 4, 0) ||
             bpf_l4_csum_replace(skb, l4 + 2, quoted_ports, sent_ports, 4)) {
-            return TC_ACT_SHOT;
+            return drop(skb, DAVIT_STAT_DROP_MALFORMED);
         }
     }
     if (bpf_skb_load_bytes(skb, IP6_SOURCE_OFFSET, old, sizeof(old))) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     /* A router on the way stays the source; who answered for the translated address does not. */
     int stays = !is_same_address(&old[0], &key.src) && answer->action == DAVIT_TO_PEER;
     new[0] = stays ? old[0] : answer->src;
     new[1] = answer->dst;
     if (addresses6_rewrite(skb, old, new, l4 + 2, 0)) {
-        return TC_ACT_SHOT;
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
     count(DAVIT_STAT_ICMP_ERROR, skb->len);
     return deliver(skb, answer, 0);

@@ -73,8 +73,9 @@ Result<NetworkPins> network_pins_read(const std::string& pin_directory) {
     return pins;
 }
 
-Result<void> network_pins_remove(const std::string& pin_directory) {
-    TRY(const std::vector<std::string> layouts, layouts_in(pin_directory));
+Result<void> network_pins_remove(const std::string& pin_directory, const std::string& kept_layout) {
+    TRY(std::vector<std::string> layouts, layouts_in(pin_directory));
+    std::erase(layouts, kept_layout);
     for (const std::string& layout : layouts) {
         const std::string folder = pin_directory + "/" + layout;
         TRY(const std::vector<std::string> names, names_in(folder));

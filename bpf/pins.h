@@ -18,7 +18,9 @@ struct NetworkPins {
 /// Of every layout there was. Takes: NetworkProgramsOptions::pin_directory; missing is fine.
 Result<NetworkPins> network_pins_read(const std::string& pin_directory);
 
-/// Detach the hooks and unpin everything: other mounts of this bpffs keep nothing alive either.
-Result<void> network_pins_remove(const std::string& pin_directory);
+/// Detach the hooks and unpin everything, but of one layout: other mounts of this bpffs keep
+/// nothing alive either.
+Result<void> network_pins_remove(const std::string& pin_directory,
+                                 const std::string& kept_layout = "");
 
 }  // namespace davit

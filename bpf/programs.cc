@@ -43,6 +43,7 @@ constexpr std::array<StatName, DAVIT_STAT_COUNT> stat_names{{
     {"drop_no_port", "no port was free to masquerade with"},
     {"drop_no_route", "the host has no route there by a link with an address"},
     {"drop_malformed", "headers that cannot be understood or changed"},
+    {"drop_no_flow", "its container has just gone, or the table of flows took no more"},
 }};
 
 /// The last thing that libbpf warned of on this thread: it says more than an errno.
@@ -110,6 +111,10 @@ int fd_of(const bpf_map* map) {
 }
 
 }  // namespace
+
+std::string network_layout() {
+    return "v" + std::to_string(DAVIT_LAYOUT_VERSION);
+}
 
 struct NetworkPrograms::Object {
     davit_bpf* skeleton = nullptr;
@@ -181,9 +186,7 @@ Result<std::unique_ptr<NetworkPrograms>> NetworkPrograms::open(
     const NetworkProgramsOptions& options) {
     libbpf_set_print(print);
     warning.clear();
-    // Maps of another layout are another daemon's: they are left to it.
-    const std::string directory =
-        options.pin_directory + "/v" + std::to_string(DAVIT_LAYOUT_VERSION);
+    const std::string directory = options.pin_directory + "/" + network_layout();
     TRY_VOID(make_directories(directory, 0700));
     auto object = std::make_unique<Object>();
     object->skeleton = davit_bpf__open();

@@ -19,6 +19,9 @@
 
 namespace davit {
 
+/// Below the pin directory, the folder of the maps whose types these programs have: "v2".
+std::string network_layout();
+
 struct NetworkProgramsOptions {
     /// A folder in a mounted bpffs; made if it is not there.
     std::string pin_directory;

@@ -14,10 +14,11 @@
 #define DAVIT_STATIC_ASSERT(condition) _Static_assert(condition, #condition)
 #endif
 
-#define DAVIT_LAYOUT_VERSION 1
+#define DAVIT_LAYOUT_VERSION 2
 #define DAVIT_NETWORKS_MAX 8192
 #define DAVIT_ENDPOINTS_MAX 16384
 #define DAVIT_PORTS_MAX 65536
+#define DAVIT_STATS_MAX 64
 
 struct davit_address {
     __u8 bytes[16];
@@ -179,8 +180,11 @@ enum davit_stat {
     DAVIT_STAT_DROP_NO_PORT,     /* No port was free for masquerading. */
     DAVIT_STAT_DROP_NO_ROUTE,
     DAVIT_STAT_DROP_MALFORMED,
+    DAVIT_STAT_DROP_NO_FLOW, /* Its container has just gone, or the table of flows refused. */
     DAVIT_STAT_COUNT,
 };
+
+DAVIT_STATIC_ASSERT(DAVIT_STAT_COUNT <= DAVIT_STATS_MAX);
 
 struct stat_value {
     __u64 packets;

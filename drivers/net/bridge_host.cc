@@ -142,7 +142,8 @@ Result<HostInstalled> host_install(const BridgeDriverOptions& options) {
         TRY(programs.host_cookie, netns_cookie());
         TRY(installed.netns, netns_current());
         TRY(installed.programs, NetworkPrograms::open(programs));
-        return ok;
+        // Of an earlier davit, whose maps were of other types: its hooks would answer still.
+        return network_pins_remove(options.pin_directory, network_layout());
     };
     if (options.cgroup_path.empty()) {
         return no_bridges(Error(ErrorKind::unsupported, "no cgroup2 hierarchy is mounted"));
