@@ -1,0 +1,278 @@
+#!/usr/bin/env python3
+"""Who reaches whom: the rows of docs/network-matrix.md that no other suite has.
+
+Goal: each packet takes the way that the row says, and its sender believes what it should. Method: a host
+of the suite's own with a neighbour (network_support.py); clients in Python, on the host, on the
+neighbour and in containers' namespaces.
+"""
+
+import pathlib
+import subprocess
+import sys
+
+from harness import case, check, contains, equal, eventually, main
+from network_support import (HOST, REMOTE, Remote, ask, bind_error, host_server, http, run,
+                             start_in_child_cgroup)
+
+SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
+NO_ANSWER = "error: "
+PORTS = 10000
+
+
+def prepare(engine, stack):
+    remote = Remote()
+    stack.callback(remote.close)
+    start_in_child_cgroup(engine, stack)
+    return {"remote": remote}
+
+
+def serve(engine, name, *options):
+    engine.out("run", "-d", "--name", name, *options, "bb", "sh", "-c", SERVE.format(name))
+    address = place(engine, name)["IPAddress"]
+    eventually(lambda: http(address, 80, patience=1).startswith(name), f"{name} answers")
+    return address
+
+
+def place(engine, name):
+    return next(iter(engine.inspect(name)["NetworkSettings"]["Networks"].values()))
+
+
+def inside(engine, name):
+    return "nsenter", "--target", str(engine.inspect(name)["State"]["Pid"]), "--net"
+
+
+def python(script, *arguments, enter=()):
+    done = subprocess.run([*enter, sys.executable, "-c", script, *map(str, arguments)], capture_output=True,
+                          text=True, check=False)
+    return done.stdout.strip() or done.stderr.strip()
+
+
+@case()
+def published_on_one_address(engine, remote):
+    """Refused on every other one, and free there."""
+    serve(engine, "web", "-p", f"{HOST}:8200:80", "-p", "127.0.0.1:8201:80")
+    equal(http(HOST, 8200), f"web {HOST}:8200", "host")
+    equal(http(HOST, 8200, enter=remote.enter()), f"web {HOST}:8200", "remote")
+    contains(http("127.0.0.1", 8200), "ConnectionRefused", "host, another address")
+    equal(bind_error("127.0.0.1", 8200), None, "somebody else's there")
+    contains(http(HOST, 8201), "ConnectionRefused", "the loopback's, at another address")
+    contains(http(HOST, 8201, enter=remote.enter()), "ConnectionRefused", "and from outside")
+    equal(http("0.0.0.0", 8201), "web 127.0.0.1:8201", "0.0.0.0 is oneself")
+
+
+@case()
+def udp_without_a_connection(engine, remote):
+    """The answer comes from the address that was asked."""
+    engine.out("run", "-d", "--name", "echo", "-p", "8210:81/udp", "bb", "sleep", "1000")
+    script = ("import socket, sys\nc = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nc.settimeout(3)\n"
+              "c.sendto(b'xyz', (sys.argv[1], 8210))\ndata, source = c.recvfrom(100)\n"
+              "print(data.decode().split()[1], *source)\n")
+    with host_server(81, enter=inside(engine, "echo")):
+        for address in ("127.0.0.1", HOST):
+            equal(python(script, address), f"3 {address} 8210", f"host, {address}")
+        equal(python(script, HOST, enter=remote.enter()), f"3 {HOST} 8210", "remote")
+
+
+@case()
+def ports_that_nobody_listens_to(engine, remote):
+    """The client hears of it at once: the errors' quotations are translated, too."""
+    engine.out("run", "-d", "--name", "in", "-p", "8220:81/udp", "-p", "8221:81", "bb", "sleep", "1000")
+    enter = inside(engine, "in")
+    for client, how in (((), "host"), (remote.enter(), "remote")):
+        contains(ask("udp", HOST, 8220, enter=client), "ConnectionRefused", f"{how}, UDP")
+        contains(ask("tcp", HOST, 8221, enter=client), "ConnectionRefused", f"{how}, TCP")
+    contains(ask("udp", REMOTE, 7999, enter=enter), "ConnectionRefused", "out, UDP")
+    contains(ask("tcp", REMOTE, 7999, enter=enter), "ConnectionRefused", "out, TCP")
+
+
+@case()
+def out_in_fragments(engine, remote):
+    engine.out("run", "-d", "--name", "in", "bb", "sleep", "1000")
+    for size in (1, 1900, 20000):
+        equal(ask("udp", REMOTE, 7000, enter=inside(engine, "in"), size=size),
+              f"{HOST} {size} {REMOTE}:7000", f"{size} bytes")
+
+
+@case()
+def hairpin_by_every_address(engine, remote):
+    """By the host's, the gateway's of one's own network, and another network's."""
+    for name in ("left", "right"):
+        engine.out("network", "create", name)
+    serve(engine, "web", "--network", "left", "-p", "8230:80")
+    for name, net in (("sibling", "left"), ("stranger", "right")):
+        engine.out("run", "-d", "--name", name, "--network", net, "bb", "sleep", "1000")
+    gateways = [place(engine, name)["Gateway"] for name in ("web", "stranger")]
+    for client in ("web", "sibling", "stranger"):
+        for address in (HOST, *gateways):
+            equal(http(address, 8230, enter=inside(engine, client)), f"web {address}:8230",
+                  f"{client} by {address}")
+    engine.remove_all()
+    for name in ("left", "right"):
+        engine.out("network", "rm", name)
+
+
+@case("davit")
+def clients_that_the_hooks_do_not_see(engine, remote):
+    """Of another cgroup: by the loopback, TCP and UDP."""
+    serve(engine, "web", "-p", "8240:80", "-p", "8241:81/udp")
+    options = engine.options
+    name = options[options.index("--network-cgroup") + 1]
+    top = next(top for top in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup") if pathlib.Path(top + name).exists())
+    outside = pathlib.Path(top + name + "-outside")
+    outside.mkdir()
+    try:
+        enter = ("sh", "-c", f"echo $$ > {outside}/cgroup.procs; exec \"$@\"", "sh")
+        translated = metric(engine, "socket_translated")
+        equal(http("127.0.0.1", 8240, enter=enter), "web 127.0.0.1:8240", "TCP")
+        equal(http(HOST, 8240, enter=enter), f"web {HOST}:8240", "TCP, the host's address")
+        with host_server(81, enter=inside(engine, "web")):
+            contains(ask("udp", "127.0.0.1", 8241, enter=enter), " 1 127.0.0.1:8241", "UDP")
+        equal(metric(engine, "socket_translated"), translated, "no hook has seen them")
+    finally:
+        eventually(lambda: not outside.joinpath("cgroup.procs").read_text(encoding="ascii"), "they have ended")
+        outside.rmdir()
+
+
+def metric(engine, name):
+    for line in engine.api("GET", "/metrics").body.decode().splitlines():
+        if line.startswith("davit_network_packets") and f'"{name}"' in line:
+            return float(line.rsplit(" ", 1)[1])
+    return None
+
+
+@case()
+def a_published_port_elsewhere(engine, remote):
+    """Other network namespaces have their own."""
+    serve(engine, "web", "-p", "8250:80")
+    engine.out("run", "-d", "--name", "other", "bb", "sleep", "1000")
+    script = "import socket\ns = socket.socket()\ns.bind(('0.0.0.0', 8250))\nprint('bound')\n"
+    for enter, where in ((remote.enter(), "the neighbour's"), (inside(engine, "web"), "its own"),
+                         (inside(engine, "other"), "another container's")):
+        equal(python(script, enter=enter), "bound", where)
+    contains(python(script), "Address already in use", "the host's")
+
+
+@case()
+def names_by_tcp(engine, remote):
+    engine.out("network", "create", "front")
+    address = serve(engine, "web", "--network", "front")
+    engine.out("run", "-d", "--name", "in", "--network", "front", "bb", "sleep", "1000")
+    script = ("import socket, struct\nc = socket.create_connection(('127.0.0.11', 53), 3)\n"
+              "q = b'\\x00\\x07\\x01\\x00\\x00\\x01' + b'\\0' * 6 + b'\\x03web\\x00\\x00\\x01\\x00\\x01'\n"
+              "for _ in range(2):\n c.sendall(struct.pack('>H', len(q)) + q)\n"
+              " size = struct.unpack('>H', c.recv(2, socket.MSG_WAITALL))[0]\n"
+              " print(socket.inet_ntoa(c.recv(size, socket.MSG_WAITALL)[-4:]), *c.getpeername())\n")
+    equal(python(script, enter=inside(engine, "in")).splitlines(), [f"{address} 127.0.0.11 53"] * 2,
+          "two questions on a connection")
+    engine.remove_all()
+    engine.out("network", "rm", "front")
+
+
+@case("davit")
+def an_old_connection_ends_with_its_container(engine, remote):
+    """The next one at that address never sees its segments."""
+    engine.out("network", "create", "--subnet", "10.77.0.0/24", "fixed")
+    serve(engine, "web", "-p", "8260:80", "--network", "fixed", "--ip", "10.77.0.7")
+    script = ("import socket, sys\nc = socket.create_connection(sys.argv[1:], 5)\nprint('up', flush=True)\n"
+              "sys.stdin.readline()\nc.settimeout(1)\ntry:\n c.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\n"
+              " print('got', c.recv(100))\nexcept OSError as problem: print('ended', problem)\n")
+    clients = []
+    for enter, address in ((remote.enter(), HOST), ((), "127.0.0.1")):
+        client = subprocess.Popen([*enter, sys.executable, "-c", script, address, "8260"], text=True,
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        equal(client.stdout.readline(), "up\n", "connected")
+        clients.append(client)
+    engine.out("restart", "-t", "0", "web")
+    eventually(lambda: http(HOST, 8260, patience=1).startswith("web"), "it answers")
+    for client in clients:
+        told = client.communicate("go\n", timeout=20)[0]
+        check("web" not in told and ("ended" in told or "got b''" in told), f"it has ended: {told!r}")
+    engine.remove_all()
+    engine.out("network", "rm", "fixed")
+
+
+@case("davit")
+def links_smaller_than_usual(engine, remote):
+    """Containers get the MTU of the way out, or what their network says; streams pass."""
+    for enter, link in (((), "up0"), (remote.enter(), "eth0")):
+        run(*enter, "ip", "link", "set", link, "mtu", "1300")
+    try:
+        engine.stop()  # What the way out is like is read anew.
+        engine.start()
+        engine.out("network", "create", "front")
+        engine.out("network", "create", "-o", "com.docker.network.driver.mtu=1200", "narrow")
+        for net, mtu in (("front", "1300"), ("narrow", "1200")):
+            engine.out("run", "-d", "--name", net, "--network", net, "-p", "8270:80", "bb", "sh", "-c",
+                       "mkdir /www; dd if=/dev/zero of=/www/index.html bs=1k count=512; httpd -f -p 80 -h /www")
+            equal(engine.out("exec", net, "cat", "/sys/class/net/eth0/mtu"), mtu, net)
+            script = ("import socket, sys\nc = socket.create_connection((sys.argv[1], 8270), 5)\n"
+                      "c.sendall(b'GET / HTTP/1.0\\r\\n\\r\\n')\nsize = 0\n"
+                      "while piece := c.recv(65536): size += len(piece)\nprint(size > 512 * 1024)\n")
+            eventually(lambda: http("127.0.0.1", 8270, patience=1)[:6] != NO_ANSWER[:6], "it answers")
+            equal(python(script, HOST, enter=remote.enter()), "True", f"{net}: half a megabyte")
+            engine.out("rm", "-f", net)
+    finally:
+        for enter, link in (((), "up0"), (remote.enter(), "eth0")):
+            run(*enter, "ip", "link", "set", link, "mtu", "1500")
+        engine.remove_all()
+        for net in ("front", "narrow"):
+            engine.docker("network", "rm", net, status=None)
+        engine.stop()
+        engine.start()
+
+
+@case()
+def two_uplinks(engine, remote):
+    """Published on both; what goes out has the address of the link it takes."""
+    serve(engine, "web", "-p", "8280:80")
+    run("ip", "link", "add", "up1", "type", "veth", "peer", "name", "eth1", "netns", remote.enter()[2])
+    try:
+        run("ip", "addr", "add", "192.0.2.1/24", "dev", "up1")
+        run("ip", "link", "set", "up1", "up")
+        run(*remote.enter(), "ip", "addr", "add", "192.0.2.2/24", "dev", "eth1")
+        run(*remote.enter(), "ip", "link", "set", "eth1", "up")
+        enter = inside(engine, "web")
+        eventually(lambda: ask("udp", "192.0.2.2", 7000, enter=enter, patience=1) ==
+                   "192.0.2.1 1 192.0.2.2:7000", "out by the new one")
+        equal(ask("udp", REMOTE, 7000, enter=enter), f"{HOST} 1 {REMOTE}:7000", "out by the old one")
+        equal(http("192.0.2.1", 8280, enter=remote.enter()), "web 192.0.2.1:8280", "published there")
+        equal(http(HOST, 8280, enter=remote.enter()), f"web {HOST}:8280", "and here")
+    finally:
+        run("ip", "link", "delete", "up1")
+    equal(http(HOST, 8280, enter=remote.enter()), f"web {HOST}:8280", "with one again")
+
+
+@case("davit")
+def ten_thousand_ports(engine, remote):
+    """In one container: all are published, and all are free afterwards."""
+    first, last = 20000, 20000 + PORTS - 1
+    serve(engine, "web")
+    engine.out("rm", "-f", "web")
+    engine.out("run", "-d", "--name", "web", "-p", f"{first}-{last}:{first}-{last}", "-p", "8290:80", "bb",
+               "sh", "-c", f"{SERVE.format('web')} & httpd -p {last} -h /www; wait")
+    equal(len(engine.inspect("web")["NetworkSettings"]["Ports"]), PORTS + 1, "Ports")
+    eventually(lambda: http(HOST, last, enter=remote.enter(), patience=1) == f"web {HOST}:{last}", "the last")
+    taken = engine.docker("run", "--rm", "-p", f"{first + 5000}:80", "bb", "true", status=125)
+    contains(taken.stderr, "port is already allocated", "one in the middle")
+    engine.out("rm", "-f", "web")
+    engine.out("run", "--rm", "-p", f"{last}:80", "bb", "true")
+    for port in (first, first + 5000, last):
+        equal(bind_error("0.0.0.0", port), None, f"{port} is free")
+    engine.out("run", "--rm", "-p", f"{first}-{last}:{first}-{last}", "bb", "true")
+
+
+@case("davit")
+def two_thousand_ports_outlive_the_daemon(engine, remote):
+    serve(engine, "web", "-p", "21000-22999:21000-22999", "-p", "8295:80")
+    engine.kill()
+    equal(http(HOST, 8295, enter=remote.enter()), f"web {HOST}:8295", "without a daemon")
+    engine.start()
+    if engine.inspect("web")["State"]["Status"] == "running":
+        equal(http(HOST, 8295, enter=remote.enter()), f"web {HOST}:8295", "with the next one")
+        engine.out("rm", "-f", "web")
+    engine.out("run", "--rm", "-p", "22999:80", "bb", "true")
+    equal(bind_error("0.0.0.0", 21500), None, "all are free")
+
+
+if __name__ == "__main__":
+    main(prepare)
