@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checklists name tests that exist: docs/*-checklist.md.
+"""Checklists name tests that exist: docs/*-checklist.md, docs/*-matrix.md.
 
     tests/tidy/checklist.py [ROOT]         exit status 1 if an item names a test that does not exist
     tests/tidy/checklist.py --self-test    break every rule once and see it found
@@ -119,7 +119,7 @@ def main():
         names = {"unit": unit_tests(root), "conformance": conformance_cases(root),
                  "nasty": nasty_archives(root)}
         checklist = Checklist(names)
-        files = sorted((root / "docs").glob("*-checklist.md"))
+        files = sorted([*(root / "docs").glob("*-checklist.md"), *(root / "docs").glob("*-matrix.md")])
         for path in files:
             checklist.check(path.relative_to(root), path.read_text())
         problems = checklist.problems or ([] if files else ["there is no checklist in docs/"])
