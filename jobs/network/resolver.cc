@@ -235,8 +235,8 @@ void NetworkResolver::answer_datagram(Datagram question, std::vector<Datagram>& 
 
 Task<void> NetworkResolver::pass_datagram(Datagram question, IpAddress source) {
     struct Count {
-        explicit Count(std::map<IpAddress, std::size_t>& open, const IpAddress& source)
-            : open_(open), at_(open.try_emplace(source, 0).first) {
+        Count(std::map<IpAddress, std::size_t>& open, const IpAddress& client)
+            : open_(open), at_(open.try_emplace(client, 0).first) {
             ++at_->second;
         }
 
