@@ -228,4 +228,113 @@ DnsCode dns_code(std::string_view answer) {
     return static_cast<DnsCode>(u16_at(answer, 2) & mask);
 }
 
+namespace {
+
+constexpr std::uint16_t type_soa = 6;
+constexpr std::uint16_t type_opt = 41;
+constexpr std::size_t record_head_bytes = 10;  // Type, class, time to live, length.
+constexpr std::size_t soa_numbers_bytes = 20;
+
+struct Record {
+    std::uint16_t type = 0;
+    /// Where its time to live is in the message.
+    std::size_t lifetime_at = 0;
+    std::string_view data;
+};
+
+std::uint32_t u32_at(std::string_view bytes, std::size_t at) {
+    return static_cast<std::uint32_t>(u16_at(bytes, at)) << 16 | u16_at(bytes, at + 2);
+}
+
+/// Past a name, compressed or not; 0: it does not end in the message.
+std::size_t name_skip(std::string_view message, std::size_t at) {
+    constexpr unsigned pointer = 0xc0;
+    while (at < message.size()) {
+        const unsigned length = static_cast<unsigned char>(message[at]);
+        if ((length & pointer) == pointer) {
+            return at + 2 <= message.size() ? at + 2 : 0;
+        }
+        at += 1 + length;
+        if (length == 0) {
+            return at;
+        }
+        if (length > label_bytes_max) {
+            return 0;
+        }
+    }
+    return 0;
+}
+
+/// All records of an answer, without its OPT; nothing: it is malformed.
+std::optional<std::vector<Record>> records_of(std::string_view answer) {
+    if (answer.size() < dns_header_bytes || u16_at(answer, 4) != 1) {
+        return std::nullopt;
+    }
+    std::size_t at = name_skip(answer, dns_header_bytes);
+    if (at == 0 || at + 4 > answer.size()) {
+        return std::nullopt;
+    }
+    at += 4;
+    const std::size_t count =
+        std::size_t{u16_at(answer, 6)} + u16_at(answer, 8) + u16_at(answer, 10);
+    std::vector<Record> records;
+    for (std::size_t i = 0; i < count; ++i) {
+        at = name_skip(answer, at);
+        if (at == 0 || at + record_head_bytes > answer.size()) {
+            return std::nullopt;
+        }
+        const std::size_t length = u16_at(answer, at + 8);
+        if (at + record_head_bytes + length > answer.size()) {
+            return std::nullopt;
+        }
+        const Record record{
+            u16_at(answer, at), at + 4, answer.substr(at + record_head_bytes, length)};
+        if (record.type != type_opt) {  // Whose time to live is none.
+            records.push_back(record);
+        }
+        at += record_head_bytes + length;
+    }
+    return records;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> dns_lifetime(std::string_view answer) {
+    const auto records = records_of(answer);
+    if (!records || records->empty() || (u16_at(answer, 2) & flag_truncated) != 0) {
+        return std::nullopt;
+    }
+    const DnsCode code = dns_code(answer);
+    const bool is_there = code == DnsCode::success && u16_at(answer, 6) > 0;
+    if (!is_there && code != DnsCode::success && code != DnsCode::name_error) {
+        return std::nullopt;
+    }
+    std::optional<std::uint32_t> lifetime;
+    bool has_soa = false;
+    for (const Record& record : *records) {
+        std::uint32_t one = u32_at(answer, record.lifetime_at);
+        if (record.type == type_soa && record.data.size() >= soa_numbers_bytes) {
+            has_soa = true;
+            one = std::min(one, u32_at(record.data, record.data.size() - 4));
+        }
+        lifetime = std::min(lifetime.value_or(one), one);
+    }
+    return is_there || has_soa ? lifetime : std::nullopt;
+}
+
+void dns_grow_old(std::string& answer, std::uint32_t seconds) {
+    const auto records = records_of(answer);
+    if (!records) {
+        return;
+    }
+    for (const Record& record : *records) {
+        const std::size_t at = record.lifetime_at;
+        const std::uint32_t left = u32_at(answer, at);
+        const std::uint32_t now = left - std::min(left, seconds);
+        for (std::size_t i = 0; i < 4; ++i) {
+            answer[at + i] = static_cast<char>(now >> (24 - 8 * i) & 0xff);
+        }
+    }
+}
+
 }  // namespace davit

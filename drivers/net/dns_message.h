@@ -57,4 +57,12 @@ bool dns_answers(std::string_view answer, std::string_view query, const DnsQuest
 /// The response code of an answer.
 DnsCode dns_code(std::string_view answer);
 
+/// For how many seconds an answer may be told again: as long as the record of it that may be for
+/// the shortest time; one that there is nothing, as long as its SOA says (RFC 2308 section 5).
+/// Nothing: it may not (cut short, a failure, without records, malformed).
+std::optional<std::uint32_t> dns_lifetime(std::string_view answer);
+
+/// Make an answer so many seconds older: what is left to each of its records.
+void dns_grow_old(std::string& answer, std::uint32_t seconds);
+
 }  // namespace davit

@@ -226,6 +226,11 @@ void NetworkResolver::answer_datagram(Datagram question, std::vector<Datagram>& 
         answers.push_back({question.peer, std::move(own)});
         return;
     }
+    const std::vector<std::string> servers = names_->servers(asker_of(source));
+    if (auto kept = cache_.find(question.bytes, servers, monotonic_now())) {
+        answers.push_back({question.peer, *std::move(kept)});
+        return;
+    }
     const auto open = open_of_.find(source);
     if (open_questions_ < questions_max &&
         (open == open_of_.end() || open->second < questions_of_one_max)) {
@@ -326,7 +331,8 @@ Task<std::string> NetworkResolver::answer(std::string query, IpAddress asker, bo
     const Count count(open_questions_);
     CO_TRY(const DnsQuestion question, dns_question_parse(query));
     std::string refused;
-    for (const std::string& server : names_->servers(asker)) {
+    const std::vector<std::string> servers = names_->servers(asker);
+    for (const std::string& server : servers) {
         Task<std::string> ask =
             by_tcp ? ask_stream(query, question, server) : ask_datagram(query, question, server);
         Result<std::string> answered = co_await with_timeout(server_timeout, std::move(ask));
@@ -338,6 +344,9 @@ Task<std::string> NetworkResolver::answer(std::string query, IpAddress asker, bo
         }
         const DnsCode code = dns_code(*answered);
         if (code == DnsCode::success || code == DnsCode::name_error) {
+            if (!by_tcp) {
+                cache_.put(query, servers, *answered, monotonic_now());
+            }
             co_return std::move(answered);
         }
         refused = *std::move(answered);  // The next one may know better.

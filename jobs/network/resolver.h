@@ -3,7 +3,8 @@
 ///
 /// A container asks 127.0.0.11:53, which the socket hooks make the resolver's address; the source
 /// address tells which container asks. Names of containers are answered here, everything else is
-/// passed to the name servers that the container would have asked, one after the other, as it came.
+/// passed to the name servers that the container would have asked, one after the other, as it came;
+/// their answers by UDP are kept as long as they may be told again (answer_cache.h).
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "drivers/net/address.h"
+#include "jobs/network/answer_cache.h"
 #include "jobs/network/datagrams.h"
 #include "reactor/async_event.h"
 #include "reactor/base/fd.h"
@@ -93,6 +95,7 @@ class NetworkResolver {
     std::uint16_t port_;
     const NameSource* names_;
     IpAddress asker_;
+    AnswerCache cache_;
     std::uint32_t turn_ = 0;
     std::size_t open_questions_ = 0;
     /// By who asks; none is zero.

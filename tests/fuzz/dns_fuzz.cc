@@ -7,7 +7,20 @@ namespace davit::fuzz {
 
 namespace {
 
+/// As an answer of another server: what may be kept stays an answer of the same size, and ages.
+void dns_kept(std::string_view input) {
+    const auto lifetime = dns_lifetime(input);
+    std::string older(input);
+    dns_grow_old(older, 1);
+    require(older.size() == input.size(), "it stays as long as it is");
+    if (lifetime) {
+        const auto left = dns_lifetime(older);
+        require(left && *left + 1 >= *lifetime && *left <= *lifetime, "a second is gone, at most");
+    }
+}
+
 void dns(std::string_view input) {
+    dns_kept(input);
     const auto question = dns_question_parse(input);
     if (!question) {
         require(question.error().kind() == ErrorKind::corrupt, "refusals are the message's");

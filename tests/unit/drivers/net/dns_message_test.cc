@@ -87,6 +87,32 @@ TEST_CASE("an IPv6 address is an answer of its own type", "[net][dns]") {
               std::string(12, '\0') + std::string("\x01\x02", 2));
 }
 
+TEST_CASE("how long an answer may be told again", "[net][dns]") {
+    const std::string message = query(web_front, 1);
+    const auto question = dns_question_parse(message);
+    REQUIRE(question);
+    const std::vector<IpAddress> addresses{IpAddress::v4(1), IpAddress::v4(2)};
+    std::string answer = dns_answer(message, *question, addresses);
+    CHECK(dns_lifetime(answer) == 600);
+    for (std::size_t size = 0; size < answer.size(); ++size) {
+        CHECK_FALSE(dns_lifetime(std::string_view(answer).substr(0, size)));
+    }
+    dns_grow_old(answer, 100);
+    CHECK(dns_lifetime(answer) == 500);
+    dns_grow_old(answer, 1000);
+    CHECK(dns_lifetime(answer) == 0);
+    std::string cut = answer;
+    cut[2] = static_cast<char>(cut[2] | 2);  // TC
+    CHECK_FALSE(dns_lifetime(cut));
+    CHECK_FALSE(dns_lifetime(dns_failure(message, *question, DnsCode::server_failure)));
+    std::string nothing = dns_failure(message, *question, DnsCode::name_error);
+    CHECK_FALSE(dns_lifetime(nothing));
+    nothing[9] = 1;  // An SOA: for 900 s, and that there is nothing for 60 s.
+    nothing += std::string("\0\0\x06\0\x01\0\0\x03\x84\0\x16\0\0", 13);
+    nothing += std::string(16, '\x7f') + std::string("\0\0\0\x3c", 4);
+    CHECK(dns_lifetime(nothing) == 60);
+}
+
 TEST_CASE("reverse names", "[net][dns]") {
     const std::string zeros = "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.";
     CHECK(dns_reverse_address("2.0.1." + zeros + "0.0.d.f.ip6.arpa")->str() == "fd00::102");
