@@ -169,6 +169,35 @@ def names_by_tcp(engine, remote):
 
 
 @case("davit")
+def answers_of_other_servers_are_kept(engine, remote):
+    """As long as they may be told again: without their server, with the time that is left."""
+    script = ("import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('0.0.0.0', 53))\n"
+              "print('up', flush=True)\nwhile True:\n q, a = s.recvfrom(512)\n end = q.index(0, 12) + 5\n"
+              " print(q[13:12 + q[12] + 1].decode(), flush=True)\n"
+              " s.sendto(q[:2] + b'\\x81\\x80\\0\\1\\0\\1\\0\\0\\0\\0' + q[12:end] +"
+              " b'\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x3c\\0\\4\\x05\\x06\\x07\\x08', a)\n")
+    engine.out("network", "create", "front")
+    for name in ("one", "two"):
+        engine.out("run", "-d", "--name", name, "--network", "front", "--dns", REMOTE, "bb", "sleep", "1000")
+    with subprocess.Popen([*remote.enter(), sys.executable, "-c", script], stdout=subprocess.PIPE,
+                          text=True) as server:
+        try:
+            server.stdout.readline()
+            for client in ("one", "two", "one"):
+                contains(engine.out("exec", client, "nslookup", "-type=a", "kept.test", "127.0.0.11"), "5.6.7.8",
+                         client)
+            engine.out("exec", "one", "nslookup", "-type=a", "other.test", "127.0.0.11")
+            equal([server.stdout.readline() for _ in range(2)], ["kept\n", "other\n"], "the server was asked")
+        finally:
+            server.kill()
+    contains(engine.out("exec", "two", "nslookup", "-type=a", "kept.test", "127.0.0.11"), "5.6.7.8", "without it")
+    unknown = engine.docker("exec", "two", "nslookup", "-type=a", "new.test", "127.0.0.11", status=None)
+    check("5.6.7.8" not in unknown.stdout, "what was never asked is not known")
+    engine.remove_all()
+    engine.out("network", "rm", "front")
+
+
+@case("davit")
 def an_old_connection_ends_with_its_container(engine, remote):
     """The next one at that address never sees its segments."""
     engine.out("network", "create", "--subnet", "10.77.0.0/24", "fixed")
