@@ -1,5 +1,6 @@
 // Linux bridges and veth pairs, with BPF programs in front.
 #include <arpa/inet.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "drivers/net/bridge_ports.h"
 #include "drivers/net/bridge_tell.h"
 #include "drivers/net/bridge_trace.h"
+#include "drivers/net/host_subnets.h"
 #include "drivers/net/link_news.h"
 #include "drivers/net/uninstall.h"
 #include "reactor/async_event.h"
@@ -116,6 +118,7 @@ class BridgeDriver final : public NetworkDriver {
     /// Of every bridge that was made; an index is not used twice.
     std::set<int> bridge_indices_;
     std::map<EndpointId, Held> endpoints_;
+    HostSubnets subnets_;
     /// What is given up beside everything else.
     TaskGroup closing_{GroupPolicy::independent};
     /// Namespaces without an endpoint of ours, whose names are answered.
@@ -504,25 +507,24 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
 }
 
 Task<std::vector<Subnet>> BridgeDriver::subnets_taken(std::string except) {
-    auto work = [except = std::move(except)]() -> Result<std::vector<Subnet>> {
-        TRY(NetlinkSocket socket, NetlinkSocket::open());
-        return subnets_read(socket, static_cast<int>(::if_nametoindex(except.c_str())));
-    };
-    co_return co_await offload(std::move(work));
+    std::set<int> own = bridge_indices_;
+    CO_TRY(const bool stale, subnets_.stale(own));
+    if (stale) {
+        auto work = []() -> Result<std::vector<LinkSubnet>> {
+            TRY(NetlinkSocket socket, NetlinkSocket::open());
+            return subnets_read(socket);
+        };
+        CO_TRY(std::vector<LinkSubnet> read, co_await offload(std::move(work)));
+        subnets_.put(std::move(read));
+    }
+    if (!except.empty()) {
+        own.insert(static_cast<int>(::if_nametoindex(except.c_str())));
+    }
+    co_return subnets_.others(own);
 }
 
 std::vector<NetworkCounter> BridgeDriver::counters() const {
-    constexpr std::string_view drop = "drop_";
-    std::vector<NetworkCounter> counters;
-    for (NetworkStat& stat : programs_ ? programs_->stats() : NetworkPrograms::stats_none()) {
-        const bool dropped = stat.name.starts_with(drop);
-        counters.push_back({dropped ? stat.name.substr(drop.size()) : std::move(stat.name),
-                            std::move(stat.meaning),
-                            dropped,
-                            stat.packets,
-                            stat.bytes});
-    }
-    return counters;
+    return counters_of(programs_ ? programs_->stats() : NetworkPrograms::stats_none());
 }
 
 Task<TraceOutcome> BridgeDriver::trace(TraceRequest request) {
@@ -548,7 +550,7 @@ Task<TraceOutcome> BridgeDriver::trace(TraceRequest request) {
 
 Task<void> BridgeDriver::run() {
     CO_CHECK(co_await installed_.wait());
-    CO_TRY(const Fd events, link_news_open());
+    CO_TRY(const Fd events, link_news_open(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR));
     CO_TRY(Poller poller, Poller::make(events.get()));
     LinkNews news{.matters = true};
     for (;;) {

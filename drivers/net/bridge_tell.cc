@@ -76,4 +76,18 @@ std::vector<davit_address> host_tell(NetworkPrograms& programs,
     return gone;
 }
 
+std::vector<NetworkCounter> counters_of(std::vector<NetworkStat> stats) {
+    constexpr std::string_view drop = "drop_";
+    std::vector<NetworkCounter> counters;
+    for (NetworkStat& stat : stats) {
+        const bool dropped = stat.name.starts_with(drop);
+        counters.push_back({dropped ? stat.name.substr(drop.size()) : std::move(stat.name),
+                            std::move(stat.meaning),
+                            dropped,
+                            stat.packets,
+                            stat.bytes});
+    }
+    return counters;
+}
+
 }  // namespace davit

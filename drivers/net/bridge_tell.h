@@ -14,4 +14,7 @@ std::vector<davit_address> host_tell(NetworkPrograms& programs,
                                      const HostNetwork& host,
                                      const std::string& owner);
 
+/// What the programs counted, as a driver tells it.
+std::vector<NetworkCounter> counters_of(std::vector<NetworkStat> stats);
+
 }  // namespace davit

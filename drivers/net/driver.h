@@ -192,7 +192,7 @@ class NetworkDriver {
     virtual Task<void> sweep(std::vector<NetworkSpec> known) = 0;
 
     /// Subnets that a network must not overlap: the host's routes and addresses, without those of
-    /// one link; "": of all.
+    /// the networks that this driver has made, and of one link more; "": of none.
     virtual Task<std::vector<Subnet>> subnets_taken(std::string except = "");
 
     /// The same names always; empty for a driver that does not see packets.

@@ -30,11 +30,11 @@ bool link_matters(std::string_view attributes_bytes, const std::string& alias_pr
 
 }  // namespace
 
-Result<Fd> link_news_open() {
+Result<Fd> link_news_open(std::uint32_t groups) {
     Fd events(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE));
     sockaddr_nl address{};
     address.nl_family = AF_NETLINK;
-    address.nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+    address.nl_groups = groups;
     if (!events ||
         ::bind(events.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) {
         return Error::from_errno(errno, "listen to links");

@@ -2,6 +2,7 @@
 /// What the kernel tells of links and addresses (RTNLGRP_LINK, ...), and whether it may change what
 /// the bridge driver's programs must know: not what every start, exit and new network of this
 /// daemon's makes.
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -17,8 +18,8 @@ struct LinkNews {
     std::set<int> addressed = {};
 };
 
-/// A socket that the kernel tells of links and addresses; it does not block.
-Result<Fd> link_news_open();
+/// A socket that the kernel tells of what is in these groups (RTMGRP_*); it does not block.
+Result<Fd> link_news_open(std::uint32_t groups);
 
 /// Add what a datagram tells. Takes: alias_prefix, that of this daemon's own links.
 void link_news_read(std::string_view datagram, const std::string& alias_prefix, LinkNews& news);

@@ -306,17 +306,16 @@ Result<HostNetwork> host_network_read(NetlinkSocket& socket) {
     return host;
 }
 
-Result<std::vector<Subnet>> subnets_read(NetlinkSocket& socket, int except_index) {
-    std::vector<Subnet> subnets;
-    const auto add = [&](const Subnet& subnet, int index) {
-        if (!subnet.unset() && (except_index == 0 || index != except_index)) {
-            subnets.push_back(subnet);
-        }
-    };
+Result<std::vector<LinkSubnet>> subnets_read(NetlinkSocket& socket) {
+    std::vector<LinkSubnet> subnets;
     TRY_VOID(addresses_dump(socket, [&](const HostAddress& address) {
-        add(Subnet(address.address, address.prefix), address.index);
+        subnets.push_back({Subnet(address.address, address.prefix), address.index});
     }));
-    TRY_VOID(routes_dump(socket, [&](const Route& route) { add(route.destination, route.index); }));
+    TRY_VOID(routes_dump(socket, [&](const Route& route) {
+        if (!route.destination.unset()) {
+            subnets.push_back({route.destination, route.index});
+        }
+    }));
     return subnets;
 }
 

@@ -57,9 +57,14 @@ Result<std::optional<LinkInfo>> link_read(NetlinkSocket& socket, const std::stri
 
 Result<HostNetwork> host_network_read(NetlinkSocket& socket);
 
-/// Destinations of every route and address, without the default ones, and without those of one
-/// link (0: of none).
-Result<std::vector<Subnet>> subnets_read(NetlinkSocket& socket, int except_index);
+/// What a route or an address of a link's leads to; index 0: of no link, or of several.
+struct LinkSubnet {
+    Subnet subnet;
+    int index = 0;
+};
+
+/// Of every route and address, without the default ones.
+Result<std::vector<LinkSubnet>> subnets_read(NetlinkSocket& socket);
 
 /// An address of a link's, and how much of it is the network's.
 struct LinkAddress {

@@ -6,6 +6,7 @@
 #include <linux/rtnetlink.h>
 
 #include "drivers/net/filters.h"
+#include "drivers/net/host_subnets.h"
 #include "tests/support/catch.h"
 
 using namespace davit;
@@ -87,4 +88,27 @@ TEST_CASE("news that are cut short, or of something else, matter", "[net][filter
     LinkNews other;
     link_news_read(link_message(RTM_NEWROUTE, "", ""), "davit:me:", other);
     CHECK(other.matters);
+}
+
+TEST_CASE("routes of one's own bridges change nothing for the next network", "[net][filters]") {
+    NetlinkBatch route;
+    route.begin(RTM_NEWROUTE, 0, "test");
+    route.header(rtmsg{});
+    route.attribute(RTA_OIF, std::uint32_t{7});
+    const std::set<int> own{7, 9};
+    CHECK_FALSE(HostSubnets::tells_of_others(route.bytes() + address_message(9), own));
+    CHECK(HostSubnets::tells_of_others(route.bytes() + address_message(8), own));
+    CHECK(HostSubnets::tells_of_others(route.bytes(), {9}));
+    NetlinkBatch several;  // By several links: RTA_MULTIPATH.
+    several.begin(RTM_NEWROUTE, 0, "test");
+    several.header(rtmsg{});
+    CHECK(HostSubnets::tells_of_others(several.bytes(), own));
+    CHECK(HostSubnets::tells_of_others(route.bytes().substr(0, 20), own));
+
+    HostSubnets subnets;
+    const Subnet mine = *Subnet::parse("10.7.0.0/24");
+    const Subnet other = *Subnet::parse("10.8.0.0/24");
+    subnets.put({{mine, 7}, {other, 2}});
+    CHECK(subnets.others(own) == std::vector{other});
+    CHECK(subnets.others({}) == std::vector{mine, other});
 }
