@@ -507,8 +507,7 @@ Task<void> BridgeDriver::sweep(std::vector<NetworkSpec> known) {
 }
 
 Task<std::vector<Subnet>> BridgeDriver::subnets_taken(std::string except) {
-    std::set<int> own = bridge_indices_;
-    CO_TRY(const bool stale, subnets_.stale(own));
+    CO_TRY(const bool stale, subnets_.stale(bridge_indices_));
     if (stale) {
         auto work = []() -> Result<std::vector<LinkSubnet>> {
             TRY(NetlinkSocket socket, NetlinkSocket::open());
@@ -517,10 +516,8 @@ Task<std::vector<Subnet>> BridgeDriver::subnets_taken(std::string except) {
         CO_TRY(std::vector<LinkSubnet> read, co_await offload(std::move(work)));
         subnets_.put(std::move(read));
     }
-    if (!except.empty()) {
-        own.insert(static_cast<int>(::if_nametoindex(except.c_str())));
-    }
-    co_return subnets_.others(own);
+    const unsigned index = except.empty() ? 0 : ::if_nametoindex(except.c_str());
+    co_return subnets_.others(bridge_indices_, static_cast<int>(index));
 }
 
 std::vector<NetworkCounter> BridgeDriver::counters() const {

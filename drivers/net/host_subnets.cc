@@ -68,10 +68,10 @@ void HostSubnets::put(std::vector<LinkSubnet> subnets) {
     read_ = true;
 }
 
-std::vector<Subnet> HostSubnets::others(const std::set<int>& own) const {
+std::vector<Subnet> HostSubnets::others(const std::set<int>& own, int except) const {
     std::vector<Subnet> found;
     for (const LinkSubnet& one : subnets_) {
-        if (!own.contains(one.index)) {
+        if (!own.contains(one.index) && (except == 0 || one.index != except)) {
             found.push_back(one.subnet);
         }
     }

@@ -18,8 +18,8 @@ class HostSubnets {
 
     void put(std::vector<LinkSubnet> subnets);
 
-    /// Without those of these links.
-    std::vector<Subnet> others(const std::set<int>& own) const;
+    /// Without those of these links, and of one more; 0: of none.
+    std::vector<Subnet> others(const std::set<int>& own, int except = 0) const;
 
     /// Whether a datagram of the kernel's tells of a route or address of another link than these.
     static bool tells_of_others(std::string_view datagram, const std::set<int>& own);

@@ -173,11 +173,14 @@ Task<void> Networks::subnet_fill(NetworkRecord& record) {
     const bool wants6 = record.enable_ipv6 && !record.subnet6_asked;
     if (!record.subnet_asked || wants6) {
         CO_TRY(std::vector<Subnet> taken, co_await bridge_->subnets_taken());
+        taken.reserve(taken.size() + 2 * networks_.size());
         for (const auto& [id, network] : networks_) {
-            taken.push_back(network->spec.subnet);
-            taken.push_back(network->spec.subnet6);
+            for (const Subnet& subnet : {network->spec.subnet, network->spec.subnet6}) {
+                if (!subnet.unset()) {
+                    taken.push_back(subnet);
+                }
+            }
         }
-        std::erase_if(taken, [](const Subnet& subnet) { return subnet.unset(); });
         if (!record.subnet_asked) {
             CO_TRY(const Subnet subnet, subnet_choose(subnet_pools_default(), taken));
             record.ipam.emplace(record.ipam.begin())->subnet = subnet.str();
