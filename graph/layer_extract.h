@@ -32,7 +32,7 @@ namespace davit {
 
 /// What becomes of `.wh.` names.
 enum class WhiteoutForm : std::uint8_t {
-    overlay,  ///< Character devices 0/0 and trusted.overlay.opaque.
+    overlay,  ///< Character devices 0/0 and overlay_opaque_xattr().
     literal,  ///< Files like any other (docker cp).
 };
 

@@ -319,8 +319,8 @@ Result<void> ExtractTree::directory(const std::string& path, ExtractMeta meta) {
 
 Result<void> ExtractTree::opaque_set(const std::string& path) {
     TRY(const ExtractDirRef dir, dir_make(path));
-    if (::fsetxattr(dir->fd.get(), overlay_opaque_xattr, "y", 1, 0) != 0) {
-        return Error::from_errno(errno, "fsetxattr", overlay_opaque_xattr);
+    if (::fsetxattr(dir->fd.get(), overlay_opaque_xattr(), "y", 1, 0) != 0) {
+        return Error::from_errno(errno, "fsetxattr", overlay_opaque_xattr());
     }
     return ok;
 }

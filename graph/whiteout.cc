@@ -14,7 +14,24 @@ Error whiteout_error(std::string_view path, std::string_view why) {
                  std::string("whiteout ").append(path).append(": ").append(why));
 }
 
+/// PROC_USER_INIT_INO of the kernel's include/linux/proc_ns.h.
+constexpr ino_t initial_user_namespace = 0xEFFFFFFD;
+
 }  // namespace
+
+bool overlay_xattrs_are_user() {
+    struct stat user {};
+
+    return ::stat("/proc/self/ns/user", &user) == 0 && user.st_ino != initial_user_namespace;
+}
+
+std::string_view overlay_xattr_prefix() {
+    return overlay_xattrs_are_user() ? "user.overlay." : "trusted.overlay.";
+}
+
+const char* overlay_opaque_xattr() {
+    return overlay_xattrs_are_user() ? "user.overlay.opaque" : "trusted.overlay.opaque";
+}
 
 Result<Whiteout> whiteout_parse(std::string_view clean_path) {
     // Nearly every path: no component starts with the prefix.
@@ -58,7 +75,7 @@ bool is_whiteout(const struct stat& status) {
 
 bool is_opaque(int directory) {
     char value = 0;
-    return ::fgetxattr(directory, overlay_opaque_xattr, &value, 1) == 1 && value == 'y';
+    return ::fgetxattr(directory, overlay_opaque_xattr(), &value, 1) == 1 && value == 'y';
 }
 
 bool xattr_allowed(std::string_view name) {

@@ -3,7 +3,10 @@
 ///
 /// In an archive (OCI image-spec layer.md "Whiteouts") it is an empty file `.wh.NAME` beside where
 /// NAME was, or `.wh..wh..opq` inside a directory that hides everything below it. On disk overlayfs
-/// wants a character device 0/0 called NAME, or the xattr trusted.overlay.opaque=y.
+/// wants a character device 0/0 called NAME, or the xattr trusted.overlay.opaque=y. An engine in a
+/// user namespace may set no trusted xattrs; its overlayfs is mounted with `userxattr`, and wants
+/// user.overlay.opaque=y. A data root belongs to one kind of engine: layers of the other say
+/// nothing.
 #include <sys/stat.h>
 
 #include <string>
@@ -27,7 +30,16 @@ struct Whiteout {
 
 inline constexpr std::string_view whiteout_prefix = ".wh.";
 inline constexpr std::string_view whiteout_opaque_name = ".wh..wh..opq";
-inline constexpr const char* overlay_opaque_xattr = "trusted.overlay.opaque";
+
+/// Whether this process is in a user namespace of its own, so that overlayfs' xattrs are
+/// user.overlay.*.
+bool overlay_xattrs_are_user();
+
+/// "trusted.overlay." or "user.overlay.": what overlayfs says of a layer begins so.
+std::string_view overlay_xattr_prefix();
+
+/// The prefix and "opaque".
+const char* overlay_opaque_xattr();
 
 /// What an entry's name means in a layer. Takes a clean path (tar_path_clean).
 /// Errors: corrupt for a bare `.wh.`, for one that would remove "." or "..", and for a whiteout

@@ -19,8 +19,6 @@ namespace davit {
 
 namespace {
 
-constexpr std::string_view overlay_xattr_prefix = "trusted.overlay.";
-
 /// There is no fgetxattr(2) for what cannot be opened, as a device: through our descriptor.
 std::string proc_path(TreePlace place) {
     return "/proc/self/fd/" + std::to_string(place.dir) + "/" + place.name;
@@ -44,8 +42,8 @@ Result<std::vector<std::string>> xattr_names(const std::string& path) {
         at += names.back().size() + 1;
     }
     // They say what overlayfs thinks of a layer, and mean nothing in a whole tree.
-    std::erase_if(names,
-                  [](const std::string& name) { return name.starts_with(overlay_xattr_prefix); });
+    const std::string_view prefix = overlay_xattr_prefix();
+    std::erase_if(names, [prefix](const std::string& name) { return name.starts_with(prefix); });
     return names;
 }
 

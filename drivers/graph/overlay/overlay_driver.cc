@@ -10,6 +10,7 @@
 #include "drivers/graph/file_system.h"
 #include "drivers/graph/overlay/overlay_probe.h"
 #include "drivers/graph/project_quota.h"
+#include "graph/whiteout.h"
 #include "libcontainer/mount.h"
 #include "libcontainer/user_namespace.h"
 #include "reactor/base/ids.h"
@@ -54,7 +55,7 @@ DriverStatus OverlayDriver::status() const {
             {"Supports d_type", "true"},
             {"Using metacopy", "false"},
             {"Native Overlay Diff", "true"},
-            {"userxattr", "false"}};
+            {"userxattr", overlay_xattrs_are_user() ? "true" : "false"}};
 }
 
 Result<void> OverlayDriver::rw_create(const std::string& name) {

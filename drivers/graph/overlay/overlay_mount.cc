@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "graph/whiteout.h"
 #include "libcontainer/mount.h"
 
 namespace davit {
@@ -66,6 +67,9 @@ Result<Fd> mount_append(OverlayBase base, const OverlaySpec& spec) {
     for (const auto& [key, value] : fixed_options) {
         TRY_VOID(context.set(key, value));
     }
+    if (overlay_xattrs_are_user()) {
+        TRY_VOID(context.set_flag("userxattr"));
+    }
     return context.mount(spec.upper.empty() ? MOUNT_ATTR_RDONLY : 0);
 }
 
@@ -91,6 +95,9 @@ std::string option_string(OverlayBase base, const OverlaySpec& spec, std::span<c
     }
     for (const auto& [key, value] : fixed_options) {
         options.append(",").append(key).append("=").append(value);
+    }
+    if (overlay_xattrs_are_user()) {
+        options.append(",userxattr");
     }
     return options;
 }

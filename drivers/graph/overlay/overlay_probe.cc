@@ -63,8 +63,10 @@ Result<void> check_changes(int dir, int merged) {
     }
     TRY(const Fd replaced, Fd::openat(dir, "upper/replaced", O_RDONLY | O_DIRECTORY));
     char value = 0;
-    if (::fgetxattr(replaced.get(), overlay_opaque_xattr, &value, 1) != 1 || value != 'y') {
-        return Error(ErrorKind::unsupported, "it cannot hold trusted.* extended attributes");
+    if (::fgetxattr(replaced.get(), overlay_opaque_xattr(), &value, 1) != 1 || value != 'y') {
+        return Error(
+            ErrorKind::unsupported,
+            "it cannot hold the extended attribute " + std::string(overlay_opaque_xattr()));
     }
     return check_entry_types(replaced.get());
 }

@@ -1,7 +1,15 @@
 // Goal: layers are staged, published, stacked and removed; nothing half-done is ever seen, and what
 // a crash leaves is found. Method: a real overlay on a private data root, with both ways of
 // mounting.
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+
+#include <cstdlib>
+#include <filesystem>
+
 #include "drivers/graph/overlay/overlay_mount.h"
+#include "graph/whiteout.h"
 #include "libcontainer/mount.h"
 #include "tests/unit/drivers/graph/driver_support.h"
 
@@ -58,6 +66,64 @@ TEST_CASE("layers are stacked, whiteouts and all, by either mount method", "[ove
         CHECK(content(again, "changed") == "upper");
         CHECK_FALSE(file_replace(again.get(), "made", "here"));
     }
+}
+
+TEST_CASE("layers in a user namespace", "[.user_namespace]") {
+    REQUIRE(overlay_xattrs_are_user());
+    for (const OverlayMountMethod method :
+         {OverlayMountMethod::append, OverlayMountMethod::string}) {
+        CAPTURE(static_cast<int>(method));
+        TempDir root;
+        const auto driver = must(OverlayDriver::open(root.path()));
+        driver->mount_method_set(method);
+        CHECK(driver->status().back() == std::pair<std::string, std::string>("userxattr", "true"));
+        stack_add(*driver);
+        REQUIRE(driver->rw_create("c1"));
+        const Fd merged = must(driver->mount(spec_of({"1", "2"}, "c1")));
+        CHECK(content(merged, "kept") == "lower");
+        CHECK(content(merged, "gone") == "-");
+        CHECK(content(merged, "hidden/old") == "-");
+        CHECK(content(merged, "hidden/new") == "upper");
+        // What a container removes and replaces is found again by those who look for changes.
+        REQUIRE(::unlinkat(merged.get(), "hidden/new", 0) == 0);
+        REQUIRE(::unlinkat(merged.get(), "hidden", AT_REMOVEDIR) == 0);
+        REQUIRE(::mkdirat(merged.get(), "hidden", 0755) == 0);
+        const Fd changes = must(driver->rw_open("c1"));
+        const Fd replaced = must(Fd::openat(changes.get(), "hidden", O_RDONLY | O_DIRECTORY));
+        CHECK(is_opaque(replaced.get()));
+        char value = 0;
+        CHECK(::fgetxattr(replaced.get(), "user.overlay.opaque", &value, 1) == 1);
+        CHECK(value == 'y');
+    }
+}
+
+TEST_CASE("in a user namespace overlayfs' attributes are user.overlay", "[overlay]") {
+    CHECK_FALSE(overlay_xattrs_are_user());
+    const TempDir directory;
+    const std::string output = directory.path() + "/output";
+    const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+    const pid_t pid = ::fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+        const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        ::dup2(file, STDOUT_FILENO);
+        ::dup2(file, STDERR_FILENO);
+        ::execlp("unshare",
+                 "unshare",
+                 "--user",
+                 "--map-root-user",
+                 "--mount",
+                 self.c_str(),
+                 "[.user_namespace]",
+                 nullptr);
+        std::_Exit(127);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(pid, &status, 0) == pid);
+    const std::string said = must(file_read(output));
+    INFO(said);
+    CHECK(status == 0);
+    CHECK(said.find("All tests passed") != std::string::npos);
 }
 
 TEST_CASE("a layer's archive comes back, and its recipe is in no mount", "[overlay]") {
