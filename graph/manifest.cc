@@ -184,7 +184,16 @@ std::string_view manifest_accept() {
            "application/vnd.docker.distribution.manifest.v2+json";
 }
 
-Result<Manifest> manifest_parse(std::string_view bytes, std::string_view content_type) {
+namespace {
+
+/// A document of which is known what it is.
+struct Identified {
+    JsonDocument document;
+    Kind kind = Kind::unknown;
+    std::string media_type;
+};
+
+Result<Identified> document_identify(std::string_view bytes, std::string_view content_type) {
     if (bytes.size() > limits::manifest_bytes_max) {
         return invalid(std::to_string(bytes.size()) + " bytes are too large");
     }
@@ -192,7 +201,7 @@ Result<Manifest> manifest_parse(std::string_view bytes, std::string_view content
     if (told.starts_with(docker_schema_1_prefix)) {
         return schema_1_error();
     }
-    TRY(const JsonDocument document, JsonDocument::parse(bytes));
+    TRY(JsonDocument document, JsonDocument::parse(bytes));
     const JsonValue root = document.root();
     if (!root.is(JsonValue::Type::object)) {
         return invalid("it is not a JSON object");
@@ -208,10 +217,45 @@ Result<Manifest> manifest_parse(std::string_view bytes, std::string_view content
     }
     TRY(const Kind kind, identify(root, told, says));
     std::string media_type = kind_of(told) != Kind::unknown ? told : says;
-    if (kind == Kind::index) {
-        return parse_index(root, media_type.empty() ? std::string(oci_index) : media_type);
+    if (media_type.empty()) {
+        media_type = kind == Kind::index ? oci_index : oci_manifest;
     }
-    return parse_manifest(root, media_type.empty() ? std::string(oci_manifest) : media_type);
+    return Identified{std::move(document), kind, std::move(media_type)};
+}
+
+}  // namespace
+
+Result<Manifest> manifest_parse(std::string_view bytes, std::string_view content_type) {
+    TRY(Identified found, document_identify(bytes, content_type));
+    const JsonValue root = found.document.root();
+    return found.kind == Kind::index ? parse_index(root, std::move(found.media_type))
+                                     : parse_manifest(root, std::move(found.media_type));
+}
+
+Result<ManifestContents> manifest_contents(std::string_view bytes, std::string_view content_type) {
+    TRY(Identified found, document_identify(bytes, content_type));
+    const JsonValue root = found.document.root();
+    ManifestContents contents;
+    contents.media_type = std::move(found.media_type);
+    TRY(contents.artifact_type, root.string_or("artifactType", ""));
+    TRY(contents.annotations, root.string_map("annotations"));
+    if (found.kind == Kind::index) {
+        TRY(const JsonValue manifests, root.array("manifests"));
+        TRY(contents.manifests,
+            parse_descriptors(manifests, limits::index_manifests_max, "manifests"));
+    } else {
+        TRY(Descriptor config, parse_descriptor(root.member("config")));
+        TRY(const JsonValue layers, root.array("layers"));
+        TRY(contents.blobs, parse_descriptors(layers, limits::image_layers_max, "layers"));
+        if (contents.artifact_type.empty()) {
+            contents.artifact_type = config.media_type;
+        }
+        contents.blobs.insert(contents.blobs.begin(), std::move(config));
+    }
+    if (const JsonValue subject = root.member("subject"); subject.present()) {
+        TRY(contents.subject, parse_descriptor(subject));
+    }
+    return contents;
 }
 
 Result<LayerMediaType> layer_media_type(std::string_view media_type) {

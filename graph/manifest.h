@@ -52,6 +52,25 @@ using Manifest = std::variant<ImageManifest, ImageIndex>;
 /// Limits: manifest_bytes_max, image_layers_max, index_manifests_max, image_config_bytes_max.
 Result<Manifest> manifest_parse(std::string_view bytes, std::string_view content_type);
 
+/// What a manifest or an index names, be it an image's, an attestation's or another artifact's:
+/// enough to carry it from one registry to another, and to say what it refers to.
+struct ManifestContents {
+    std::string media_type;
+    /// Of an index.
+    std::vector<Descriptor> manifests;
+    /// Of a manifest: its config, then its layers, whatever their types.
+    std::vector<Descriptor> blobs;
+    /// The manifest that this one is about (a signature, a list of parts).
+    std::optional<Descriptor> subject;
+    /// artifactType; where a manifest has none, its config's type.
+    std::string artifact_type;
+    std::map<std::string, std::string> annotations;
+};
+
+/// Takes and limits as manifest_parse(). Errors: as manifest_parse(), but no artifact is refused.
+/// Follows: OCI image-spec 1.1 manifest.md, image-index.md.
+Result<ManifestContents> manifest_contents(std::string_view bytes, std::string_view content_type);
+
 /// The media types of manifests and indexes that manifest_parse takes, for an Accept header.
 std::string_view manifest_accept();
 

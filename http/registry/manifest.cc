@@ -52,6 +52,7 @@ Task<std::optional<ManifestHead>> RegistryRepository::manifest_head(std::string 
     call.method = "HEAD";
     call.suffix = "manifests/" + reference;
     call.headers = manifest_headers();
+    call.own = access_ == RegistryAccess::push;
     CO_TRY(RegistryResponse answer, co_await request_patiently(std::move(call)));
     std::optional<ManifestHead> found;
     if (answer.response.status() == 200) {

@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "graph/manifest.h"
 #include "http/client.h"
 #include "http/registry/credentials.h"
 #include "http/registry/endpoint.h"
@@ -65,6 +66,9 @@ class RegistryClient {
     /// Turns for uploading layers, for the whole engine.
     Semaphore& uploads() { return uploads_; }
 
+    /// Who changes a list of referrers: it is read, and written again as a whole.
+    AsyncMutex& referrers_turn() { return referrers_turn_; }
+
     TokenCache& tokens() { return tokens_; }
 
     /// What is known of one endpoint, by its host: shared by its repositories.
@@ -82,6 +86,7 @@ class RegistryClient {
     RegistryOptions options_;
     Semaphore downloads_;
     Semaphore uploads_;
+    AsyncMutex referrers_turn_;
     TokenCache tokens_;
     std::map<std::string, std::unique_ptr<Host>> hosts_;
 };
@@ -138,6 +143,13 @@ class RegistryRepository {
     /// A whole small blob, verified. Errors: as manifest_get().
     Task<std::string> blob_get(Digest digest, std::uint64_t bytes, std::size_t bytes_max);
 
+    /// The manifests there that are about this one (signatures, attestations, lists of parts), in
+    /// the registry's order, each once; none if there is no such repository. Takes: artifact_type:
+    /// only those of this type; "": all. How a registry that keeps no such list is asked:
+    /// referrers.h. Errors: as registry_error(); corrupt (malformed, or a list that does not end);
+    ///         resource_exhausted (registry_referrers_max).
+    Task<std::vector<Descriptor>> referrers(Digest subject, std::string artifact_type);
+
     /// All tags, in the registry's order, each once.
     /// Errors: as registry_error(); corrupt (malformed, or a list that does not end);
     ///         resource_exhausted (registry_tags_max, registry_tag_pages_max).
@@ -160,8 +172,10 @@ class RegistryRepository {
     /// blobs are to be mounted, which takes the right to read them.
     void push_prepare(std::vector<std::string> mount_from = {});
 
-    /// Store a manifest under a tag or its digest, byte for byte. Errors: as registry_error();
-    /// corrupt, if the registry says that it stored something else.
+    /// Store a manifest under a tag or its digest, byte for byte. If it is about another one, and
+    /// the registry keeps no list of such manifests, it is added to the one that clients keep
+    /// (referrers.h). Errors: as registry_error(); corrupt, if the registry says that it stored
+    /// something else; as manifest_contents().
     Task<Digest> manifest_put(std::string reference, std::string media_type, std::string body);
 
     /// A request to the registry itself. Statuses of 400 and above are responses, too.
@@ -212,6 +226,11 @@ class RegistryRepository {
           subject_(std::move(subject)),
           credentials_(std::move(credentials)) {}
 
+    Task<RegistryResponse> manifest_store(std::string reference,
+                                          std::string media_type,
+                                          std::string body);
+    Task<void> referrer_note(Descriptor referrer, Digest subject);
+    Task<std::string> referrers_kept(std::string tag);
     Task<RegistryResponse> request(RegistryCall call);
     Task<RegistryResponse> request_patiently(RegistryCall call);
     Task<RegistryResponse> request_at(std::size_t index, RegistryCall call);

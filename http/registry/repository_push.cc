@@ -98,10 +98,13 @@ Task<bool> RegistryRepository::blob_exists(Digest digest) {
     co_return status == 200;
 }
 
-Task<Digest> RegistryRepository::manifest_put(std::string reference,
-                                              std::string media_type,
-                                              std::string body) {
-    Digest digest = sha256_of(body);
+Task<RegistryResponse> RegistryRepository::manifest_store(std::string reference,
+                                                          std::string media_type,
+                                                          std::string body) {
+    const Result<Digest> wanted = Digest::parse(reference);
+    Hasher hasher(wanted ? wanted->algorithm() : "sha256");
+    hasher.update(body);
+    const Digest digest = hasher.finish();
     RegistryCall call;
     call.method = "PUT";
     call.suffix = "manifests/" + reference;
@@ -117,6 +120,31 @@ Task<Digest> RegistryRepository::manifest_put(std::string reference,
     if (!told.empty() && told != digest.str()) {
         co_return Error(ErrorKind::corrupt,
                         "the registry stored the manifest as " + told + ", not as " + digest.str());
+    }
+    co_return std::move(answer);
+}
+
+Task<Digest> RegistryRepository::manifest_put(std::string reference,
+                                              std::string media_type,
+                                              std::string body) {
+    CO_TRY(ManifestContents contents, manifest_contents(body, media_type));
+    Descriptor referrer;
+    referrer.media_type = media_type;
+    const Result<Digest> named = Digest::parse(reference);
+    referrer.digest = named ? *named : sha256_of(body);
+    referrer.size = body.size();
+    bool listed = false;
+    {
+        CO_TRY(
+            const RegistryResponse answer,
+            co_await manifest_store(std::move(reference), std::move(media_type), std::move(body)));
+        listed = answer.response.head.headers.contains("OCI-Subject");
+    }
+    Digest digest = referrer.digest;
+    if (contents.subject && !listed) {
+        referrer.artifact_type = std::move(contents.artifact_type);
+        referrer.annotations = std::move(contents.annotations);
+        CO_CHECK(co_await referrer_note(std::move(referrer), contents.subject->digest));
     }
     co_return std::move(digest);
 }

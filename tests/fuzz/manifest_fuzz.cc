@@ -37,6 +37,14 @@ void manifest(std::string_view input) {
           "application/vnd.oci.image.index.v1+json",
           "application/vnd.docker.distribution.manifest.v2+json; charset=utf-8"}) {
         const auto parsed = manifest_parse(input, content_type);
+        const auto contents = manifest_contents(input, content_type);
+        require(contents || !parsed, "what is an image's can be carried elsewhere");
+        if (contents) {
+            require(contents->manifests.size() <= limits::index_manifests_max &&
+                        contents->blobs.size() <= limits::image_layers_max + 1,
+                    "what is carried is bounded");
+            require(contents->manifests.empty() || contents->blobs.empty(), "it is one of the two");
+        }
         if (!parsed) {
             const ErrorKind kind = parsed.error().kind();
             require(kind == ErrorKind::invalid_argument || kind == ErrorKind::unsupported,
@@ -96,7 +104,9 @@ const std::vector<std::string> words = {digest,
                                         "\"config\":" + descriptor,
                                         R"("platform":{"os":"unknown","architecture":"unknown"})",
                                         "v7",
-                                        "\"arm\""};
+                                        "\"arm\"",
+                                        "\"subject\":" + descriptor,
+                                        "\"artifactType\":\"a/b\""};
 
 const bool registered =
     add({"manifest",

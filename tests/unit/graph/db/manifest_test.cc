@@ -281,3 +281,37 @@ TEST_CASE("an image for another platform is refused in Docker's words") {
           "image with reference app:1 was found but does not match the specified platform: wanted "
           "linux/arm/v5, actual: linux/arm/v6");
 }
+
+TEST_CASE("manifest contents: what is named, of artifacts as well") {
+    const std::string empty = "application/vnd.oci.empty.v1+json";
+    const std::string statement = "application/vnd.in-toto+json";
+    const std::string subject = R"("subject":)" + descriptor(oci_manifest, "", "7") + ",";
+    const auto artifact =
+        manifest_contents(manifest(descriptor(statement),
+                                   says(oci_manifest) + subject + R"("annotations":{"a":"b"},)",
+                                   descriptor(empty)),
+                          oci_manifest);
+    REQUIRE(artifact);
+    CHECK(artifact->media_type == oci_manifest);
+    REQUIRE(artifact->blobs.size() == 2);
+    CHECK(artifact->blobs[0].media_type == empty);
+    CHECK(artifact->blobs[1].media_type == statement);
+    CHECK(artifact->manifests.empty());
+    CHECK(artifact->artifact_type == empty);
+    CHECK(artifact->annotations.at("a") == "b");
+    REQUIRE(artifact->subject);
+    CHECK(artifact->subject->size == 7);
+    const auto typed =
+        manifest_contents(manifest("", R"("artifactType":"a/b",)", descriptor(empty)), "");
+    REQUIRE(typed);
+    CHECK(typed->artifact_type == "a/b");
+    CHECK_FALSE(typed->subject);
+    const auto index = manifest_contents(index_of(descriptor(oci_manifest)), oci_index);
+    REQUIRE(index);
+    CHECK(index->manifests.size() == 1);
+    CHECK(index->blobs.empty());
+    CHECK(index->artifact_type.empty());
+    CHECK_FALSE(manifest_contents("{}", ""));
+    CHECK_FALSE(manifest_contents(manifest("", R"("subject":{"size":1},)"), ""));
+    CHECK_FALSE(manifest_contents(manifest("", "", "7"), ""));
+}

@@ -9,6 +9,9 @@ using namespace davit::test;
 
 namespace {
 
+const std::string index_type = "application/vnd.oci.image.index.v1+json";
+const std::string index_body = R"({"schemaVersion":2,"manifests":[]})";
+
 struct BearerRegistry {
     std::string challenge_scope;
     bool oauth_only = false;
@@ -125,7 +128,8 @@ TEST_CASE("a push asks for every right it needs at once", "[login]") {
         RegistryClient client(fast_options());
         RegistryRepository repository = repository_of(client, fake.registry, who("u", "p"));
         repository.push_prepare({"library/base"});
-        REQUIRE(run_beside(loop, {&fake.registry}, repository.manifest_put("1", "x/y", "{}")));
+        REQUIRE(run_beside(
+            loop, {&fake.registry}, repository.manifest_put("1", index_type, index_body)));
         REQUIRE(fake.token_requests.size() == 1);
         const std::string target = fake.token_requests[0].target;
         const Query query = Query::parse(std::string_view(target).substr(target.find('?') + 1));
@@ -150,9 +154,10 @@ TEST_CASE("a manifest that the registry stores as something else", "[login]") {
     RegistryClient client(fast_options());
     RegistryRepository repository = repository_of(client, registry);
     repository.push_prepare();
-    const auto put = run_beside(loop, {&registry}, repository.manifest_put("1", "x/y", "{}"));
+    const auto put =
+        run_beside(loop, {&registry}, repository.manifest_put("1", index_type, index_body));
     REQUIRE_FALSE(put);
     CHECK(put.error().kind() == ErrorKind::corrupt);
-    CHECK(registry.requests.back().headers.get("Content-Type") == "x/y");
-    CHECK(registry.requests.back().body == "{}");
+    CHECK(registry.requests.back().headers.get("Content-Type") == index_type);
+    CHECK(registry.requests.back().body == index_body);
 }
