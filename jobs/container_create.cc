@@ -184,16 +184,23 @@ std::string container_cgroup_path(const Daemon& daemon,
            id.str();
 }
 
-Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
+namespace {
+
+Task<ContainerCreated> container_make(Job& job, Daemon& daemon, ContainerCreateRequest request) {
     job.phases().begin("resolve");
     CO_TRY(const FoundImage image, image_find(daemon, request.config.image));
     ContainerCreated created;
     CO_CHECK(platform_check(request, image.config.platform, created.warnings));
     SandboxReservation sandbox = sandbox_reserve(daemon, request);
+    std::optional<CreateKey> key = std::move(request.create_key);
     CO_TRY(ContainerRecord record,
            record_make(daemon, std::move(request), image, sandbox, created.warnings));
     CO_CHECK(co_await bind_sources_check(record));
     created.id = record.id;
+    if (key) {
+        key->warnings = created.warnings;
+        record.create_key = std::move(key);
+    }
     auto container = std::make_shared<Container>(std::move(record));
     // From here on the name is taken, so two creates that wait for the disk cannot share it.
     CO_CHECK(daemon.containers.insert(container));
@@ -239,6 +246,26 @@ Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreat
     daemon.image_used(container->record.image_id);
     container_event(daemon, *container, "create");
     co_return std::move(created);
+}
+
+}  // namespace
+
+Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request) {
+    if (!request.create_key) {
+        co_return co_await container_make(job, daemon, std::move(request));
+    }
+    job.phases().begin("key");
+    CO_TRY(const ContainerKeys::Turn turn,
+           co_await daemon.container_keys.turn(request.create_key->key));
+    CO_TRY(const std::shared_ptr<Container> made,
+           container_key_find(daemon.containers, *request.create_key));
+    if (made) {
+        ContainerCreated created;
+        created.id = made->id();
+        created.warnings = made->record.create_key->warnings;
+        co_return std::move(created);
+    }
+    co_return co_await container_make(job, daemon, std::move(request));
 }
 
 void container_event(Daemon& daemon,

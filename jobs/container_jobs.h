@@ -25,6 +25,8 @@ struct ContainerCreateRequest {
     std::string platform;
     /// Whether a read-only bind mount is so with what is mounted below it, if it does not say.
     bool read_only_recursive = true;
+    /// With an idempotency key (container_keys.h): the key, and what the client asked for.
+    std::optional<CreateKey> create_key = {};
 };
 
 struct ContainerCreated {
@@ -39,7 +41,9 @@ std::string container_cgroup_path(const Daemon& daemon,
                                   const ContainerId& id);
 
 /// POST /containers/create. Follows: Docker Engine API, operation ContainerCreate.
-/// Errors: not_found (no such image); conflict (name taken); invalid_argument; unsupported.
+/// With an idempotency key that has made a container already: that one, and what was said of it.
+/// Errors: not_found (no such image); conflict (the name is taken, or the key by another request);
+///         invalid_argument; unsupported.
 Task<ContainerCreated> container_create(Job& job, Daemon& daemon, ContainerCreateRequest request);
 
 /// POST /containers/{id}/start. Moves created | exited -> running.

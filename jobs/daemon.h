@@ -13,6 +13,7 @@
 #include "graph/graph_writer.h"
 #include "jobs/container/host_limits.h"
 #include "jobs/container/table.h"
+#include "jobs/container_keys.h"
 #include "jobs/container_seccomp.h"
 #include "jobs/daemon_config.h"
 #include "jobs/engine.h"
@@ -110,6 +111,7 @@ class Daemon {
     /// Outlives the containers, which have slots in it.
     std::unique_ptr<OutputStore> outputs;
     ContainerTable containers;
+    ContainerKeys container_keys;
     ExecTable execs;
     StatsSampler stats;
     CgroupLayout cgroups;

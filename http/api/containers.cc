@@ -13,6 +13,7 @@
 #include "http/api/usage.h"
 #include "http/json_writer.h"
 #include "jobs/container_jobs.h"
+#include "jobs/container_keys.h"
 #include "jobs/container_links.h"
 #include "jobs/daemon.h"
 #include "jobs/signal_name.h"
@@ -31,6 +32,15 @@ Result<ContainerCreateRequest> create_request(const ApiContext& context, std::st
     request.name = context.query.get("name");
     if (context.version >= ApiVersion{1, 41}) {
         request.platform = context.query.get("platform");
+    }
+    const auto label = parsed.config.labels.find(std::string(idempotency_label));
+    TRY(std::string key,
+        container_key_choose(context.request.head().headers.get("Idempotency-Key"),
+                             label == parsed.config.labels.end() ? nullptr : &label->second));
+    if (!key.empty()) {
+        request.create_key.emplace();
+        request.create_key->key = std::move(key);
+        request.create_key->request = container_key_request(body, request.name, request.platform);
     }
     request.config = std::move(parsed.config);
     request.host_config = std::move(parsed.host_config);

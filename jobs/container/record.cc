@@ -149,6 +149,13 @@ void fields(V& visit, FieldOf<V, ContainerStateRecord>& state) {
 }
 
 template <typename V>
+void fields(V& visit, FieldOf<V, CreateKey>& key) {
+    visit("Key", key.key);
+    visit("Request", key.request);
+    visit("Warnings", key.warnings);
+}
+
+template <typename V>
 void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("Id", record.id);
     visit("Name", record.name);
@@ -174,6 +181,7 @@ void fields(V& visit, FieldOf<V, ContainerRecord>& record) {
     visit("ManuallyStopped", record.manually_stopped);
     visit("RemovesVolumes", record.removes_volumes, WhenEmpty::omit);
     visit("LimitsDue", record.limits_due, WhenEmpty::omit);
+    visit("CreateKey", record.create_key, WhenEmpty::omit);
 }
 
 namespace {

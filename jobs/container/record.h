@@ -76,6 +76,17 @@ struct ContainerStateRecord {
     bool operator==(const ContainerStateRecord&) const = default;
 };
 
+/// Of a create with an idempotency key (container_keys.h): what a retry needs to get its answer.
+struct CreateKey {
+    std::string key;
+    /// Of what the first call asked for.
+    Digest request;
+    /// What it was told.
+    std::vector<std::string> warnings;
+
+    bool operator==(const CreateKey&) const = default;
+};
+
 struct ContainerRecord {
     ContainerId id;
     std::string name;  // With its slash.
@@ -111,6 +122,7 @@ struct ContainerRecord {
     /// Its limits were changed while it ran, and may not be those of its cgroups yet: the next
     /// daemon sets them again.
     bool limits_due = false;
+    std::optional<CreateKey> create_key;
 
     bool operator==(const ContainerRecord&) const = default;
 };

@@ -23,6 +23,9 @@ Result<void> ContainerTable::insert(std::shared_ptr<Container> container) {
     if (!container->record.host_config.links.empty()) {
         linking_.insert(container->id());
     }
+    if (container->record.create_key) {
+        by_key_.emplace(container->record.create_key->key, container->id());
+    }
     by_id_.emplace(container->id().str(), std::move(container));
     return ok;
 }
@@ -39,6 +42,9 @@ void ContainerTable::erase(const ContainerId& id) {
         return;
     }
     by_name_.erase(found->second->record.name);
+    if (found->second->record.create_key) {
+        by_key_.erase(found->second->record.create_key->key);
+    }
     linking_.erase(id);
     by_id_.erase(found);
 }
@@ -60,6 +66,11 @@ Result<std::shared_ptr<Container>> ContainerTable::find(std::string_view text) c
                      "multiple IDs found with provided prefix: " + std::string(text));
     }
     return first->second;
+}
+
+std::shared_ptr<Container> ContainerTable::find_key(std::string_view key) const {
+    const auto keyed = by_key_.find(key);
+    return keyed == by_key_.end() ? nullptr : by_id_.find(keyed->second.str())->second;
 }
 
 std::vector<std::shared_ptr<Container>> ContainerTable::list() const {

@@ -34,6 +34,9 @@ class ContainerTable {
     /// Errors: not_found "No such container: X"; invalid_argument for an ambiguous prefix.
     Result<std::shared_ptr<Container>> find(std::string_view text) const;
 
+    /// The container that was made with this idempotency key; null if there is none.
+    std::shared_ptr<Container> find_key(std::string_view key) const;
+
     /// Errors: conflict when the name belongs to another container.
     Result<void> name_check(const std::string& name) const;
 
@@ -53,6 +56,7 @@ class ContainerTable {
   private:
     std::map<std::string, std::shared_ptr<Container>, std::less<>> by_id_;
     std::map<std::string, ContainerId, std::less<>> by_name_;
+    std::map<std::string, ContainerId, std::less<>> by_key_;
     std::set<ContainerId> linking_;
 };
 

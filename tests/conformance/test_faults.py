@@ -197,6 +197,32 @@ class Create(Contained):
         check(there or not succeeded, "what was answered with success is there")
 
 
+class CreateKeyed(Create):
+    """With an idempotency key and without a name: a retry is all that a client can do."""
+
+    def create(self, engine):
+        status, body = engine.request("POST", "/containers/create", json.dumps(
+            {"Image": self.reference, "Cmd": ["/bin/busybox", "true"],
+             "HostConfig": {"NetworkMode": "none"}}),
+            {"Content-Type": "application/json", "Idempotency-Key": "key"})
+        if status == 201:
+            equal(self.containers(engine), [json.loads(body)["Id"]], "one container, the one of the answer")
+        return status == 201
+
+    def again(self, engine):
+        before = self.containers(engine)
+        made = self.create(engine)
+        check(not before or before == self.containers(engine), "a retry gets the one that is there")
+        return made
+
+    def containers(self, engine):
+        return [container["Id"] for container in engine.api("GET", "/containers/json?all=1").json]
+
+    def verify(self, engine, succeeded):
+        equal(len(self.containers(engine)) <= 1, True, "at most one container")
+        check(self.containers(engine) or not succeeded, "what was answered with success is there")
+
+
 class Start(Contained):
     def act(self, engine):
         return self.run(engine)
@@ -366,7 +392,7 @@ def removal_again(directory):
 
 def cases():
     case("davit")(removal_again)
-    for kind in (Pull, Load, Import, Tag, Push, Save, Commit, Rmi, Prune, Create, Start, Rm, Run,
+    for kind in (Pull, Load, Import, Tag, Push, Save, Commit, Rmi, Prune, Create, CreateKeyed, Start, Rm, Run,
                  Volume, VolumeRm, VolumeFill,
                  Restart):
         def one(directory, kind=kind):

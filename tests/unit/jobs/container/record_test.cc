@@ -43,6 +43,7 @@ ContainerRecord full_record() {
     record.published["80/tcp"] = {{"0.0.0.0", "8080"}};
     record.restart_count = 3;
     record.manually_stopped = true;
+    record.create_key = CreateKey{"job-7", sha256_of("request"), {"a warning", "another"}};
     return record;
 }
 
@@ -72,6 +73,7 @@ TEST_CASE("a record of a container that never ran reads back", "[container][reco
     CHECK(*read == record);
     CHECK_FALSE(read->state.started_at.has_value());
     CHECK(read->image_id.empty());
+    CHECK_FALSE(read->create_key.has_value());
 }
 
 TEST_CASE("every state is stored", "[container][record]") {
