@@ -43,6 +43,7 @@ constexpr const Command* table[] = {
     &login_command,
     &logout_command,
     &search_command,
+    &image_referrers_command,
     &inspect_command,
     &events_command,
     &image_pin_command,

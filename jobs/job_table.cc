@@ -74,6 +74,7 @@ std::span<const JobEntry> job_table() {
         {"not_a_swarm", "refuse what needs a swarm"},
         {"ping", "answer"},
         {"plugins_list", "tell that there are no plugins"},
+        {"referrers_list", "tell what a registry has about a manifest"},
         {"registry_login", "ask a registry whether it takes a user's credentials"},
         {"system_df", "tell how much of the disk is used"},
         {"version", "tell what the daemon is"},

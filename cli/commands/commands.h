@@ -55,6 +55,7 @@ extern const Command rm_command;
 extern const Command rmi_command;
 extern const Command run_command;
 extern const Command save_command;
+extern const Command image_referrers_command;
 extern const Command search_command;
 extern const Command start_command;
 extern const Command stats_command;

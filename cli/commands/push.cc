@@ -12,12 +12,15 @@ namespace davit::cli {
 namespace {
 
 struct PushOptions {
+    bool all_platforms = false;
     bool all_tags = false;
     std::string platform;
     bool quiet = false;
 };
 
 constexpr Flag push_flags[] = {
+    flag<PushOptions, &PushOptions::all_platforms>(
+        "all-platforms", 0, "", "Push the index that it was pulled by, with all that it names"),
     flag<PushOptions, &PushOptions::all_tags>(
         "all-tags", 'a', "", "Push every tag that the repository has here"),
     flag<PushOptions, &PushOptions::platform>(
@@ -49,6 +52,9 @@ Task<int> push(Context& context, PushOptions options, Arguments arguments) {
         call.query.add("tag", reference.has_digest() ? reference.digest().str() : reference.tag());
     }
     CO_CHECK(platform_query_add(call, options.platform));
+    if (options.all_platforms) {
+        call.query.add("allPlatforms", "1");
+    }
     call.headers.add("X-Registry-Auth",
                      auth.header.empty() ? std::string(nobody_header) : auth.header);
     CO_TRY(ApiStream stream, co_await api->open(std::move(call)));

@@ -96,10 +96,11 @@ Task<void> image_get(ApiContext& context);
 Task<void> images_get(ApiContext& context);
 Task<void> image_load(ApiContext& context);
 
-// auth.cc, distribution.cc, image_push.cc, search.cc
+// auth.cc, distribution.cc, image_push.cc, referrers.cc, search.cc
 Task<void> registry_login(ApiContext& context);
 Task<void> distribution_inspect(ApiContext& context);
 Task<void> image_push(ApiContext& context);
+Task<void> referrers_list(ApiContext& context);
 Task<void> image_search(ApiContext& context);
 
 // graph.cc

@@ -16,6 +16,7 @@ Task<void> image_push(ApiContext& context) {
            Reference::parse(context.params.get("name"), context.query.get("tag")));
     request.credentials = registry_credentials(context);
     CO_TRY(request.platform, platform_json_parse(context.query.get("platform")));
+    request.all_platforms = context.query.boolean("allPlatforms");
     ProgressResponse progress(context);
     auto work = [](ApiContext& call, PushRequest wanted, ProgressSink& sink) -> Task<void> {
         const Reference name = wanted.reference;

@@ -93,6 +93,7 @@ std::span<const ApiRoute> api_routes() {
         {"POST", "/davit/gc", "image_gc", image_gc},
         {"POST", "/davit/images/{name...}/pin", "image_pin", image_pin},
         {"POST", "/davit/images/{name...}/unpin", "image_unpin", image_unpin},
+        {"GET", "/davit/referrers/{name...}", "referrers_list", referrers_list},
         {"GET", "/davit/graph/check", "graph_check", graph_check},
         {"POST", "/davit/graph/repair", "graph_repair", graph_repair},
         {"GET", "/davit/graph/images/{name...}", "graph_show", graph_show},

@@ -18,6 +18,7 @@ add_library(davit_image_jobs STATIC
     ${CMAKE_CURRENT_LIST_DIR}/pull.cc
     ${CMAKE_CURRENT_LIST_DIR}/pull_manifest.cc
     ${CMAKE_CURRENT_LIST_DIR}/push.cc
+    ${CMAKE_CURRENT_LIST_DIR}/push_index.cc
     ${CMAKE_CURRENT_LIST_DIR}/push_manifest.cc
     ${CMAKE_CURRENT_LIST_DIR}/push_source.cc
     ${CMAKE_CURRENT_LIST_DIR}/remove.cc

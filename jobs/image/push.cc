@@ -11,6 +11,7 @@
 #include "jobs/image/image_service.h"
 #include "jobs/image/layer_flight.h"
 #include "jobs/image/layer_reader.h"
+#include "jobs/image/push_index.h"
 #include "jobs/image/push_manifest.h"
 
 namespace davit {
@@ -223,7 +224,8 @@ bool same_blob(const LayerBlob& a, const LayerBlob& b) {
 }
 
 /// Note what is there now: the image's digest in this registry, and its layers' origin. An image
-/// that was removed meanwhile has nothing to note.
+/// that was removed meanwhile has nothing to note. Takes: blobs: none, if it is not known in which
+/// form its layers are there.
 Task<void> push_record(Push& push, const StoredManifest& manifest, std::vector<LayerBlob> blobs) {
     ImagePut put;
     put.config = push.image.config_bytes;
@@ -241,7 +243,7 @@ Task<void> push_record(Push& push, const StoredManifest& manifest, std::vector<L
         }
         TRY_VOID(image_put(txn, put));
         TRY_VOID(digest_name_set(txn, name, root, id));
-        return origins_note(txn, name, diff_ids, blobs);
+        return blobs.empty() ? Result<void>(ok) : origins_note(txn, name, diff_ids, blobs);
     };
     co_return co_await push.images.writer().update(std::move(record));
 }
@@ -286,6 +288,24 @@ Task<void> tag_push(Push& push) {
     Result<void> pushed = co_await held_push(push);
     CO_CHECK(co_await layers_give_back(push.images, std::move(push.held)));
     co_return pushed;
+}
+
+Task<void> whole_push(Push& push, const PushIndex& index) {
+    CO_TRY(const std::set<Digest> documents,
+           co_await push_index(push.images,
+                               index,
+                               push.tagged,
+                               push.repository,
+                               push.request.credentials,
+                               push.progress));
+    std::vector<LayerBlob> blobs;
+    if (push.image.manifest && documents.contains(push.image.manifest->digest)) {
+        blobs = push.image.manifest_blobs;
+    }
+    push.progress.phase("record");
+    CO_CHECK(co_await push_record(push, index.document, std::move(blobs)));
+    say_pushed(push, index.document);
+    co_return ok;
 }
 
 struct TaggedImage {
@@ -341,6 +361,10 @@ Task<void> image_push(ImageService& images, PushRequest request, ProgressSink& p
     if (wanted.has_digest()) {
         co_return Error(ErrorKind::invalid_argument, "cannot push a digest reference");
     }
+    if (request.platform && request.all_platforms) {
+        co_return Error(ErrorKind::invalid_argument,
+                        "either one platform or all platforms can be pushed");
+    }
     say(progress, "The push refers to repository [" + wanted.name() + "]");
     const auto find = [&wanted](const ReadTxn& txn) { return tags_find(txn, wanted); };
     CO_TRY(const std::vector<TaggedImage> tags, images.db().view(find));
@@ -358,9 +382,22 @@ Task<void> image_push(ImageService& images, PushRequest request, ProgressSink& p
                                         one.tagged.path(),
                                         std::move(subject),
                                         request.credentials));
-        repository.push_prepare(mounts_of(image, one.tagged));
+        std::vector<std::string> mounts = mounts_of(image, one.tagged);
+        PushIndex index;
+        if (request.all_platforms) {
+            const auto find_index = [&one](const ReadTxn& txn) {
+                return push_index_read(txn, one.image);
+            };
+            CO_TRY(index, images.db().view(find_index));
+            mounts = push_index_mounts(index, one.tagged);
+        }
+        repository.push_prepare(std::move(mounts));
         Push push{images, request, repository, progress, one.tagged, std::move(image), {}, {}};
-        CO_CHECK(co_await tag_push(push));
+        if (request.all_platforms) {
+            CO_CHECK(co_await whole_push(push, index));
+        } else {
+            CO_CHECK(co_await tag_push(push));
+        }
     }
     co_return ok;
 }

@@ -159,6 +159,9 @@ TEST_CASE("push") {
     CHECK(daemon.run({"push", "--platform", "linux/arm/v7", "reg.example/team/app:1"}).code == 0);
     CHECK(daemon.requests.back().query().get("platform") ==
           R"({"architecture":"arm","os":"linux","variant":"v7"})");
+    CHECK_FALSE(daemon.requests.back().query().contains("allPlatforms"));
+    CHECK(daemon.run({"push", "--all-platforms", "reg.example/team/app:1"}).code == 0);
+    CHECK(daemon.requests.back().query().get("allPlatforms") == "1");
     result = daemon.run({"push", "-a", "reg.example/team/app:1"});
     CHECK(result.code == 1);
     CHECK(result.err == "tag can't be used with --all-tags/-a\n");
@@ -168,6 +171,29 @@ TEST_CASE("push") {
     result = daemon.run({"push", "reg.example/team/app:1"});
     CHECK(result.code == 1);
     CHECK(result.err.find("denied: no") != std::string::npos);
+}
+
+TEST_CASE("image referrers") {
+    Loop loop;
+    ConfigDaemon daemon;
+    daemon.answer("GET /davit/referrers/reg.example/app:1",
+                  200,
+                  R"({"Subject":"sha256:00","Referrers":[{"mediaType":"m/m","digest":"sha256:aa",)"
+                  R"("size":7,"artifactType":"a/b","annotations":{"k":"v","n":"w"}}]})");
+    CliResult result = daemon.run({"image", "referrers", "reg.example/app:1"});
+    CHECK(result.code == 0);
+    CHECK(result.out ==
+          "DIGEST      ARTIFACT TYPE   SIZE\n"
+          "sha256:aa   a/b             7\n");
+    result = daemon.run({"image",
+                         "referrers",
+                         "--artifact-type",
+                         "a/b",
+                         "--format",
+                         "{{.MediaType}} {{.Annotations}}",
+                         "reg.example/app:1"});
+    CHECK(result.out == "m/m k=v,n=w\n");
+    CHECK(daemon.requests.back().query().get("artifactType") == "a/b");
 }
 
 TEST_CASE("search") {
