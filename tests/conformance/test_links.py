@@ -67,8 +67,9 @@ def the_address_is_kept_current(engine):
     before = address_of(engine, "db")
     equal(hosts(engine, "web")[before], ["db", engine.inspect("db")["Id"][:12]])
     engine.docker("stop", "-t", "0", "db")
-    run(engine, "squatter")
-    equal(address_of(engine, "squatter"), before, "somebody else has its address")
+    squatters = (f"squatter{number}" for number in range(20))  # Addresses may wait for them that come first.
+    check(any(run(engine, name) or address_of(engine, name) == before for name in squatters),
+          "somebody else has its address")
     engine.docker("start", "db")
     after = address_of(engine, "db")
     check(after != before, "another address")
