@@ -6,11 +6,6 @@
 #include "bpf/flow.bpf.h"
 #include "bpf/socket.bpf.h"
 
-/* Of a flow that could not be begun: what flow_pair_add() gave. */
-INLINE int drop_unbegun(struct __sk_buff* skb, int failed) {
-    return drop(skb, failed == NO_PORT ? DAVIT_STAT_DROP_NO_PORT : DAVIT_STAT_DROP_NO_FLOW);
-}
-
 NOINLINE int from_uplink4(struct __sk_buff* skb) {
     struct packet p = {};
     int parsed = packet_parse(skb, &p);
@@ -34,8 +29,9 @@ NOINLINE int from_uplink4(struct __sk_buff* skb) {
     if (!published || host_is_connected(skb, &p.key)) {
         return TC_ACT_UNSPEC;
     }
-    if (published_begin(skb, &p.key, published)) {
-        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
+    int failed = published_begin(skb, &p.key, published);
+    if (failed) {
+        return failed;
     }
     count(DAVIT_STAT_PUBLISHED, skb->len);
     int followed = flow_follow(skb, &p, 0, 1);
@@ -64,8 +60,9 @@ NOINLINE int from_uplink6(struct __sk_buff* skb) {
     if (!published || host_is_connected(skb, &p.key)) {
         return TC_ACT_UNSPEC;
     }
-    if (published_begin(skb, &p.key, published)) {
-        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
+    int failed = published_begin(skb, &p.key, published);
+    if (failed) {
+        return failed;
     }
     count(DAVIT_STAT_PUBLISHED, skb->len);
     int followed = flow6_follow(skb, &p, 0, 1);
@@ -125,7 +122,7 @@ INLINE int to_host(struct __sk_buff* skb,
     }
     int failed = hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER);
     if (failed) {
-        return drop_unbegun(skb, failed);
+        return failed;
     }
     count(DAVIT_STAT_HAIRPIN, skb->len);
     int followed = flow_follow(skb, p, 0, 1);
@@ -177,7 +174,7 @@ NOINLINE int from_container4(struct __sk_buff* skb) {
     int failed = masquerade_begin(skb, &p.key, network->bridge_ifindex);
     if (failed) {
         /* The stack answers: no route to host. */
-        return failed == NO_ROUTE ? TC_ACT_UNSPEC : drop_unbegun(skb, failed);
+        return failed == NO_ROUTE ? TC_ACT_UNSPEC : failed;
     }
     count(DAVIT_STAT_MASQUERADED, skb->len);
     int followed = flow_follow(skb, &p, 0, 1);
@@ -209,7 +206,7 @@ INLINE int to_host6(struct __sk_buff* skb,
     }
     int failed = hairpin_begin(skb, &p->key, published, DAVIT_TO_PEER);
     if (failed) {
-        return drop_unbegun(skb, failed);
+        return failed;
     }
     count(DAVIT_STAT_HAIRPIN, skb->len);
     int followed = flow6_follow(skb, p, 0, 1);
@@ -262,7 +259,7 @@ NOINLINE int from_container6(struct __sk_buff* skb) {
     }
     int failed = masquerade_begin(skb, &p.key, network->bridge_ifindex);
     if (failed) {
-        return failed == NO_ROUTE ? TC_ACT_UNSPEC : drop_unbegun(skb, failed);
+        return failed == NO_ROUTE ? TC_ACT_UNSPEC : failed;
     }
     count(DAVIT_STAT_MASQUERADED, skb->len);
     followed = flow6_follow(skb, &p, 0, 1);
@@ -298,7 +295,7 @@ NOINLINE int from_lo4(struct __sk_buff* skb) {
     }
     int failed = hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK);
     if (failed) {
-        return drop_unbegun(skb, failed);
+        return failed;
     }
     count(DAVIT_STAT_LOOPBACK, skb->len);
     followed = flow_follow(skb, &p, 1, 0);
@@ -323,7 +320,7 @@ NOINLINE int from_lo6(struct __sk_buff* skb) {
     }
     int failed = hairpin_begin(skb, &p.key, published, DAVIT_TO_LOOPBACK);
     if (failed) {
-        return drop_unbegun(skb, failed);
+        return failed;
     }
     count(DAVIT_STAT_LOOPBACK, skb->len);
     followed = flow6_follow(skb, &p, 1, 0);

@@ -7,10 +7,8 @@
 
 #define PROBES 8
 #define NO_FLOW (-100)
-/* Why a flow was not begun. */
-#define NO_ENTRY (-1) /* No such container, or no room in the table. */
-#define NO_PORT (-2)
-#define NO_ROUTE (-3)
+/* A flow was not begun, for the stack to answer; else what begins one gives 0, or what drop() gave. */
+#define NO_ROUTE (-1)
 #define SECOND_NS 1000000000ull
 #define TOUCH_NS (SECOND_NS / 2)
 #define CLOSED_NS (10 * SECOND_NS)
@@ -45,8 +43,9 @@ INLINE struct flow_value* flow_find(struct packet* p) {
     return found;
 }
 
-/* Follow a flow that is known. Gives: what becomes of the packet; NO_FLOW if there is none. */
-INLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
+/* Follow a flow that is known. Gives: what becomes of the packet; NO_FLOW if there is none. Inline, it
+ * would have its copy of the flow on the stack that masquerade_begin() needs (see count()). */
+NOINLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
     struct flow_value* found = flow_find(p);
     if (!found) {
         return NO_FLOW;
@@ -176,7 +175,7 @@ NOINLINE int flow_reclaim(struct flow_key* reverse) {
 }
 
 /* Two entries for a new flow whose source port on our side is still to be chosen: wanted, if that
- * is free, else one of the masquerade's range. Gives: 0, NO_ENTRY or NO_PORT. */
+ * is free, else one of the masquerade's range. Gives: 0, or what drop() gave. */
 INLINE int flow_pair_add(struct __sk_buff* skb,
                          struct flow_key* forward,
                          struct flow_value* forward_to,
@@ -185,13 +184,13 @@ INLINE int flow_pair_add(struct __sk_buff* skb,
                          __be16 wanted) {
     struct config_value* settings = config_get();
     if (!settings) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     __u32 first = settings->snat_port_first;
     __u32 range = (__u32)settings->snat_port_last - first + 1;
     __u32 start = bpf_get_prandom_u32();
     if (!range) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     _Pragma("clang loop unroll(full)") for (int i = 0; i < PROBES; i++) {
         __be16 port = i == 0 && wanted ? wanted : bpf_htons(first + (start + i * 7) % range);
@@ -207,12 +206,12 @@ INLINE int flow_pair_add(struct __sk_buff* skb,
             forward_to->sport_be = port;
             if (bpf_map_update_elem(&flow, forward, forward_to, BPF_ANY)) {
                 bpf_map_delete_elem(&flow, reverse);
-                return NO_ENTRY;
+                return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
             }
             return 0;
         }
     }
-    return NO_PORT;
+    return drop(skb, DAVIT_STAT_DROP_NO_PORT);
 }
 
 /* The link a packet of a container's leaves by; 0: none. The link it is looked up for must forward:
@@ -238,7 +237,7 @@ NOINLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key, __u
 
 NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key, __u32 bridge) {
     if (!key) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     struct endpoint_value* source = bpf_map_lookup_elem(&endpoint, &key->src);
     __u32 out = route_find(skb, key, bridge);
@@ -282,16 +281,16 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
                            struct port_map_value* published,
                            __u32 back_action) {
     if (!key || !published) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &published->addr);
     if (!target) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     __u32 generation = target->generation;
     struct net_value* network = bpf_map_lookup_elem(&net, &target->net);
     if (!network) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     __u64 now = bpf_ktime_get_ns();
     struct flow_value to = {.dport_be = published->port_be,
@@ -303,7 +302,7 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
     if (!is_mapped(&published->addr)) {
         struct davit_address* gateway = bpf_map_lookup_elem(&gateway6, &target->net);
         if (!gateway) {
-            return NO_ENTRY;
+            return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
         }
         to.src = *gateway;
     }
@@ -322,7 +321,7 @@ NOINLINE int hairpin_begin(struct __sk_buff* skb,
     if (back_action == DAVIT_TO_PEER) {
         struct endpoint_value* client = bpf_map_lookup_elem(&endpoint, &key->src);
         if (!client) {
-            return NO_ENTRY;
+            return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
         }
         back.generation = client->generation;
     }
@@ -338,11 +337,11 @@ NOINLINE int published_begin(struct __sk_buff* skb,
                              struct flow_key* key,
                              struct port_map_value* published) {
     if (!key || !published) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     struct endpoint_value* target = bpf_map_lookup_elem(&endpoint, &published->addr);
     if (!target) {
-        return NO_ENTRY;
+        return drop(skb, DAVIT_STAT_DROP_NO_FLOW);
     }
     __u64 now = bpf_ktime_get_ns();
     struct flow_value to = {.sport_be = key->sport_be,
@@ -367,6 +366,6 @@ NOINLINE int published_begin(struct __sk_buff* skb,
     back.dst = key->src;
     return bpf_map_update_elem(&flow, &reverse, &back, BPF_ANY) ||
                    bpf_map_update_elem(&flow, key, &to, BPF_ANY)
-               ? NO_ENTRY
+               ? drop(skb, DAVIT_STAT_DROP_NO_FLOW)
                : 0;
 }

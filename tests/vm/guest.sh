@@ -76,7 +76,7 @@ if [ "$mode" = v2 ]; then
     bridge=page
     davit run -d --name web -p 8080:80 box:1 sh -c \
         'mkdir /www; echo page >/www/index.html; httpd -p 80 -h /www; echo ready; exec sleep 1000' >/dev/null
-    until davit logs web | grep -q ready; do :; done
+    until davit logs web | grep -q ready || ! davit inspect web >/dev/null; do :; done
     got=$(wget -qO- http://127.0.0.1:8080/ 2>&1)
     davit rm -f web >/dev/null
 else
@@ -90,7 +90,7 @@ hanging() { # DRIVER MODE
     davit network create -d "$1" -o parent=up0.7 -o "$1_mode=$2" --subnet 10.9.0.0/24 lan >/dev/null
     davit run -d --name far --network lan --ip 10.9.0.9 box:1 sh -c \
         'mkdir /www; echo page >/www/index.html; httpd -p 80 -h /www; echo ready; exec sleep 1000' >/dev/null
-    until davit logs far | grep -q ready; do :; done
+    until davit logs far | grep -q ready || ! davit inspect far >/dev/null; do :; done
     [ "$mode" = v2 ] && name=far || name=10.9.0.9
     davit run --rm --network lan box:1 wget -qO- "http://$name/" 2>&1
     davit rm -f far >/dev/null
