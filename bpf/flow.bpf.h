@@ -7,7 +7,7 @@
 
 #define PROBES 8
 #define NO_FLOW (-100)
-/* A flow was not begun, for the stack to answer; else what begins one gives 0, or what drop() gave. */
+/* For the stack to answer; else what begins a flow gives 0, or what drop() did. */
 #define NO_ROUTE (-1)
 #define SECOND_NS 1000000000ull
 #define TOUCH_NS (SECOND_NS / 2)
@@ -43,8 +43,8 @@ INLINE struct flow_value* flow_find(struct packet* p) {
     return found;
 }
 
-/* Follow a flow that is known. Gives: what becomes of the packet; NO_FLOW if there is none. Inline, it
- * would have its copy of the flow on the stack that masquerade_begin() needs (see count()). */
+/* Follow a flow that is known. Gives: what becomes of the packet; NO_FLOW if there is none. Inline,
+ * it would have its copy of the flow on the stack that masquerade_begin() needs (see count()). */
 NOINLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopback, int routed) {
     struct flow_value* found = flow_find(p);
     if (!found) {
