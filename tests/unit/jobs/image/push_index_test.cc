@@ -3,6 +3,7 @@
 // it gets.
 #include "jobs/image/push_index.h"
 
+#include "graph/layer_origin.h"
 #include "graph/tag_store.h"
 #include "jobs/image/push.h"
 #include "tests/unit/http/registry/upload_registry.h"
