@@ -187,6 +187,7 @@ std::string container_cgroup_path(const Daemon& daemon,
 namespace {
 
 Task<ContainerCreated> container_make(Job& job, Daemon& daemon, ContainerCreateRequest request) {
+    const Foreground::Hold hold(daemon.foreground);
     job.phases().begin("resolve");
     CO_TRY(const FoundImage image, image_find(daemon, request.config.image));
     ContainerCreated created;

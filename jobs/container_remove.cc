@@ -130,6 +130,7 @@ Task<void> container_remove(Job& job,
     }
     container->removing = true;
     container->removal_error.clear();
+    const Foreground::Hold hold(daemon.foreground);
     // Once begun it is carried through, whether or not the client is still there.
     Result<void> removed =
         co_await shielded(remove_carried_through(job, daemon, container, request));

@@ -111,6 +111,7 @@ Task<void> start_locked(Job& job,
     container->exit_wanted = false;
     container->restart_cancelled.reset();
     const SandboxPool::StartNote note(*daemon.sandboxes);
+    const Foreground::Hold hold(daemon.foreground);
     CO_TRY(StartAttempt attempt, co_await container_start_once(job, daemon, *container));
     if (attempt.retry) {
         first_phase = job.phases().phases().size();

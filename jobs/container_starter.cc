@@ -358,6 +358,7 @@ class Starter {
         }
         JsonFileWriter log = log_writer_make(container_.record);
         if (log_has_service(container_.record.host_config.log_config)) {
+            const Foreground::Pass pass(daemon_.foreground);
             auto sink = co_await log_service_connect(container_.record, daemon_.system.host_name);
             if (!sink) {
                 co_return std::move(sink).error().context("failed to initialize logging driver");

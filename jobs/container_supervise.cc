@@ -1,4 +1,5 @@
 #include <csignal>
+#include <optional>
 
 #include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/restart_policy.h"
@@ -225,6 +226,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     watches.spawn(container_health(daemon, container));
     watches.spawn(container_oom_watch(daemon, container, run));
     const Result<RunEnd> end = co_await run_end(daemon, *run);
+    std::optional<Foreground::Hold> hold(std::in_place, daemon.foreground);
     watches.cancel();
     if (const Result<void> watched = co_await watches.join(); !watched) {
         LOG_WARN("container={}: watch it: {}, ignoring", name, watched.error().message());
@@ -271,6 +273,7 @@ Task<void> container_supervise(Daemon& daemon, std::shared_ptr<Container> contai
     }
     container_event(daemon, *container, "die", die_attributes(*container));
     container->changed();
+    hold.reset();
     static_cast<void>(co_await run_clear(daemon, container, run));
     if (restarts) {
         static_cast<void>(co_await restart_later(daemon, container));

@@ -38,7 +38,8 @@ Result<Fd> image_directory(int rootfs, const MountPoint& mount) {
     return found;
 }
 
-Task<void> tree_copy(Fd from, Fd to) {
+Task<void> tree_copy(Foreground& foreground, Fd from, Fd to) {
+    const Foreground::Pass pass(foreground);
     constexpr std::size_t entries_per_step = 256;  // How late a cancel may be.
     TreeApply copy(std::move(from), std::move(to), TreeApplyOptions{});
     for (bool more = true; more;) {
@@ -124,7 +125,7 @@ Task<void> ContainerVolumes::fill(const MountPoint& mount,
     if (is_staged) {
         CO_TRY(Fd to,
                Fd::open(directory.staged_data_path(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-        co_return co_await tree_copy(std::move(from), std::move(to));
+        co_return co_await tree_copy(daemon_.foreground, std::move(from), std::move(to));
     }
     if (volume_is_mounted(volume.record.options)) {
         co_return co_await fill_mounted(volume, std::move(from));
@@ -135,7 +136,7 @@ Task<void> ContainerVolumes::fill(const MountPoint& mount,
         co_return ok;
     }
     CO_TRY(Fd to, directory.filling_make(name));
-    Result<void> copied = co_await tree_copy(std::move(from), std::move(to));
+    Result<void> copied = co_await tree_copy(daemon_.foreground, std::move(from), std::move(to));
     if (!copied) {
         directory.filling_drop(name);
         co_return copied;
@@ -159,7 +160,7 @@ Task<void> ContainerVolumes::fill_mounted(Volume& volume, Fd from) {
             co_return ok;
         }
         CO_TRY(Fd to, directory.data_open(filled.record.name));
-        co_return co_await tree_copy(std::move(source), std::move(to));
+        co_return co_await tree_copy(daemon.foreground, std::move(source), std::move(to));
     };
     Result<void> filled = co_await fill_open(daemon_, volume, std::move(from));
     Result<void> unmounted = co_await shielded(daemon_.volumes->unmount(shared, user));

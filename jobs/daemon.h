@@ -19,6 +19,7 @@
 #include "jobs/engine.h"
 #include "jobs/event_bus.h"
 #include "jobs/exec_table.h"
+#include "jobs/foreground.h"
 #include "jobs/keeper_link.h"
 #include "jobs/stats_sampler.h"
 #include "jobs/system_info.h"
@@ -128,6 +129,7 @@ class Daemon {
     std::unique_ptr<Networks> networks;
     std::unique_ptr<SandboxPool> sandboxes;
     std::unique_ptr<Admission> admission;
+    Foreground foreground;
     /// One prune of containers at a time.
     bool containers_prune_runs = false;
     std::unique_ptr<VolumeService> volumes;

@@ -157,6 +157,7 @@ std::shared_ptr<ExecRun> run_make(ExecProcess process, bool tty) {
 }  // namespace
 
 Task<std::shared_ptr<ExecRun>> exec_start(Job& job, Daemon& daemon, std::shared_ptr<Exec> exec) {
+    const Foreground::Hold hold(daemon.foreground);
     exec->state = ExecState::starting;
     container_event(daemon,
                     *exec->container,

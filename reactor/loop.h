@@ -85,6 +85,9 @@ class Loop {
     WorkPool& brief();
     WorkPool& bulk();
 
+    /// nullptr: nobody has used it yet.
+    WorkPool* bulk_if_made() { return bulk_.get(); }
+
     StallDetector& stalls() { return stalls_; }
 
     uv_loop_s* uv() { return uv_; }

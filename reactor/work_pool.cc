@@ -29,6 +29,7 @@ WorkPool::WorkPool(Loop& loop, std::size_t threads, int nice)
 }
 
 WorkPool::~WorkPool() {
+    resume();
     assert(waiting_.empty() && done_.load() == nullptr && "work outlives its pool");
     ending_ = true;
     for (std::size_t i = 0; i < threads_.size(); ++i) {
@@ -73,6 +74,16 @@ void WorkPool::take_back(PoolWork& work) {
     }
 }
 
+void WorkPool::pause() {
+    paused_.store(1, std::memory_order_relaxed);
+}
+
+void WorkPool::resume() {
+    if (paused_.exchange(0, std::memory_order_relaxed) != 0) {
+        paused_.notify_all();
+    }
+}
+
 void WorkPool::thread_run(int nice) {
     // Linux has a nice value per thread: setpriority(2), "C library/kernel differences". Being
     // nicer needs no privilege; refused all the same, the work is done as before.
@@ -83,6 +94,9 @@ void WorkPool::thread_run(int nice) {
         }  // EINTR.
         if (ending_) {
             return;
+        }
+        while (paused_.load(std::memory_order_relaxed) != 0) {
+            paused_.wait(1, std::memory_order_relaxed);
         }
         const std::size_t index = emptied_.fetch_add(1, std::memory_order_relaxed) % cell_count;
         PoolWork* const work = cells_[index].exchange(nullptr, std::memory_order_acq_rel);

@@ -54,6 +54,10 @@ class WorkPool {
     /// If it has not begun it will not run, and done follows all the same.
     void take_back(PoolWork& work);
 
+    /// From now on no thread begins anything, until resume(); what runs goes on.
+    void pause();
+    void resume();
+
   private:
     /// More than are taken between two looks of the loop.
     static constexpr std::size_t cell_count = 64;
@@ -71,6 +75,7 @@ class WorkPool {
     std::atomic<std::size_t> emptied_ = 0;
     sem_t tokens_{};
     std::atomic<bool> ending_ = false;
+    std::atomic<int> paused_ = 0;    // An int, for which a wait is a bare futex(2).
     std::deque<PoolWork*> waiting_;  // The loop's alone: what has no cell yet.
 
     std::atomic<PoolWork*> done_ = nullptr;  // The last one first.

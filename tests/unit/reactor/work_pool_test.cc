@@ -48,6 +48,42 @@ TEST_CASE("brief work does not queue behind bulk work, which yields to it", "[of
     CHECK(loop.run(body()));
 }
 
+TEST_CASE("a paused pool begins nothing, gives back what is cancelled, and goes on", "[offload]") {
+    auto body = []() -> Task<void> {
+        constexpr std::size_t many = 100;  // More than the pool hands to its threads at a time.
+        std::atomic<std::size_t> ran = 0;
+        auto count = [](std::atomic<std::size_t>& counter) -> Task<void> {
+            auto work = [&counter]() -> Result<void> {
+                ++counter;
+                return ok;
+            };
+            co_return co_await offload_bulk(work);
+        };
+        WorkPool& bulk = Loop::current().bulk();
+        for (int round = 0; round < 3; ++round) {
+            bulk.pause();
+            TaskGroup kept;
+            TaskGroup cancelled;
+            for (std::size_t i = 0; i < many; ++i) {
+                kept.spawn(count(ran));
+                cancelled.spawn(count(ran));
+            }
+            auto brief = []() -> Result<void> { return ok; };
+            CO_CHECK(co_await offload(brief));
+            cancelled.cancel();
+            CO_CHECK(co_await cancelled.join());
+            CHECK(ran == 0);
+            bulk.resume();
+            CO_CHECK(co_await kept.join());
+            CHECK(ran.exchange(0) == many);
+        }
+        bulk.pause();  // A pool that ends is not paused any more.
+        co_return ok;
+    };
+    Loop loop;
+    CHECK(loop.run(body()));
+}
+
 TEST_CASE("work that has not begun is given back at once, however much there is", "[offload]") {
     auto body = []() -> Task<void> {
         constexpr std::size_t many = 300;  // More than the pool hands to its threads at a time.
