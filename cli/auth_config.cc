@@ -15,9 +15,6 @@ namespace davit::cli {
 
 namespace {
 
-/// Docker Hub's key in config.json: the address of its first index.
-constexpr std::string_view hub_key = "https://index.docker.io/v1/";
-
 Result<std::optional<JsonDocument>> config_read(const std::string& directory) {
     const std::string path = directory + "/config.json";
     Result<std::string> text = file_read(path);

@@ -8,6 +8,9 @@
 
 namespace davit::cli {
 
+/// Docker Hub's key in config.json: the address of its first index.
+inline constexpr std::string_view hub_key = "https://index.docker.io/v1/";
+
 struct RegistryAuth {
     /// The X-Registry-Auth header: base64url of a JSON object; "" if nothing is known.
     std::string header;

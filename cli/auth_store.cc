@@ -19,8 +19,6 @@ namespace davit::cli {
 
 namespace {
 
-constexpr std::string_view hub_key = "https://index.docker.io/v1/";
-
 /// The file itself, where config.json is a symbolic link to it: people keep it elsewhere.
 std::string config_path(const std::string& directory) {
     const std::string path = directory + "/config.json";

@@ -14,7 +14,7 @@ namespace davit::cli {
 
 namespace {
 
-Error invalid(std::string_view mount, std::string_view message) {
+Error invalid_mount(std::string_view mount, std::string_view message) {
     return Error(ErrorKind::invalid_argument,
                  fmt::format("invalid argument \"{}\" for \"--mount\" flag: {}", mount, message));
 }
@@ -87,23 +87,24 @@ Result<MountOption> mount_parse(std::string_view text) {
             }
         }
         if (equals == std::string::npos && (row == nullptr || !row->boolean)) {
-            return invalid(text, fmt::format("invalid field '{}' must be a key=value pair", field));
+            return invalid_mount(text,
+                                 fmt::format("invalid field '{}' must be a key=value pair", field));
         }
         if (row == nullptr) {
-            return invalid(text, fmt::format("unexpected key '{}' in '{}'", key, field));
+            return invalid_mount(text, fmt::format("unexpected key '{}' in '{}'", key, field));
         }
         const std::string_view value =
             equals == std::string::npos ? "true" : std::string_view(field).substr(equals + 1);
         if (Result<void> done = row->set(mount, value); !done) {
-            return invalid(text,
-                           fmt::format("invalid value for {}: {}", key, done.error().message()));
+            return invalid_mount(
+                text, fmt::format("invalid value for {}: {}", key, done.error().message()));
         }
     }
     if (mount.type.empty()) {
-        return invalid(text, "type is required");
+        return invalid_mount(text, "type is required");
     }
     if (mount.target.empty()) {
-        return invalid(text, "target is required");
+        return invalid_mount(text, "target is required");
     }
     if (mount.type == "bind") {
         mount.source = host_path(mount.source);
@@ -126,7 +127,7 @@ Result<void> mount_check(const MountOption& mount, std::string_view text) {
          {"image", !mount.image_subpath.empty()}}};
     for (const auto& [type, given] : families) {
         if (given && mount.type != type) {
-            return invalid(
+            return invalid_mount(
                 text,
                 fmt::format("cannot mix '{}-*' options with mount type '{}'", type, mount.type));
         }
@@ -147,9 +148,9 @@ Result<void> bind_options_write(JsonWriter& json, const MountOption& mount, std:
     } else if (mount.recursive == "readonly") {
         json.key("ReadOnlyForceRecursive").boolean(true);
     } else if (!mount.recursive.empty() && mount.recursive != "enabled") {
-        return invalid(text,
-                       "invalid value for bind-recursive: must be one of \"enabled\", "
-                       "\"disabled\", \"writable\" or \"readonly\"");
+        return invalid_mount(text,
+                             "invalid value for bind-recursive: must be one of \"enabled\", "
+                             "\"disabled\", \"writable\" or \"readonly\"");
     }
     json.end_object();
     return ok;
@@ -188,7 +189,8 @@ Result<void> tmpfs_options_write(JsonWriter& json,
         char* end = nullptr;
         const unsigned long mode = ::strtoul(mount.tmpfs_mode.c_str(), &end, 8);
         if (*end != '\0' || mode > 07777) {
-            return invalid(text, fmt::format("invalid value for tmpfs-mode: {}", mount.tmpfs_mode));
+            return invalid_mount(text,
+                                 fmt::format("invalid value for tmpfs-mode: {}", mount.tmpfs_mode));
         }
         json.key("Mode").number(mode);
     }

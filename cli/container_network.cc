@@ -4,15 +4,12 @@
 #include <fmt/format.h>
 
 #include "cli/container_request.h"
+#include "cli/invalid.h"
 #include "cli/units.h"
 
 namespace davit::cli {
 
 namespace {
-
-Error invalid(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 /// "80" or "80-90".
 struct PortRange {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/invalid.h"
 #include "cli/units.h"
 #include "http/json_reader.h"
 #include "reactor/base/fd.h"
@@ -14,11 +15,7 @@ namespace davit::cli {
 
 namespace {
 
-Error invalid(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
-
-constexpr std::string_view blanks = " \t\r\n\v\f";
+constexpr std::string_view line_blanks = " \t\r\n\v\f";
 
 /// The lines of an --env-file or --label-file without comments and blank ones.
 Result<std::vector<std::string>> lines_read(const std::string& path, std::string_view what) {
@@ -31,7 +28,7 @@ Result<std::vector<std::string>> lines_read(const std::string& path, std::string
         if (line.ends_with('\r')) {
             line.remove_suffix(1);
         }
-        line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
+        line.remove_prefix(std::min(line.find_first_not_of(line_blanks), line.size()));
         if (line.empty() || line.front() == '#') {
             continue;
         }
@@ -40,7 +37,7 @@ Result<std::vector<std::string>> lines_read(const std::string& path, std::string
             return invalid(
                 fmt::format("invalid {} file {}: no variable name on line '{}'", what, path, line));
         }
-        if (name.find_first_of(blanks) != std::string_view::npos) {
+        if (name.find_first_of(line_blanks) != std::string_view::npos) {
             return invalid(fmt::format(
                 "invalid {} file {}: variable '{}' contains whitespaces", what, path, name));
         }

@@ -5,15 +5,12 @@
 
 #include <fmt/format.h>
 
+#include "cli/invalid.h"
 #include "cli/units.h"
 
 namespace davit::cli {
 
 namespace {
-
-Error invalid(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 struct Found {
     const Flag* flag = nullptr;

@@ -4,7 +4,7 @@ namespace davit::cli {
 
 namespace {
 
-constexpr std::string_view blanks = " \t\r\n";
+constexpr std::string_view json_blanks = " \t\r\n";
 
 class Indenter {
   public:
@@ -37,7 +37,7 @@ class Indenter {
                 new_line(depth);
             } else if (c == ':') {
                 out_ += ": ";
-            } else if (blanks.find(c) == std::string_view::npos) {
+            } else if (json_blanks.find(c) == std::string_view::npos) {
                 out_ += c;
             }
         }
@@ -56,7 +56,7 @@ class Indenter {
     }
 
     void skip_blanks() {
-        rest_.remove_prefix(std::min(rest_.find_first_not_of(blanks), rest_.size()));
+        rest_.remove_prefix(std::min(rest_.find_first_not_of(json_blanks), rest_.size()));
     }
 
     void new_line(std::size_t depth) {

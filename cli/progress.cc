@@ -27,7 +27,7 @@ namespace {
 /// Bars are drawn on terminals wider than this.
 constexpr unsigned bar_columns_min = 110;
 constexpr std::int64_t bar_width = 50;
-constexpr int size_digits = 4;
+constexpr int progress_digits = 4;
 
 Result<ProgressMessage> message_parse(std::string_view json) {
     TRY(const JsonDocument document, JsonDocument::parse(json));
@@ -54,7 +54,7 @@ std::string progress_bar(std::int64_t current, std::int64_t total, unsigned colu
     if (current <= 0 && total <= 0) {
         return "";
     }
-    const std::string current_text = size_text(static_cast<double>(current), size_digits);
+    const std::string current_text = size_text(static_cast<double>(current), progress_digits);
     if (total <= 0) {
         return fmt::format("{:>8}", current_text);
     }
@@ -70,8 +70,9 @@ std::string progress_bar(std::int64_t current, std::int64_t total, unsigned colu
     if (current > total) {
         return bar + fmt::format("{:>8}", current_text);
     }
-    return bar + fmt::format(
-                     "{:>8}/{}", current_text, size_text(static_cast<double>(total), size_digits));
+    return bar + fmt::format("{:>8}/{}",
+                             current_text,
+                             size_text(static_cast<double>(total), progress_digits));
 }
 
 ProgressDisplay::ProgressDisplay(Output& out, bool quiet)

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t answer_bytes_max = 64;
 
-constexpr int size_digits = 4;
+constexpr int freed_digits = 4;
 
 Result<std::string> item_text(const JsonValue& item) {
     if (item.is(JsonValue::Type::string)) {
@@ -73,7 +73,7 @@ Task<std::uint64_t> prune_run(Context& context, PruneKind kind, std::vector<std:
 
 void prune_total_print(Context& context, std::uint64_t bytes) {
     context.out.line("Total reclaimed space: " +
-                     size_text(static_cast<double>(bytes), size_digits));
+                     size_text(static_cast<double>(bytes), freed_digits));
 }
 
 }  // namespace davit::cli

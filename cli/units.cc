@@ -10,15 +10,12 @@
 
 #include <fmt/format.h>
 
+#include "cli/invalid.h"
 #include "reactor/base/byte_size.h"
 
 namespace davit::cli {
 
 namespace {
-
-Error invalid(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 /// A decimal fraction without sign or exponent at the start of text, taken off it.
 std::optional<double> decimal_take(std::string_view& text) {

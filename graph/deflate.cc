@@ -8,13 +8,11 @@
 
 #include <isa-l/igzip_lib.h>
 
+#include "graph/zstd_free.h"
+
 namespace davit {
 
 namespace {
-
-struct ZstdFree {
-    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-};
 
 constexpr int zstd_level = 3;
 

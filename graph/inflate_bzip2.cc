@@ -10,7 +10,7 @@ namespace davit {
 namespace {
 
 /// libbz2 counts in 32 bits.
-constexpr std::size_t slice_bytes_max = 1U << 30;
+constexpr std::size_t bz_bytes_max = 1U << 30;
 
 /// A block is at most 900 kB by the format itself: 3.7 MiB of memory, whatever the stream says.
 class Bzip2Decoder final : public InflateMembers {
@@ -32,8 +32,8 @@ class Bzip2Decoder final : public InflateMembers {
 
     Result<MemberProgress> member_step(std::span<const std::uint8_t> input,
                                        std::span<std::uint8_t> output) override {
-        const std::size_t in = std::min(input.size(), slice_bytes_max);
-        const std::size_t out = std::min(output.size(), slice_bytes_max);
+        const std::size_t in = std::min(input.size(), bz_bytes_max);
+        const std::size_t out = std::min(output.size(), bz_bytes_max);
         // libbz2 does not write through next_in; its fields just are char*.
         stream_.next_in = reinterpret_cast<char*>(const_cast<std::uint8_t*>(input.data()));
         stream_.avail_in = static_cast<unsigned>(in);

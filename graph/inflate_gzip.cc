@@ -9,7 +9,7 @@ namespace davit {
 namespace {
 
 /// ISA-L counts in 32 bits.
-constexpr std::size_t slice_bytes_max = 1U << 30;
+constexpr std::size_t isal_bytes_max = 1U << 30;
 
 std::string_view error_text(int code) {
     switch (code) {
@@ -38,8 +38,8 @@ class GzipDecoder final : public InflateMembers {
     Result<MemberProgress> member_step(std::span<const std::uint8_t> input,
                                        std::span<std::uint8_t> output) override {
         static std::uint8_t nothing = 0;
-        const std::size_t in = std::min(input.size(), slice_bytes_max);
-        const std::size_t out = std::min(output.size(), slice_bytes_max);
+        const std::size_t in = std::min(input.size(), isal_bytes_max);
+        const std::size_t out = std::min(output.size(), isal_bytes_max);
         // ISA-L does not write through next_in; its field just is not const.
         state_.next_in = in == 0 ? &nothing : const_cast<std::uint8_t*>(input.data());
         state_.avail_in = static_cast<std::uint32_t>(in);

@@ -4,15 +4,12 @@
 #include <string>
 
 #include "graph/inflate_decoder.h"
+#include "graph/zstd_free.h"
 #include "reactor/base/limits.h"
 
 namespace davit {
 
 namespace {
-
-struct ZstdFree {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
 
 class ZstdDecoder final : public InflateDecoder {
   public:

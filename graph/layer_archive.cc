@@ -15,7 +15,7 @@ namespace davit {
 namespace {
 
 /// No symbolic link has a part in a recipe's paths: where one is now, somebody changed the layer.
-constexpr std::uint64_t resolve_flags =
+constexpr std::uint64_t entry_resolve =
     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 
 }  // namespace
@@ -110,7 +110,7 @@ Result<void> LayerArchive::State::payload_open() {
         path = part.path;
         ordinal = part.ordinal;
         auto opened = Fd::openat2(
-            root.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, resolve_flags);
+            root.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, entry_resolve);
         if (!opened) {
             const int reason = opened.error().errno_value();
             const bool changed = reason == ENOENT || reason == ENOTDIR || reason == ELOOP ||

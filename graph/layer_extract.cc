@@ -449,7 +449,6 @@ Result<void> LayerExtract::State::events_apply(std::span<const std::uint8_t> byt
             return ok;
         }
         if (auto applied = event_apply(event); !applied) {
-            constexpr std::size_t shown_bytes_max = 256;
             return std::move(applied).error().context(
                 "extract", std::string_view(reader.entry().path).substr(0, shown_bytes_max));
         }

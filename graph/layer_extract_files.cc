@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "graph/tar_path.h"
 #include "reactor/base/limits.h"
 
 namespace davit {
@@ -23,8 +24,6 @@ constexpr std::size_t publish_bytes = 160 * 1024;
 
 /// More do not help: names are made by one thread, and that is half of the work.
 constexpr unsigned helpers_max = 3;
-
-constexpr std::size_t shown_bytes_max = 256;
 
 }  // namespace
 

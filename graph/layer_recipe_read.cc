@@ -11,14 +11,11 @@
 
 #include "graph/layer_recipe.h"
 #include "graph/layer_recipe_format.h"
+#include "graph/zstd_free.h"
 
 namespace davit {
 
 namespace {
-
-struct ZstdFree {
-    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
 
 /// No archive is longer (limits::layer_bytes_max), but it may be all headers.
 constexpr auto number_max = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());

@@ -9,7 +9,6 @@ namespace davit {
 namespace {
 
 Error path_error(std::string_view path, std::string_view why) {
-    constexpr std::size_t shown_bytes_max = 256;
     std::string message("tar entry ");
     message.append(path.substr(0, shown_bytes_max)).append(": ").append(why);
     return Error(ErrorKind::corrupt, std::move(message));

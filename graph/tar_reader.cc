@@ -5,6 +5,8 @@
 #include <limits>
 #include <utility>
 
+#include "graph/tar_path.h"
+
 namespace davit {
 
 namespace {
@@ -21,7 +23,6 @@ std::string_view text_until_nul(std::string_view text) {
 }  // namespace
 
 Error TarReader::entry_error(ErrorKind kind, std::string_view what) const {
-    constexpr std::size_t shown_bytes_max = 256;
     return Error(kind,
                  std::string("tar entry ")
                      .append(std::string_view(entry_.path).substr(0, shown_bytes_max))

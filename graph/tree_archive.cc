@@ -29,7 +29,7 @@ namespace davit {
 
 namespace {
 
-constexpr std::uint64_t resolve_flags =
+constexpr std::uint64_t tree_resolve =
     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
 constexpr unsigned long mqueue_magic = 0x19800202;  // Of ipc/mqueue.c alone.
@@ -194,7 +194,7 @@ TarEntry TreeArchive::State::entry_of(const std::string& path,
 }
 
 Result<Fd> TreeArchive::State::open(const std::string& path, int flags) const {
-    const std::uint64_t resolve = options.mounts ? resolve_flags : resolve_flags | RESOLVE_NO_XDEV;
+    const std::uint64_t resolve = options.mounts ? tree_resolve : tree_resolve | RESOLVE_NO_XDEV;
     return Fd::openat2(
         root.get(), path.empty() ? "." : path, static_cast<std::uint64_t>(flags), resolve);
 }

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "jobs/container/field_check.h"
 #include "jobs/daemon.h"
 #include "reactor/base/log.h"
 
@@ -22,10 +23,6 @@ constexpr const char* default_user = "dockremap";
 /// Where Docker looks for free subordinate ids, and how many it takes.
 constexpr std::uint32_t sub_ids_first = 100'000;
 constexpr std::uint32_t sub_ids_count = 65'536;
-
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
     std::vector<std::string_view> parts;

@@ -9,7 +9,7 @@
 namespace davit::bench {
 namespace {
 
-struct Score {
+struct ImageScore {
     Samples samples;
     double peak_mib = -1;
     double turn_ms = -1;
@@ -31,7 +31,7 @@ class Turns {
     void round(const std::vector<ImageWork>& works, int number) {
         for (const ImageWork& work : works) {
             for (const auto& engine : engines_) {
-                Score& score = scores_[{work.name, engine->name()}];
+                ImageScore& score = scores_[{work.name, engine->name()}];
                 if (Result<void> done = turn(work, *engine, number, score); !done) {
                     score.error = done.error().message();
                 }
@@ -42,7 +42,7 @@ class Turns {
     void print(const std::vector<ImageWork>& works);
 
   private:
-    Result<void> turn(const ImageWork& work, ImageEngine& engine, int round, Score& score);
+    Result<void> turn(const ImageWork& work, ImageEngine& engine, int round, ImageScore& score);
 
     double bytes_of(const std::string& reference) {
         double& bytes = bytes_[reference];
@@ -59,10 +59,10 @@ class Turns {
     JsonLines& json_;
     std::map<std::string, long> idle_kib_;
     std::map<std::string, double> bytes_;
-    std::map<std::pair<std::string, std::string>, Score> scores_;  // (work, engine).
+    std::map<std::pair<std::string, std::string>, ImageScore> scores_;  // (work, engine).
 };
 
-Result<void> Turns::turn(const ImageWork& work, ImageEngine& engine, int round, Score& score) {
+Result<void> Turns::turn(const ImageWork& work, ImageEngine& engine, int round, ImageScore& score) {
     TRY_VOID(work.prepare(engine));
     sync();
     const Engine* daemon = engine.daemon();
@@ -104,9 +104,9 @@ void Turns::print(const std::vector<ImageWork>& works) {
                  "peak MiB above idle",
                  "longest turn ms"});
     for (const ImageWork& work : works) {
-        const Score& reference = scores_[{work.name, "davit"}];
+        const ImageScore& reference = scores_[{work.name, "davit"}];
         for (const auto& engine : engines_) {
-            const Score& score = scores_[{work.name, engine->name()}];
+            const ImageScore& score = scores_[{work.name, engine->name()}];
             if (!score.error.empty()) {
                 fmt::print("{} by {} failed after {}: {}\n",
                            work.name,

@@ -43,14 +43,14 @@ constexpr std::string_view human_table =
     "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
 constexpr std::string_view exact_table =
     "{{.ID}}\t{{.CreatedAt}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
-constexpr std::size_t short_id_digits = 12;
+constexpr std::size_t layer_id_digits = 12;
 constexpr std::size_t created_by_width = 45;
-constexpr int size_digits = 3;
+constexpr int layer_size_digits = 3;
 
 std::string id_text(std::string_view id, bool whole) {
     constexpr std::string_view prefix = "sha256:";
     if (!whole && id.starts_with(prefix)) {
-        id = id.substr(prefix.size(), short_id_digits);
+        id = id.substr(prefix.size(), layer_id_digits);
     }
     return std::string(id);
 }
@@ -75,7 +75,8 @@ Result<ListRow> row_of(const JsonValue& step, const HistoryOptions& options, Wal
         options.no_trunc ? created_by : text_ellipsis(created_by, created_by_width),
         since,
         id_text(id, options.no_trunc),
-        options.human ? size_text(static_cast<double>(size), size_digits) : std::to_string(size),
+        options.human ? size_text(static_cast<double>(size), layer_size_digits)
+                      : std::to_string(size),
     };
     return row;
 }

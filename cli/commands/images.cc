@@ -49,8 +49,8 @@ constexpr std::string_view default_table =
 constexpr std::string_view digests_table =
     "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
 constexpr std::string_view none = "<none>";
-constexpr std::size_t short_id_digits = 12;
-constexpr int size_digits = 3;
+constexpr std::size_t image_id_digits = 12;
+constexpr int image_size_digits = 3;
 
 /// One name of an image: a row of the list.
 struct ImageName {
@@ -108,7 +108,7 @@ std::vector<ImageName> names_make(std::vector<std::string> tags,
 }
 
 std::string size_column(std::int64_t bytes) {
-    return bytes < 0 ? "N/A" : size_text(static_cast<double>(bytes), size_digits);
+    return bytes < 0 ? "N/A" : size_text(static_cast<double>(bytes), image_size_digits);
 }
 
 Result<void> rows_add(std::vector<ListRow>& rows,
@@ -124,7 +124,7 @@ Result<void> rows_add(std::vector<ListRow>& rows,
     TRY(std::vector<std::string> tags, image.strings("RepoTags"));
     TRY(std::vector<std::string> digests, image.strings("RepoDigests"));
     const std::string short_id =
-        id.starts_with(prefix) ? id.substr(prefix.size(), short_id_digits) : id;
+        id.starts_with(prefix) ? id.substr(prefix.size(), image_id_digits) : id;
     const WallTime created = wall_from_unix_nanoseconds(created_seconds * 1'000'000'000);
     const bool with_digests =
         options.digests || options.format.find(".Digest") != std::string::npos;

@@ -9,7 +9,7 @@ namespace davit::cli {
 
 namespace {
 
-struct TraceOptions {
+struct NetworkTraceOptions {
     std::string from;
     std::string to;
     std::optional<std::int64_t> port;
@@ -18,12 +18,15 @@ struct TraceOptions {
 };
 
 constexpr Flag trace_flags[] = {
-    flag<TraceOptions, &TraceOptions::format>("format", 0, "string", "json: the whole answer"),
-    flag<TraceOptions, &TraceOptions::from>(
+    flag<NetworkTraceOptions, &NetworkTraceOptions::format>(
+        "format", 0, "string", "json: the whole answer"),
+    flag<NetworkTraceOptions, &NetworkTraceOptions::from>(
         "from", 0, "string", "Who sends: a container, an address outside, or host"),
-    flag<TraceOptions, &TraceOptions::port>("port", 0, "int", "The port that it is sent to"),
-    flag<TraceOptions, &TraceOptions::protocol>("proto", 0, "string", "tcp (default) or udp"),
-    flag<TraceOptions, &TraceOptions::to>(
+    flag<NetworkTraceOptions, &NetworkTraceOptions::port>(
+        "port", 0, "int", "The port that it is sent to"),
+    flag<NetworkTraceOptions, &NetworkTraceOptions::protocol>(
+        "proto", 0, "string", "tcp (default) or udp"),
+    flag<NetworkTraceOptions, &NetworkTraceOptions::to>(
         "to", 0, "string", "Who shall get it: a container, an address, or host"),
 };
 
@@ -81,7 +84,9 @@ Result<std::string> trace_text(const JsonValue& trace) {
     return table.text();
 }
 
-Task<int> trace(Context& context, TraceOptions options, Arguments /*arguments*/) {
+Task<int> network_trace_show(Context& context,
+                             NetworkTraceOptions options,
+                             Arguments /*arguments*/) {
     if (options.from.empty() || options.to.empty() || !options.port) {
         co_return Error(ErrorKind::invalid_argument,
                         "davit network trace needs --from, --to and --port");
@@ -116,7 +121,7 @@ constexpr Command network_trace_command{
     .summary = "Show where the first packet of a connection would go, and why",
     .count = {.max = 0},
     .flags = trace_flags,
-    .body = command_body<TraceOptions, trace>,
+    .body = command_body<NetworkTraceOptions, network_trace_show>,
 };
 
 }  // namespace davit::cli

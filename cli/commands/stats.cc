@@ -50,8 +50,8 @@ constexpr ListField fields[] = {
 constexpr std::string_view default_table =
     "{{.ID}}\t{{.Name}}\t{{.CPUPerc}}\t{{.MemUsage}}\t{{.MemPerc}}\t{{.NetIO}}\t{{.BlockIO}}\t"
     "{{.PIDs}}";
-constexpr std::size_t short_id_digits = 12;
-constexpr int size_digits = 3;
+constexpr std::size_t container_id_digits = 12;
+constexpr int usage_digits = 3;
 constexpr std::chrono::seconds interval{1};
 
 /// What two samples are compared by.
@@ -62,7 +62,7 @@ struct CpuTimes {
 };
 
 /// What is shown of one sample.
-struct Usage {
+struct ContainerUsage {
     std::string id;
     std::string name;
     CpuTimes cpu;
@@ -99,7 +99,7 @@ Result<std::uint64_t> memory_used(const JsonValue& memory) {
     return usage;
 }
 
-Result<void> networks_add(const JsonValue& stats, Usage& usage) {
+Result<void> networks_add(const JsonValue& stats, ContainerUsage& usage) {
     TRY(const auto networks, stats.member("networks").as_object());
     for (const auto& [name, interface] : networks) {
         TRY(const std::uint64_t received, interface.uint64_or("rx_bytes", 0));
@@ -110,7 +110,7 @@ Result<void> networks_add(const JsonValue& stats, Usage& usage) {
     return ok;
 }
 
-Result<void> blocks_add(const JsonValue& stats, Usage& usage) {
+Result<void> blocks_add(const JsonValue& stats, ContainerUsage& usage) {
     TRY(const JsonValue list, stats.member("blkio_stats").array("io_service_bytes_recursive"));
     TRY(const std::vector<JsonValue> entries, list.as_array());
     for (const JsonValue& entry : entries) {
@@ -125,10 +125,10 @@ Result<void> blocks_add(const JsonValue& stats, Usage& usage) {
     return ok;
 }
 
-Result<Usage> usage_parse(const std::string& body) {
+Result<ContainerUsage> usage_parse(const std::string& body) {
     TRY(const JsonDocument document, JsonDocument::parse(body));
     const JsonValue stats = document.root();
-    Usage usage;
+    ContainerUsage usage;
     TRY(usage.id, stats.string_or("id", ""));
     TRY(usage.name, stats.string_or("name", ""));
     TRY(usage.cpu, cpu_times(stats, "cpu_stats"));
@@ -141,7 +141,7 @@ Result<Usage> usage_parse(const std::string& body) {
     return usage;
 }
 
-double cpu_percent(const Usage& usage) {
+double cpu_percent(const ContainerUsage& usage) {
     if (usage.cpu.container <= usage.cpu_before.container ||
         usage.cpu.host <= usage.cpu_before.host) {
         return 0;
@@ -160,11 +160,11 @@ std::string bytes_text(std::uint64_t bytes) {
 }
 
 std::string pair_text(std::uint64_t first, std::uint64_t second) {
-    return size_text(static_cast<double>(first), size_digits) + " / " +
-           size_text(static_cast<double>(second), size_digits);
+    return size_text(static_cast<double>(first), usage_digits) + " / " +
+           size_text(static_cast<double>(second), usage_digits);
 }
 
-ListRow row_make(const Usage& usage, const std::string& asked, bool no_trunc) {
+ListRow row_make(const ContainerUsage& usage, const std::string& asked, bool no_trunc) {
     const double share =
         usage.memory_limit == 0
             ? 0
@@ -173,7 +173,7 @@ ListRow row_make(const Usage& usage, const std::string& asked, bool no_trunc) {
     row.values = {pair_text(usage.read, usage.written),
                   percent_text(cpu_percent(usage)),
                   asked,
-                  no_trunc ? usage.id : usage.id.substr(0, short_id_digits),
+                  no_trunc ? usage.id : usage.id.substr(0, container_id_digits),
                   percent_text(share),
                   bytes_text(usage.memory) + " / " + bytes_text(usage.memory_limit),
                   usage.name.starts_with('/') ? usage.name.substr(1) : usage.name,
@@ -204,9 +204,9 @@ class Sampler {
     explicit Sampler(ApiClient& api) : api_(api) {}
 
     /// Compared with the sample before: the daemon's, or from the second round on ours.
-    Task<std::vector<Result<Usage>>> round(const std::vector<std::string>& containers) {
-        std::vector<Result<Usage>> usages(containers.size(),
-                                          Error(ErrorKind::internal, "not sampled"));
+    Task<std::vector<Result<ContainerUsage>>> round(const std::vector<std::string>& containers) {
+        std::vector<Result<ContainerUsage>> usages(containers.size(),
+                                                   Error(ErrorKind::internal, "not sampled"));
         Semaphore turns(limits::cli_parallel_max);
         TaskGroup group(GroupPolicy::independent);
         for (std::size_t i = 0; i < containers.size(); ++i) {
@@ -222,7 +222,9 @@ class Sampler {
     }
 
   private:
-    Task<void> sample(const std::string& container, Semaphore& turns, Result<Usage>& usage) {
+    Task<void> sample(const std::string& container,
+                      Semaphore& turns,
+                      Result<ContainerUsage>& usage) {
         CO_TRY(const Semaphore::Permit permit, co_await turns.acquire());
         ApiCall call{"GET", container_path(container, "stats")};
         call.query.add("stream", "0");
@@ -254,7 +256,8 @@ Task<int> stats(Context& context, StatsOptions options, Arguments arguments) {
         if (arguments.empty()) {
             CO_TRY(containers, co_await containers_listed(*api, options.all));
         }
-        CO_TRY(const std::vector<Result<Usage>> usages, co_await sampler.round(containers));
+        CO_TRY(const std::vector<Result<ContainerUsage>> usages,
+               co_await sampler.round(containers));
         std::vector<ListRow> rows;
         for (std::size_t i = 0; i < usages.size(); ++i) {
             if (usages[i]) {

@@ -15,7 +15,7 @@ namespace davit::cli {
 
 namespace {
 
-constexpr int size_digits = 4;
+constexpr int disk_digits = 4;
 
 struct DfOptions {
     std::string format;
@@ -40,11 +40,11 @@ constexpr std::string_view df_table =
     "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 
 std::string bytes_text(std::int64_t bytes) {
-    return size_text(static_cast<double>(bytes), size_digits);
+    return size_text(static_cast<double>(bytes), disk_digits);
 }
 
 /// A line of the summary.
-struct Usage {
+struct DiskUsage {
     std::int64_t total = 0;
     std::int64_t active = 0;
     std::int64_t bytes = 0;
@@ -64,9 +64,9 @@ struct Usage {
 };
 
 /// Layers are counted once each; an image that is used keeps what is its alone.
-Result<Usage> images_usage(const JsonValue& root) {
+Result<DiskUsage> images_usage(const JsonValue& root) {
     TRY(const std::vector<JsonValue> images, root.member("Images").as_array());
-    Usage usage;
+    DiskUsage usage;
     TRY(usage.bytes, root.int64_or("LayersSize", 0));
     usage.total = static_cast<std::int64_t>(images.size());
     usage.reclaimable = usage.bytes;
@@ -82,9 +82,9 @@ Result<Usage> images_usage(const JsonValue& root) {
     return usage;
 }
 
-Result<Usage> containers_usage(const JsonValue& root) {
+Result<DiskUsage> containers_usage(const JsonValue& root) {
     TRY(const std::vector<JsonValue> containers, root.member("Containers").as_array());
-    Usage usage;
+    DiskUsage usage;
     usage.total = static_cast<std::int64_t>(containers.size());
     for (const JsonValue& container : containers) {
         TRY(const std::int64_t size, container.int64_or("SizeRw", 0));
@@ -97,9 +97,9 @@ Result<Usage> containers_usage(const JsonValue& root) {
     return usage;
 }
 
-Result<Usage> volumes_usage(const JsonValue& root) {
+Result<DiskUsage> volumes_usage(const JsonValue& root) {
     TRY(const std::vector<JsonValue> volumes, root.member("Volumes").as_array());
-    Usage usage;
+    DiskUsage usage;
     usage.total = static_cast<std::int64_t>(volumes.size());
     for (const JsonValue& volume : volumes) {
         TRY(const std::int64_t size, volume.member("UsageData").int64_or("Size", -1));
@@ -186,13 +186,13 @@ Task<int> df(Context& context, DfOptions options, Arguments /*arguments*/) {
         CO_CHECK(volumes_show(context, root));
         co_return 0;
     }
-    CO_TRY(const Usage images, images_usage(root));
-    CO_TRY(const Usage containers, containers_usage(root));
-    CO_TRY(const Usage volumes, volumes_usage(root));
+    CO_TRY(const DiskUsage images, images_usage(root));
+    CO_TRY(const DiskUsage containers, containers_usage(root));
+    CO_TRY(const DiskUsage volumes, volumes_usage(root));
     const std::array<ListRow, 4> rows{images.row("Images"),
                                       containers.row("Containers"),
                                       volumes.row("Local Volumes"),
-                                      Usage().row("Build Cache")};
+                                      DiskUsage().row("Build Cache")};
     CO_CHECK(list_print(context.out, options.format, df_table, df_fields, rows));
     co_return 0;
 }

@@ -18,8 +18,6 @@ namespace davit {
 
 namespace {
 
-constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-
 /// What a start makes for the default mounts where the image has no place for them. Docker has them
 /// in a layer between image and container, and so never shows them.
 bool is_mount_place(const std::string& path, const struct stat& status) {
@@ -79,13 +77,13 @@ void ChangeList::entry_look(const std::string& path,
 
 /// Gives: how many entries it has.
 Result<std::size_t> ChangeList::directory_look(const std::string& path) {
-    const auto upper = Fd::openat2(upper_.get(), below(path), O_RDONLY | O_DIRECTORY, beneath);
+    const auto upper = Fd::openat2(upper_.get(), below(path), O_RDONLY | O_DIRECTORY, open_beneath);
     if (!upper) {
         return std::size_t{0};  // Gone meanwhile, or something else by now.
     }
     Fd lower;
     if (lower_) {
-        auto opened = Fd::openat2(lower_.get(), below(path), O_RDONLY | O_DIRECTORY, beneath);
+        auto opened = Fd::openat2(lower_.get(), below(path), O_RDONLY | O_DIRECTORY, open_beneath);
         lower = opened ? *std::move(opened) : Fd();
     }
     auto names = directory_names(upper->get(), ".");

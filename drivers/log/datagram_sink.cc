@@ -10,9 +10,6 @@ namespace davit {
 
 namespace {
 
-constexpr int severity_error = 3;
-constexpr int severity_info = 6;
-
 /// "NAME=value\n", or with a binary length where the value has a newline.
 void field_append(std::string& out, std::string_view name, std::string_view value) {
     out.append(name);

@@ -16,6 +16,10 @@
 
 namespace davit {
 
+/// syslog(3): what a line on stderr and on stdout is.
+inline constexpr int severity_error = 3;
+inline constexpr int severity_info = 6;
+
 class DatagramSink {
   public:
     DatagramSink(const DatagramSink&) = delete;

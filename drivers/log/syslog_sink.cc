@@ -18,9 +18,6 @@ namespace davit {
 
 namespace {
 
-constexpr int severity_error = 3;
-constexpr int severity_info = 6;
-
 class SyslogSink final : public DatagramSink {
   public:
     explicit SyslogSink(SyslogOptions options)

@@ -20,7 +20,6 @@ namespace davit {
 namespace {
 
 constexpr std::string_view alias_prefix = "davit:";
-constexpr int loopback_index = 1;
 
 bool is_bpffs(const std::string& path) {
     struct statfs info {};

@@ -7,12 +7,12 @@
 
 #include "drivers/net/bridge_host.h"
 #include "drivers/net/links.h"
+#include "drivers/net/loopback.h"
 
 namespace davit {
 
 namespace {
 
-constexpr std::uint32_t loopback_index = 1;
 /// Above the ephemeral ports and the masquerade's: nobody's connection has it, as a rule.
 constexpr std::uint16_t source_port_first = 20000;
 constexpr std::uint16_t source_port_last = 20999;

@@ -15,7 +15,6 @@ namespace davit {
 namespace {
 
 constexpr unsigned vlan_id_max = 4094;
-constexpr std::uint8_t addr_gen_mode_none = 1;
 
 template <std::size_t size>
 using Values = std::array<std::pair<std::string_view, std::uint16_t>, size>;
@@ -78,7 +77,7 @@ void parent_configure(NetlinkBatch& batch, const std::string& name, const std::s
     batch.attribute(IFLA_IFNAME, name);
     const std::size_t families = batch.nest(IFLA_AF_SPEC);
     const std::size_t inet6 = batch.nest(AF_INET6);
-    batch.attribute_u8(IFLA_INET6_ADDR_GEN_MODE, addr_gen_mode_none);
+    batch.attribute_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
     batch.close(inet6);
     batch.close(families);
     batch.begin(RTM_NEWLINK, 0, "set up " + name);

@@ -15,14 +15,15 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "drivers/net/loopback.h"
+
 namespace davit {
 
 namespace {
 
 constexpr unsigned mtu_fallback = 1500;
+
 /// No link-local address by itself (linux/if_link.h in6_addr_gen_mode).
-constexpr std::uint8_t addr_gen_mode_none = 1;
-constexpr int loopback_index = 1;
 
 template <typename T>
 std::string_view as_bytes(const T& value) {
@@ -218,7 +219,7 @@ void no_link_local(NetlinkBatch& batch, int index, const std::string& name) {
     }
     const std::size_t families = batch.nest(IFLA_AF_SPEC);
     const std::size_t inet6 = batch.nest(AF_INET6);
-    batch.attribute_u8(IFLA_INET6_ADDR_GEN_MODE, addr_gen_mode_none);
+    batch.attribute_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
     batch.close(inet6);
     batch.close(families);
 }

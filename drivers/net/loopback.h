@@ -7,6 +7,9 @@
 
 namespace davit {
 
+/// The index of `lo` in every network namespace.
+inline constexpr int loopback_index = 1;
+
 /// Those of them that are off: their names, with commas.
 Result<std::string> loopback_closed();
 

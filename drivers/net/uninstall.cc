@@ -10,8 +10,6 @@ namespace davit {
 
 namespace {
 
-constexpr int loopback_index = 1;
-
 /// lo is as it was before, unless another daemon of this host needs it.
 Result<void> loopback_release(NetlinkSocket& socket, const BridgeDriverOptions& options) {
     TRY(const std::vector<FilterInfo> filters, filters_read(socket, loopback_index));

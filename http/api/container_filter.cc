@@ -10,21 +10,21 @@ namespace davit {
 
 namespace {
 
-constexpr auto known_keys = std::to_array<std::string_view>({"ancestor",
-                                                             "before",
-                                                             "exited",
-                                                             "expose",
-                                                             "health",
-                                                             "id",
-                                                             "is-task",
-                                                             "isolation",
-                                                             "label",
-                                                             "name",
-                                                             "network",
-                                                             "publish",
-                                                             "since",
-                                                             "status",
-                                                             "volume"});
+constexpr auto container_filter_keys = std::to_array<std::string_view>({"ancestor",
+                                                                        "before",
+                                                                        "exited",
+                                                                        "expose",
+                                                                        "health",
+                                                                        "id",
+                                                                        "is-task",
+                                                                        "isolation",
+                                                                        "label",
+                                                                        "name",
+                                                                        "network",
+                                                                        "publish",
+                                                                        "since",
+                                                                        "status",
+                                                                        "volume"});
 
 constexpr int port_max = 65535;
 
@@ -61,7 +61,7 @@ std::pair<int, std::string_view> port_split(std::string_view port) {
 Result<ContainerFilter> ContainerFilter::parse(std::string_view text,
                                                const ContainerFilterLookups& lookups) {
     ContainerFilter filter;
-    TRY(filter.filters_, Filters::parse(text, known_keys));
+    TRY(filter.filters_, Filters::parse(text, container_filter_keys));
     TRY(filter.names_, patterns_of(filter.filters_.all("name")));
     TRY(filter.ids_, patterns_of(filter.filters_.all("id")));
     TRY_VOID(filter.take_values());

@@ -15,7 +15,7 @@ constexpr std::array<std::string_view, 9> actor_types{
 
 constexpr std::array<std::string_view, 5> other_keys{"type", "event", "image", "label", "scope"};
 
-constexpr auto known_keys = [] {
+constexpr auto event_filter_keys = [] {
     std::array<std::string_view, actor_types.size() + other_keys.size()> keys;
     std::ranges::copy(other_keys, std::ranges::copy(actor_types, keys.begin()).out);
     return keys;
@@ -34,7 +34,7 @@ std::string bare_name(const std::string& name) {
 }  // namespace
 
 Result<EventFilter> EventFilter::parse(std::string_view text) {
-    TRY(Filters filters, Filters::parse(text, known_keys));
+    TRY(Filters filters, Filters::parse(text, event_filter_keys));
     return EventFilter(std::move(filters));
 }
 

@@ -9,7 +9,7 @@ namespace davit {
 
 namespace {
 
-constexpr std::array<std::string_view, 6> known_keys{
+constexpr std::array<std::string_view, 6> image_filter_keys{
     "dangling", "label", "before", "since", "until", "reference"};
 
 }  // namespace
@@ -18,7 +18,7 @@ Result<ImageFilter> ImageFilter::parse(std::string_view text,
                                        const Created& created,
                                        WallTime now) {
     ImageFilter filter;
-    TRY(filter.filters_, Filters::parse(text, known_keys));
+    TRY(filter.filters_, Filters::parse(text, image_filter_keys));
     TRY(filter.dangling_, filter.filters_.boolean("dangling"));
     TRY_VOID(filter.take_bounds(created, now));
     return filter;

@@ -15,7 +15,7 @@ namespace davit::api {
 
 namespace {
 
-constexpr std::array<std::string_view, 4> known_keys{"dangling", "label", "label!", "until"};
+constexpr std::array<std::string_view, 4> image_prune_keys{"dangling", "label", "label!", "until"};
 
 bool admits(const PruneFilter& filter, const ImageConfig& config) {
     if (filter.until) {
@@ -51,7 +51,7 @@ std::string pruned_json(const ImagesPruned& pruned) {
 
 Task<void> images_prune(ApiContext& context) {
     CO_TRY(const PruneFilter filter,
-           PruneFilter::parse(context.query.get("filters"), known_keys, wall_now()));
+           PruneFilter::parse(context.query.get("filters"), image_prune_keys, wall_now()));
     CO_TRY(const std::optional<bool> dangling, filter.filters.boolean("dangling"));
     ImagePrune prune;
     prune.dangling_only = dangling.value_or(true);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::int64_t limit_default = 25;
 constexpr std::int64_t limit_max = 100;
-constexpr std::array<std::string_view, 3> known_keys{"is-automated", "is-official", "stars"};
+constexpr std::array<std::string_view, 3> search_keys{"is-automated", "is-official", "stars"};
 
 struct SearchFilter {
     std::optional<bool> automated;
@@ -33,7 +33,7 @@ struct SearchQuery {
 
 Result<SearchFilter> filter_parse(std::string_view text) {
     SearchFilter filter;
-    TRY(const Filters filters, Filters::parse(text, known_keys));
+    TRY(const Filters filters, Filters::parse(text, search_keys));
     TRY(filter.automated, filters.boolean("is-automated"));
     TRY(filter.official, filters.boolean("is-official"));
     for (const std::string& value : filters.all("stars")) {

@@ -10,9 +10,6 @@ namespace davit {
 
 namespace {
 
-/// A transfer that brought this much was no failure: the count of attempts begins anew.
-constexpr std::uint64_t progress_bytes = 1024 * 1024;
-
 /// "bytes 100-199/200": the first number; nothing if it is not that.
 std::optional<std::uint64_t> content_range_start(std::string_view value) {
     if (!value.starts_with("bytes ")) {
@@ -81,7 +78,7 @@ Result<std::size_t> BlobReader::take(std::size_t got) {
                          " bytes of blob " + blob_.digest.str());
     }
     offset_ += got;
-    if (offset_ - progress_mark_ >= progress_bytes) {
+    if (offset_ - progress_mark_ >= registry_progress_bytes) {
         progress_mark_ = offset_;
         attempts_ = 0;
     }

@@ -12,8 +12,6 @@ namespace davit {
 
 namespace {
 
-/// A transfer that brought this much was no failure: the count of attempts begins anew.
-constexpr std::uint64_t progress_bytes = 1024 * 1024;
 /// Telling the registry that an upload is over is a courtesy.
 constexpr std::chrono::seconds cancel_time{5};
 
@@ -381,7 +379,7 @@ Task<void> Upload::pause_or_fail(Error error) {
     const bool source_failed = source_failed_ || (feed_ && feed_->failed());
     const bool passing = std::exchange(passing_, false) || error.kind() == ErrorKind::unavailable ||
                          error.kind() == ErrorKind::timed_out;
-    if (offset_ > progress_mark_ + progress_bytes) {
+    if (offset_ > progress_mark_ + registry_progress_bytes) {
         progress_mark_ = offset_;
         attempts_ = 0;
     }

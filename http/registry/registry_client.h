@@ -40,6 +40,9 @@ struct RegistryRetry {
     Nanoseconds pause_before(unsigned attempt) const;
 };
 
+/// A transfer that brought this much was no failure: the count of attempts begins anew.
+inline constexpr std::uint64_t registry_progress_bytes = 1024 * 1024;
+
 /// Docker's default for parallel layer uploads, engine-wide.
 inline constexpr std::size_t registry_uploads_max = 5;
 

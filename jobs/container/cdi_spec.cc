@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "http/json_reader.h"
+#include "jobs/container/field_check.h"
 
 namespace davit {
 
@@ -14,16 +15,8 @@ namespace {
 
 using Names = std::span<const std::string_view>;
 
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
-
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     return '"' + std::string(text) + '"';
-}
-
-bool is_one_of(std::string_view word, Names known) {
-    return std::ranges::find(known, word) != known.end();
 }
 
 bool is_letter(char c) {
@@ -48,7 +41,7 @@ Result<void> members_check(const JsonValue& json, std::string_view what, Names k
     TRY(const auto members, json.as_object());
     for (const auto& [name, value] : members) {
         if (!is_one_of(name, known)) {
-            return bad("unknown field " + quoted(name) + " in " + std::string(what));
+            return bad("unknown field " + in_quotes(name) + " in " + std::string(what));
         }
     }
     return ok;
@@ -58,7 +51,7 @@ Result<void> members_check(const JsonValue& json, std::string_view what, Names k
 Result<std::string> text(const JsonValue& json, std::string_view key) {
     TRY(std::string value, json.string_or(key, ""));
     if (value.find('\0') != std::string::npos) {
-        return bad("a zero byte in " + quoted(key));
+        return bad("a zero byte in " + in_quotes(key));
     }
     return value;
 }
@@ -66,7 +59,7 @@ Result<std::string> text(const JsonValue& json, std::string_view key) {
 Result<std::string> path(const JsonValue& json, std::string_view key) {
     TRY(std::string value, text(json, key));
     if (!value.empty() && !value.starts_with('/')) {
-        return bad(std::string(key) + " " + quoted(value) + " is not an absolute path");
+        return bad(std::string(key) + " " + in_quotes(value) + " is not an absolute path");
     }
     return value;
 }
@@ -75,7 +68,7 @@ Result<std::vector<std::string>> texts(const JsonValue& json, std::string_view k
     TRY(std::vector<std::string> values, json.strings(key));
     for (const std::string& value : values) {
         if (value.find('\0') != std::string::npos) {
-            return bad("a zero byte in " + quoted(key));
+            return bad("a zero byte in " + in_quotes(key));
         }
     }
     return values;
@@ -116,11 +109,11 @@ Result<CdiDeviceNode> device_node_read(const JsonValue& json) {
         return bad("invalid (empty) device path");
     }
     if (!is_one_of(node.type, types)) {
-        return bad("device " + quoted(node.path) + ": invalid type " + quoted(node.type));
+        return bad("device " + in_quotes(node.path) + ": invalid type " + in_quotes(node.type));
     }
     if (node.permissions.find_first_not_of("rwm") != std::string::npos) {
-        return bad("device " + quoted(node.path) + ": invalid permissions " +
-                   quoted(node.permissions));
+        return bad("device " + in_quotes(node.path) + ": invalid permissions " +
+                   in_quotes(node.permissions));
     }
     return node;
 }
@@ -157,10 +150,10 @@ Result<std::string> hook_read(const JsonValue& json) {
     TRY(const std::string name, text(json, "hookName"));
     TRY(const std::string program, path(json, "path"));
     if (!is_one_of(name, names)) {
-        return bad("invalid hook name " + quoted(name));
+        return bad("invalid hook name " + in_quotes(name));
     }
     if (program.empty()) {
-        return bad("invalid hook " + quoted(name) + ", empty path");
+        return bad("invalid hook " + in_quotes(name) + ", empty path");
     }
     return "a " + name + " hook (" + program + ")";
 }
@@ -195,7 +188,7 @@ Result<CdiEdits> edits_read(const JsonValue& json) {
     TRY(edits.env, texts(json, "env"));
     for (const std::string& variable : edits.env) {
         if (variable.find('=') == std::string::npos || variable.starts_with('=')) {
-            return bad("invalid environment variable " + quoted(variable));
+            return bad("invalid environment variable " + in_quotes(variable));
         }
     }
     TRY_VOID(list_read(json, "deviceNodes", device_node_read, edits.device_nodes));
@@ -222,12 +215,12 @@ Result<CdiDevice> device_read(const JsonValue& json) {
     CdiDevice device;
     TRY(device.name, text(json, "name"));
     if (!is_name(device.name, "_-.:", false)) {
-        return bad("invalid device name " + quoted(device.name));
+        return bad("invalid device name " + in_quotes(device.name));
     }
     TRY([[maybe_unused]] const auto annotations, json.string_map("annotations"));
     TRY(device.edits, edits_read(json.member("containerEdits")));
     if (device.edits.empty()) {
-        return bad("invalid device " + quoted(device.name) + ", empty device edits");
+        return bad("invalid device " + in_quotes(device.name) + ", empty device edits");
     }
     return device;
 }
@@ -236,20 +229,20 @@ Result<void> version_check(std::string_view version) {
     static constexpr auto known = std::to_array<std::string_view>(
         {"0.1.0", "0.2.0", "0.3.0", "0.4.0", "0.5.0", "0.6.0", "0.7.0", "0.8.0", "1.0.0", "1.1.0"});
     return is_one_of(version, known) ? Result<void>(ok)
-                                     : bad("invalid CDI version " + quoted(version));
+                                     : bad("invalid CDI version " + in_quotes(version));
 }
 
 Result<void> kind_check(std::string_view kind) {
     const std::size_t slash = kind.find('/');
     if (slash == std::string_view::npos) {
-        return bad("invalid kind " + quoted(kind) + ": expected vendor/class");
+        return bad("invalid kind " + in_quotes(kind) + ": expected vendor/class");
     }
     if (!is_name(kind.substr(0, slash), "_-.", true)) {
-        return bad("invalid vendor " + quoted(kind.substr(0, slash)));
+        return bad("invalid vendor " + in_quotes(kind.substr(0, slash)));
     }
     return is_name(kind.substr(slash + 1), "_-.", true)
                ? Result<void>(ok)
-               : bad("invalid class " + quoted(kind.substr(slash + 1)));
+               : bad("invalid class " + in_quotes(kind.substr(slash + 1)));
 }
 
 }  // namespace
@@ -290,7 +283,7 @@ Result<CdiSpec> cdi_spec_parse(std::string_view json_text) {
     }
     std::ranges::sort(names);
     if (const auto twice = std::ranges::adjacent_find(names); twice != names.end()) {
-        return bad("invalid spec, multiple device " + quoted(*twice));
+        return bad("invalid spec, multiple device " + in_quotes(*twice));
     }
     return spec;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "jobs/container/field_check.h"
 #include "jobs/container/json_fields.h"
 #include "jobs/container/path_clean.h"
 #include "jobs/signal_name.h"
@@ -53,10 +54,6 @@ namespace {
 /// Linux: __NEW_UTS_LEN.
 constexpr std::size_t hostname_bytes_max = 64;
 constexpr std::int64_t health_duration_ns_min = 1'000'000;
-
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 Result<void> health_check(const HealthConfig& health) {
     const auto too_short = [](std::int64_t value) {

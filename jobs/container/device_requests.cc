@@ -10,14 +10,11 @@
 #include <utility>
 
 #include "jobs/container/cdi_registry.h"
+#include "jobs/container/field_check.h"
 
 namespace davit {
 
 namespace {
-
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 Error failed(ErrorKind kind, const std::string& reason) {
     return Error(kind, "CDI device injection failed: " + reason);

@@ -14,7 +14,7 @@ constexpr Nanoseconds timeout_default = seconds(30);
 constexpr Nanoseconds start_interval_default = seconds(5);
 constexpr std::int64_t retries_default = 3;
 
-constexpr std::array<std::string_view, 3> names{"starting", "healthy", "unhealthy"};
+constexpr std::array<std::string_view, 3> status_names{"starting", "healthy", "unhealthy"};
 
 Nanoseconds or_default(std::int64_t nanoseconds, Nanoseconds otherwise) {
     return nanoseconds == 0 ? otherwise : Nanoseconds(nanoseconds);
@@ -52,15 +52,15 @@ std::string go_duration_text(Nanoseconds duration) {
 }  // namespace
 
 std::string_view health_status_name(HealthStatus status) {
-    return names[static_cast<std::size_t>(status)];
+    return status_names[static_cast<std::size_t>(status)];
 }
 
 Result<HealthStatus> health_status_parse(std::string_view name) {
-    const auto found = std::find(names.begin(), names.end(), name);
-    if (found == names.end()) {
+    const auto found = std::find(status_names.begin(), status_names.end(), name);
+    if (found == status_names.end()) {
         return Error(ErrorKind::invalid_argument, "no health status: " + std::string(name));
     }
-    return static_cast<HealthStatus>(found - names.begin());
+    return static_cast<HealthStatus>(found - status_names.begin());
 }
 
 std::optional<HealthPlan> HealthPlan::make(const ContainerConfig& config) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "jobs/container/cpu_list.h"
+#include "jobs/container/field_check.h"
 #include "jobs/container/host_config.h"
 #include "jobs/container/links.h"
 #include "jobs/container/log_config.h"
@@ -23,10 +24,6 @@ using Words = std::span<const std::string_view>;
 constexpr std::int64_t memory_bytes_min = 6LL * 1024 * 1024;
 constexpr std::int64_t nano_cpu = 1'000'000'000;
 
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
-
 Error not_yet(std::string_view option, std::string_view value, std::string_view instead) {
     constexpr std::size_t shown_max = 80;
     std::string message(option);
@@ -36,16 +33,6 @@ Error not_yet(std::string_view option, std::string_view value, std::string_view 
     }
     message.append(" is not supported by davit yet: ").append(instead);
     return Error(ErrorKind::unsupported, std::move(message));
-}
-
-bool is_one_of(std::string_view word, Words known) {
-    return std::ranges::find(known, word) != known.end();
-}
-
-bool is_address(const std::string& text) {
-    std::array<unsigned char, sizeof(in6_addr)> address{};
-    return ::inet_pton(AF_INET, text.c_str(), address.data()) == 1 ||
-           ::inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
 }
 
 /// is_update: what is not given stays as it is.

@@ -10,6 +10,7 @@
 #include <optional>
 #include <span>
 
+#include "jobs/container/field_check.h"
 #include "jobs/container/record.h"
 
 namespace davit {
@@ -18,18 +19,10 @@ namespace {
 
 using Words = std::span<const std::string_view>;
 
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
-
 Error not_yet(const std::string& option, const std::string& value, std::string_view instead) {
     return Error(
         ErrorKind::unsupported,
         option + " \"" + value + "\" is not supported by davit yet: " + std::string(instead));
-}
-
-bool is_one_of(std::string_view word, Words known) {
-    return std::ranges::find(known, word) != known.end();
 }
 
 const std::string* option_of(const LogConfig& config, const char* name) {

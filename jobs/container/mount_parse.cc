@@ -6,6 +6,7 @@
 #include <array>
 #include <span>
 
+#include "jobs/container/field_check.h"
 #include "jobs/container/path_clean.h"
 #include "reactor/base/ids.h"
 
@@ -23,10 +24,6 @@ constexpr std::array<std::string_view, 6> propagation_words{
 constexpr std::array<std::string_view, 4> consistency_words{
     "default", "consistent", "cached", "delegated"};
 
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
-
 Error bad_spec(const std::string& spec) {
     return bad("invalid volume specification: '" + spec + "'");
 }
@@ -37,10 +34,6 @@ Error bad_mount(const MountRequest& request, std::string_view why) {
 
 Error bad_field(const MountRequest& request, std::string_view field, std::string_view must) {
     return bad_mount(request, "field " + std::string(field) + " must not be " + std::string(must));
-}
-
-bool is_one_of(std::string_view word, Words known) {
-    return std::ranges::find(known, word) != known.end();
 }
 
 std::string_view word_take(std::string_view& text) {

@@ -27,7 +27,7 @@ constexpr std::size_t page_bytes = 4096;
 /// What is held back is less than a record; then a move to the front never overlaps itself.
 static_assert(stream_bytes - take_bytes >= 2 * limits::log_line_bytes_max);
 
-enum class Phase : std::uint32_t { idle, to_stage, to_memory };
+enum class WritePhase : std::uint32_t { idle, to_stage, to_memory };
 
 }  // namespace
 
@@ -57,7 +57,7 @@ struct OutputStore::Layout {
     };
 
     std::uint64_t magic;
-    std::atomic<Phase> phase;
+    std::atomic<WritePhase> phase;
     /// What is being taken: in phase to_memory, so many bytes are to be put behind `end`.
     std::uint32_t slot;
     std::uint32_t stream;
@@ -116,7 +116,7 @@ Result<std::optional<std::string_view>> OutputSlot::take(OutputStream stream, in
     }
     layout.slot = number_;
     layout.stream = static_cast<std::uint32_t>(stream);
-    layout.phase = Phase::to_stage;
+    layout.phase = WritePhase::to_stage;
     ssize_t moved = -1;
     do {
         moved = ::splice(fd,
@@ -128,7 +128,7 @@ Result<std::optional<std::string_view>> OutputSlot::take(OutputStream stream, in
     } while (moved < 0 && errno == EINTR);
     if (moved <= 0) {
         const int error = errno;
-        layout.phase = Phase::idle;
+        layout.phase = WritePhase::idle;
         if (moved == 0 || error == EIO) {  // pty(7): the last one that had the terminal closed it.
             return std::optional<std::string_view>(std::in_place);
         }
@@ -139,12 +139,12 @@ Result<std::optional<std::string_view>> OutputSlot::take(OutputStream stream, in
     }
     layout.count = static_cast<std::uint32_t>(moved);
     layout.end = state.end();
-    layout.phase = Phase::to_memory;
+    layout.phase = WritePhase::to_memory;
     const auto count = static_cast<std::size_t>(moved);
     char* const to = bytes + state.end();
     TRY_VOID(store_->stage_read(to, count));
     state.set(state.begin(), state.end() + count);
-    layout.phase = Phase::idle;
+    layout.phase = WritePhase::idle;
     if (state.end() > page_bytes) {
         store_->large_[number_] = true;
     }
@@ -197,18 +197,18 @@ void OutputStore::finish() {
     const auto left = static_cast<std::uint32_t>(staged);
     const auto which = static_cast<OutputStream>(layout.stream);
     Stream& state = stream(layout.slot, which);
-    if (layout.phase == Phase::to_stage) {
+    if (layout.phase == WritePhase::to_stage) {
         layout.count = left;
         layout.end = state.end();
-        layout.phase = Phase::to_memory;  // This may be cut off as well.
+        layout.phase = WritePhase::to_memory;  // This may be cut off as well.
     }
-    if (layout.phase != Phase::idle && layout.count > 0) {
+    if (layout.phase != WritePhase::idle && layout.count > 0) {
         const std::uint32_t read = layout.count - left;
         if (stage_read(bytes(layout.slot, which) + layout.end + read, left)) {
             state.set(state.begin(), layout.end + layout.count);
         }
     }
-    layout.phase = Phase::idle;
+    layout.phase = WritePhase::idle;
 }
 
 /// It is all there, and no signal handler interrupts a read that need not wait.

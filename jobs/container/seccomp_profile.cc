@@ -84,7 +84,7 @@ constexpr auto architectures = std::to_array<std::string_view>({
     "SCMP_ARCH_S390X",
 });
 
-Error bad(const std::string& message) {
+Error profile_error(const std::string& message) {
     return Error(ErrorKind::invalid_argument, "invalid seccomp profile: " + message);
 }
 
@@ -115,8 +115,8 @@ Result<T> value_of(std::span<const Named<T>> known,
     const auto found = std::ranges::find(known, name, &Named<T>::name);
     if (found == known.end()) {
         constexpr std::size_t shown_max = 80;
-        return bad(place + ": string " + std::string(name.substr(0, shown_max)) +
-                   " is not a valid " + std::string(kind) + " for seccomp");
+        return profile_error(place + ": string " + std::string(name.substr(0, shown_max)) +
+                             " is not a valid " + std::string(kind) + " for seccomp");
     }
     return found->value;
 }
@@ -285,7 +285,7 @@ Result<void> call_add(std::vector<SeccompRule>& rules, Call call, const std::str
     }
     for (const std::string& name : call.names) {
         if (name.empty()) {
-            return bad(place + ": empty string is not a valid syscall");
+            return profile_error(place + ": empty string is not a valid syscall");
         }
     }
     if (call.names.empty()) {
@@ -296,7 +296,7 @@ Result<void> call_add(std::vector<SeccompRule>& rules, Call call, const std::str
             value_of(
                 std::span<const Named<SeccompCompare>>(operators), compare, "operator", place));
         if (argument.index >= arguments_max) {
-            return bad(place + ": a system call has six arguments, index 0 to 5");
+            return profile_error(place + ": a system call has six arguments, index 0 to 5");
         }
         rule.arguments.push_back(argument);
     }
@@ -378,7 +378,7 @@ void rules_settle(SeccompProfile& profile) {
 
 Result<void> architecture_check(const std::string& name) {
     if (std::ranges::find(architectures, name) == architectures.end()) {
-        return bad("string " + name + " is not a valid arch for seccomp");
+        return profile_error("string " + name + " is not a valid arch for seccomp");
     }
     return ok;
 }
@@ -421,7 +421,7 @@ Result<void> flags_read(const JsonValue& root, SeccompProfile& profile) {
     for (const std::string& name : names) {
         const auto found = std::ranges::find(flags, name, &Named<unsigned>::name);
         if (found == flags.end()) {
-            return bad("seccomp flag " + name + " is not known");
+            return profile_error("seccomp flag " + name + " is not known");
         }
         profile.flags |= found->value;
     }

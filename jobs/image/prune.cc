@@ -14,14 +14,14 @@ namespace davit {
 
 namespace {
 
-struct Candidate {
+struct PruneCandidate {
     Digest id;
     /// What to remove, one after the other: its names, or else its id.
     std::vector<std::string> names;
 };
 
-Result<std::vector<Candidate>> candidates(const ReadTxn& txn, const ImagePrune& prune) {
-    std::vector<Candidate> found;
+Result<std::vector<PruneCandidate>> candidates(const ReadTxn& txn, const ImagePrune& prune) {
+    std::vector<PruneCandidate> found;
     TRY(const std::vector<ImageRecord> images, image_list(txn));
     for (const ImageRecord& image : images) {
         TRY(const std::vector<Reference> names, image_references(txn, image.id));
@@ -32,7 +32,7 @@ Result<std::vector<Candidate>> candidates(const ReadTxn& txn, const ImagePrune& 
         if ((prune.dangling_only && tagged) || !prune.admits(config)) {
             continue;
         }
-        Candidate candidate;
+        PruneCandidate candidate;
         candidate.id = image.id;
         for (const Reference& name : names) {
             candidate.names.push_back(name.familiar());
@@ -63,7 +63,7 @@ bool is_kept(const Error& error) {
 
 Task<void> candidate_remove(ImageService& images,
                             const ImagePrune& prune,
-                            const Candidate& candidate,
+                            const PruneCandidate& candidate,
                             ImagesPruned& pruned) {
     for (const std::string& name : candidate.names) {
         CO_TRY(ImageRemove request, prune.request());
@@ -87,10 +87,10 @@ Task<void> candidate_remove(ImageService& images,
 
 Task<ImagesPruned> image_prune(ImageService& images, ImagePrune prune) {
     const auto find = [&prune](const ReadTxn& txn) { return candidates(txn, prune); };
-    CO_TRY(const std::vector<Candidate> found, images.db().view(find));
+    CO_TRY(const std::vector<PruneCandidate> found, images.db().view(find));
     CO_TRY(const LayerSizes before, images.db().view(layer_sizes));
     ImagesPruned pruned;
-    for (const Candidate& candidate : found) {
+    for (const PruneCandidate& candidate : found) {
         CO_CHECK(co_await candidate_remove(images, prune, candidate, pruned));
     }
     // What pulls left that did not end well: the room is wanted.

@@ -43,7 +43,7 @@ std::string_view layer_type(const ManifestTypes& types, LayerCompression compres
     return {};
 }
 
-struct Candidate {
+struct PushCandidate {
     StoredManifest stored;
     ImageManifest parsed;
     /// Layers that some registry is known to have in just this form.
@@ -55,18 +55,18 @@ bool is_origin_of(const LayerOrigin& origin, const Descriptor& layer) {
 }
 
 /// Of the manifests that the image came with, the one with the most layers that can be had.
-Result<std::optional<Candidate>> manifest_choose(
+Result<std::optional<PushCandidate>> manifest_choose(
     const ReadTxn& txn,
     const ImageRecord& image,
     const std::vector<std::vector<LayerOrigin>>& origins) {
-    std::optional<Candidate> best;
+    std::optional<PushCandidate> best;
     for (const Digest& digest : image.manifests) {
         TRY(StoredManifest stored, manifest_get(txn, digest));
         Result<Manifest> parsed = manifest_parse(stored.bytes, stored.media_type);
         if (!parsed || !std::holds_alternative<ImageManifest>(*parsed)) {
             continue;
         }
-        Candidate candidate{std::move(stored), std::get<ImageManifest>(*std::move(parsed))};
+        PushCandidate candidate{std::move(stored), std::get<ImageManifest>(*std::move(parsed))};
         const std::vector<Descriptor>& layers = candidate.parsed.layers;
         if (candidate.parsed.config.digest != image.id || layers.size() != origins.size()) {
             continue;
@@ -140,7 +140,7 @@ Result<PushImage> push_image_read(const ReadTxn& txn, const Digest& id) {
         TRY(std::vector<LayerOrigin> known, layer_origins(txn, diff_id));
         origins.push_back(std::move(known));
     }
-    TRY(const std::optional<Candidate> chosen, manifest_choose(txn, *record, origins));
+    TRY(const std::optional<PushCandidate> chosen, manifest_choose(txn, *record, origins));
     image.config_media_type = std::string(docker_types.config);
     if (chosen) {
         image.manifest = chosen->stored;

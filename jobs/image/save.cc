@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view manifest_type = "application/vnd.oci.image.manifest.v1+json";
 constexpr std::string_view index_type = "application/vnd.oci.image.index.v1+json";
 constexpr std::string_view config_type = "application/vnd.oci.image.config.v1+json";
-constexpr std::string_view layer_type = "application/vnd.oci.image.layer.v1.tar";
+constexpr std::string_view plain_layer_type = "application/vnd.oci.image.layer.v1.tar";
 
 struct SavedImage {
     Digest id;
@@ -131,7 +131,7 @@ std::string manifest_json(const Save& save, const SavedImage& image) {
     json.end_object().key("layers").begin_array();
     for (const Digest& layer : image.diff_ids) {
         json.begin_object();
-        descriptor_write(json, layer_type, layer, save.layers.at(layer)->archive_bytes());
+        descriptor_write(json, plain_layer_type, layer, save.layers.at(layer)->archive_bytes());
         json.end_object();
     }
     json.end_array().end_object();
@@ -191,7 +191,7 @@ std::string docker_manifest_json(const Save& save) {
         const std::set<Digest> sources(image.diff_ids.begin(), image.diff_ids.end());
         for (const Digest& layer : sources) {
             json.key(layer.str()).begin_object();
-            descriptor_write(json, layer_type, layer, save.layers.at(layer)->archive_bytes());
+            descriptor_write(json, plain_layer_type, layer, save.layers.at(layer)->archive_bytes());
             json.end_object();
         }
         json.end_object().end_object();

@@ -7,14 +7,11 @@
 #include <charconv>
 
 #include "drivers/net/child_links.h"
+#include "jobs/container/field_check.h"
 
 namespace davit {
 
 namespace {
-
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 Error not_yet(const std::string& what, const std::string& instead) {
     return Error(ErrorKind::unsupported, what + " is not supported by davit yet: " + instead);

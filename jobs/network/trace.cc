@@ -2,6 +2,7 @@
 // sends.
 #include <netinet/in.h>
 
+#include "jobs/container/field_check.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
 
@@ -10,14 +11,6 @@ namespace davit {
 namespace {
 
 constexpr std::string_view host_name = "host";
-
-bool is_address(const std::string& text) {
-    return static_cast<bool>(IpAddress::parse(text));
-}
-
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 Result<std::shared_ptr<Container>> running(const Daemon& daemon, const std::string& name) {
     TRY(std::shared_ptr<Container> container, daemon.containers.find(name));

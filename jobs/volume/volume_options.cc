@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "jobs/container/field_check.h"
 #include "reactor/base/byte_size.h"
 
 namespace davit {
@@ -22,10 +23,6 @@ namespace davit {
 namespace {
 
 using Options = std::map<std::string, std::string>;
-
-Error bad(std::string message) {
-    return Error(ErrorKind::invalid_argument, std::move(message));
-}
 
 bool is_letter_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -107,12 +104,6 @@ std::string data_value(const std::string& data, std::string_view key) {
         }
     }
     return "";
-}
-
-bool is_address(const std::string& text) {
-    std::array<unsigned char, sizeof(in6_addr)> address{};
-    return ::inet_pton(AF_INET, text.c_str(), address.data()) == 1 ||
-           ::inet_pton(AF_INET6, text.c_str(), address.data()) == 1;
 }
 
 /// The host of "//server/share".

@@ -144,6 +144,28 @@ def http(address, port, enter=(), source="", patience=5):
     return done.stdout.strip() or done.stderr.strip()
 
 
+# A shell's: an HTTP server on port 80 whose first page is the name that it is formatted with.
+SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
+
+
+def place(engine, name):
+    """What a container has in the first of its networks."""
+    return next(iter(engine.inspect(name)["NetworkSettings"]["Networks"].values()))
+
+
+def serve(engine, name, *options):
+    """A container whose HTTP server answers with its name. Gives: its address."""
+    engine.out("run", "-d", "--name", name, *options, "bb", "sh", "-c", SERVE.format(name))
+    address = place(engine, name)["IPAddress"]
+    eventually(lambda: http(address, 80, patience=1).startswith(name), f"{name} answers")
+    return address
+
+
+def inside(engine, name):
+    """The words that run a command in a container's network namespace."""
+    return "nsenter", "--target", str(engine.inspect(name)["State"]["Pid"]), "--net"
+
+
 def links():
     """The names of this namespace's links."""
     return [line.split(":")[1].strip().split("@")[0] for line in

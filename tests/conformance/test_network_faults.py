@@ -17,10 +17,9 @@ import subprocess
 import sys
 
 from harness import Skip, case, check, contains, equal, eventually, main
-from network_support import (HOST, REMOTE, Remote, ask, bind_error, host_server, http, links, run,
-                             start_in_child_cgroup)
+from network_support import (HOST, REMOTE, Remote, ask, bind_error, host_server, http, inside, links, run,
+                             serve, start_in_child_cgroup)
 
-SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
 PORTS_MAX = 65536
 NO_ANSWER = "error: "
 
@@ -33,17 +32,6 @@ def prepare(engine, stack):
     stack.callback(remote.close)
     start_in_child_cgroup(engine, stack)
     return {"remote": remote}
-
-
-def serve(engine, name, *options):
-    engine.out("run", "-d", "--name", name, *options, "bb", "sh", "-c", SERVE.format(name))
-    address = next(iter(engine.inspect(name)["NetworkSettings"]["Networks"].values()))["IPAddress"]
-    eventually(lambda: http(address, 80, patience=1).startswith(name), f"{name} answers")
-    return address
-
-
-def inside(engine, name):
-    return "nsenter", "--target", str(engine.inspect(name)["State"]["Pid"]), "--net"
 
 
 def pinned(engine, name):

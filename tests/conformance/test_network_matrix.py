@@ -11,10 +11,9 @@ import subprocess
 import sys
 
 from harness import case, check, contains, equal, eventually, main
-from network_support import (HOST, REMOTE, Remote, ask, bind_error, host_server, http, run,
-                             start_in_child_cgroup)
+from network_support import (HOST, REMOTE, SERVE, Remote, ask, bind_error, host_server, http, inside,
+                             place, run, serve, start_in_child_cgroup)
 
-SERVE = "mkdir -p /www; echo {0} > /www/index.html; httpd -f -p 80 -h /www"
 NO_ANSWER = "error: "
 PORTS = 10000
 
@@ -24,21 +23,6 @@ def prepare(engine, stack):
     stack.callback(remote.close)
     start_in_child_cgroup(engine, stack)
     return {"remote": remote}
-
-
-def serve(engine, name, *options):
-    engine.out("run", "-d", "--name", name, *options, "bb", "sh", "-c", SERVE.format(name))
-    address = place(engine, name)["IPAddress"]
-    eventually(lambda: http(address, 80, patience=1).startswith(name), f"{name} answers")
-    return address
-
-
-def place(engine, name):
-    return next(iter(engine.inspect(name)["NetworkSettings"]["Networks"].values()))
-
-
-def inside(engine, name):
-    return "nsenter", "--target", str(engine.inspect(name)["State"]["Pid"]), "--net"
 
 
 def python(script, *arguments, enter=()):

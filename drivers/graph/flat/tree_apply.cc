@@ -8,13 +8,12 @@
 #include <cerrno>
 #include <string_view>
 
+#include "drivers/graph/directory_names.h"
 #include "graph/whiteout.h"
 
 namespace davit {
 
 namespace {
-
-constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
 
 bool is_directory(int dir, const char* name) {
     struct stat status {};
@@ -30,8 +29,8 @@ Result<bool> TreeApply::open_next() {
     }
     path_ = std::move(waiting_.back());
     waiting_.pop_back();
-    TRY(Fd directory, Fd::openat2(from_.get(), path_, O_RDONLY | O_DIRECTORY, beneath));
-    TRY(target_, Fd::openat2(to_.get(), path_, O_RDONLY | O_DIRECTORY, beneath));
+    TRY(Fd directory, Fd::openat2(from_.get(), path_, O_RDONLY | O_DIRECTORY, open_beneath));
+    TRY(target_, Fd::openat2(to_.get(), path_, O_RDONLY | O_DIRECTORY, open_beneath));
     if (path_ == ".") {
         struct stat status {};
 

@@ -15,8 +15,6 @@ namespace davit {
 
 namespace {
 
-constexpr std::uint64_t beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-
 bool is_gone(int number) {
     return number == ENOENT || number == ENOTDIR || number == ELOOP || number == EXDEV ||
            number == EAGAIN || number == ENAMETOOLONG;
@@ -33,14 +31,15 @@ Result<bool> TreeChanges::open_next() {
     while (!waiting_.empty()) {
         path_ = std::move(waiting_.back());
         waiting_.pop_back();
-        Result<Fd> directory = Fd::openat2(after_.get(), path_, O_RDONLY | O_DIRECTORY, beneath);
+        Result<Fd> directory =
+            Fd::openat2(after_.get(), path_, O_RDONLY | O_DIRECTORY, open_beneath);
         if (!directory && is_gone(directory.error().errno_value())) {
             continue;
         }
         if (!directory) {
             return std::move(directory).error();
         }
-        Result<Fd> old = Fd::openat2(before_.get(), path_, O_RDONLY | O_DIRECTORY, beneath);
+        Result<Fd> old = Fd::openat2(before_.get(), path_, O_RDONLY | O_DIRECTORY, open_beneath);
         old_ = old ? *std::move(old) : Fd();
         stream_.reset(::fdopendir(directory->get()));
         if (!stream_) {
@@ -66,7 +65,7 @@ Result<void> TreeChanges::directory_make(const std::string& path) {
             return Error::from_errno(errno, "mkdirat", *one);
         }
         made_.push_back(*one);
-        Result<Fd> source = Fd::openat2(after_.get(), *one, O_RDONLY | O_DIRECTORY, beneath);
+        Result<Fd> source = Fd::openat2(after_.get(), *one, O_RDONLY | O_DIRECTORY, open_beneath);
         if (!source && is_gone(source.error().errno_value())) {
             continue;
         }
@@ -88,7 +87,7 @@ Result<void> TreeChanges::directory_make(const std::string& path) {
 
 Result<Fd> TreeChanges::parent_make(const std::string& path) {
     TRY_VOID(directory_make(path));
-    return Fd::openat2(diff_.get(), path, O_RDONLY | O_DIRECTORY, beneath);
+    return Fd::openat2(diff_.get(), path, O_RDONLY | O_DIRECTORY, open_beneath);
 }
 
 Result<void> TreeChanges::take(const char* name) {

@@ -21,7 +21,7 @@ namespace davit {
 
 namespace {
 
-constexpr const char* empty_dir = "empty";
+constexpr const char* empty_layer = "empty";
 constexpr const char* mapped_dir = "mapped";
 const std::string no_path;
 
@@ -30,8 +30,8 @@ const std::string no_path;
 Result<std::unique_ptr<OverlayDriver>> OverlayDriver::open(const std::string& data_root) {
     TRY(Base base, base_open(data_root + "/overlay", {}, nullptr));
     // Seen as the root of a container without layers.
-    if (::mkdirat(base.fd.get(), empty_dir, 0755) != 0 && errno != EEXIST) {
-        return Error::from_errno(errno, "mkdirat", empty_dir);
+    if (::mkdirat(base.fd.get(), empty_layer, 0755) != 0 && errno != EEXIST) {
+        return Error::from_errno(errno, "mkdirat", empty_layer);
     }
     std::unique_ptr<OverlayDriver> driver(new OverlayDriver(std::move(base)));
     TRY_VOID(driver->probe());
@@ -141,7 +141,7 @@ Result<Fd> OverlayDriver::mount(const RootfsSpec& spec) const {
     }
     const std::size_t lower_min = spec.rw_name.empty() ? 2 : 1;
     if (overlay.lower.size() < lower_min) {
-        overlay.lower.emplace_back(empty_dir);
+        overlay.lower.emplace_back(empty_layer);
     }
     if (overlay.lower.size() < lower_min) {
         // No layer at all and read-only: an empty directory twice over is refused as overlapping.
