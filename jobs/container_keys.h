@@ -30,8 +30,8 @@ inline constexpr std::string_view idempotency_label = "davit.idempotency";
 ///         differ).
 Result<std::string> container_key_choose(std::string_view header, const std::string* label);
 
-/// What a retry must have in common with the first call: its body to the byte, the name and the
-/// platform that it asks for.
+/// What a retry must have in common with the first call: what its body means
+/// (http/api/create_body.h), the name and the platform that it asks for.
 Digest container_key_request(std::string_view body,
                              std::string_view name,
                              std::string_view platform);

@@ -76,6 +76,10 @@ Result<std::unique_ptr<Field>> Field::make(const Workspace& workspace,
         const std::size_t equal = extra.find('=');
         field->add_extra(extra.substr(0, equal), extra.substr(equal + 1));
     }
+    if (field->entrants_.empty()) {
+        return Error(ErrorKind::invalid_argument,
+                     "--only: no contender's name has any of these texts in it");
+    }
     return field;
 }
 

@@ -33,7 +33,8 @@ struct Entrant {
 class Field {
   public:
     /// Starts the daemons and makes the image known to all. What does not work is an absent
-    /// entrant. Errors: what prevents any measurement (no busybox).
+    /// entrant. Errors: what prevents any measurement (no busybox); invalid_argument
+    /// if nobody is chosen.
     static Result<std::unique_ptr<Field>> make(const Workspace& workspace,
                                                Setting& setting,
                                                FieldOptions options);

@@ -40,7 +40,9 @@ Result<ContainerCreateRequest> create_request(const ApiContext& context, std::st
     if (!key.empty()) {
         request.create_key.emplace();
         request.create_key->key = std::move(key);
-        request.create_key->request = container_key_request(body, request.name, request.platform);
+        TRY(const std::string meaning, container_create_body_meaning(body));
+        request.create_key->request =
+            container_key_request(meaning, request.name, request.platform);
     }
     request.config = std::move(parsed.config);
     request.host_config = std::move(parsed.host_config);

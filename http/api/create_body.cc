@@ -1,6 +1,9 @@
 #include "http/api/create_body.h"
 
+#include <algorithm>
+
 #include "http/json_reader.h"
+#include "http/json_writer.h"
 
 namespace davit {
 
@@ -88,6 +91,35 @@ Result<std::map<std::string, EndpointSettings>> endpoints_parse(const JsonValue&
     return settings;
 }
 
+/// Takes: path: the names on the way to the value, each after a slash.
+Result<void> meaning_write(JsonWriter& json, const JsonValue& value, const std::string& path) {
+    if (value.is(JsonValue::Type::array)) {
+        TRY(const std::vector<JsonValue> items, value.as_array());
+        json.begin_array();
+        for (const JsonValue& item : items) {
+            TRY_VOID(meaning_write(json, item, path + "/"));
+        }
+        json.end_array();
+        return ok;
+    }
+    if (!value.is(JsonValue::Type::object)) {
+        json.raw(value.to_json());
+        return ok;
+    }
+    TRY(auto members, value.as_object());
+    std::ranges::stable_sort(members, {}, [](const auto& member) { return member.first; });
+    json.begin_object();
+    for (const auto& [name, member] : members) {
+        const std::string at = path + "/" + std::string(name);
+        if (at != "/HostConfig/ConsoleSize") {
+            json.key(name);
+            TRY_VOID(meaning_write(json, member, at));
+        }
+    }
+    json.end_object();
+    return ok;
+}
+
 }  // namespace
 
 void kernel_memory_forget(HostConfig& config, ApiVersion version) {
@@ -95,6 +127,14 @@ void kernel_memory_forget(HostConfig& config, ApiVersion version) {
         std::erase_if(config.unsupported,
                       [](const UnsupportedOption& option) { return option.key == "KernelMemory"; });
     }
+}
+
+Result<std::string> container_create_body_meaning(std::string_view body) {
+    TRY(const JsonDocument document, JsonDocument::parse(body));
+    std::string text;
+    JsonWriter json(text);
+    TRY_VOID(meaning_write(json, document.root(), ""));
+    return text;
 }
 
 Result<ContainerCreateBody> container_create_body_parse(std::string_view body, ApiVersion version) {

@@ -1,5 +1,6 @@
 #pragma once
 /// The body of POST /containers/create: a container's configuration, its host's, and its networks'.
+#include <string>
 #include <string_view>
 
 #include "http/api/api_version.h"
@@ -22,6 +23,12 @@ struct ContainerCreateBody {
 /// below 1.44);
 ///         unsupported (settings of a network's endpoint, such as an IPv6 address).
 Result<ContainerCreateBody> container_create_body_parse(std::string_view body, ApiVersion version);
+
+/// What two bodies have in common that ask for the same: compact JSON, the members of objects in
+/// the order of their names, without what tells of the client's terminal alone
+/// (HostConfig.ConsoleSize: docker's command line sends it).
+/// Errors: invalid_argument (not JSON).
+Result<std::string> container_create_body_meaning(std::string_view body);
 
 /// KernelMemory is gone from the API with 1.42: newer clients' is ignored, in create and update.
 void kernel_memory_forget(HostConfig& config, ApiVersion version);

@@ -53,7 +53,8 @@ class Bench(unittest.TestCase):
         self.assertTrue((folder / "report" / "report.py").exists())
         self.assertTrue(os.access(folder / "davit_bench_startup", os.X_OK))
         done = run(self.davit, "bench", "--only", "nobody")
-        self.assertNotIn("is not installed", done.stderr)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no contender's name has any of these texts in it", done.stderr)
 
     def test_the_harness_gets_the_words(self):
         self.install("libexec/davit")

@@ -87,6 +87,8 @@ def a_label_of_the_image_is_no_key(engine):
 def another_request_is_a_conflict(engine):
     identity, _ = told(create(engine, "key", name="named"))
     equal(told(create(engine, "key", name="named"))[0], identity, "the same name is no conflict")
+    again = {"HostConfig": {"ConsoleSize": [50, 132], "NetworkMode": "none"}, "Cmd": ["true"], "Image": "bb"}
+    equal(told(create(engine, "key", again, name="named"))[0], identity, "from another terminal, in another order")
     for what, answer in (("body", create(engine, "key", body_of(Cmd=["false"]), name="named")),
                          ("name", create(engine, "key", name="unnamed")),
                          ("platform", create(engine, "key", name="named", platform="linux/amd64"))):

@@ -3,6 +3,7 @@
 // time.
 #include "http/api/create_body.h"
 
+#include "reactor/base/limits.h"
 #include "tests/support/catch.h"
 #include "tests/unit/jobs/container/create_bodies.h"
 
@@ -126,4 +127,24 @@ TEST_CASE("several networks are for clients that know of them", "[wire][create]"
     CHECK(refusal(two, {1, 43}) ==
           "invalid_argument: Container cannot be connected to network endpoints: default, "
           "backend");
+}
+
+TEST_CASE("bodies that ask for the same have one meaning", "[wire][create]") {
+    const auto meaning = [](std::string_view json) {
+        const auto text = container_create_body_meaning(json);
+        return text ? *text : std::string(error_kind_name(text.error().kind()));
+    };
+    const std::string plain = meaning(R"({"Cmd":["a","b"],"HostConfig":{"Memory":1,"Init":null}})");
+    CHECK(plain == R"({"Cmd":["a","b"],"HostConfig":{"Init":null,"Memory":1}})");
+    CHECK(meaning(R"( {"HostConfig": {"Init": null, "ConsoleSize": [50, 132], "Memory": 1},
+                       "Cmd": ["a", "b"]} )") == plain);
+    CHECK(meaning(R"({"Cmd":["b","a"],"HostConfig":{"Memory":1,"Init":null}})") != plain);
+    CHECK(meaning(R"({"Cmd":["a","b"],"HostConfig":{"Memory":1}})") != plain);
+    CHECK(meaning(R"({"ConsoleSize":[1,2],"Labels":{"b":"\u00e4\"","a":"1.50"}})") ==
+          "{\"ConsoleSize\":[1,2],\"Labels\":{\"a\":\"1.50\",\"b\":\"\xc3\xa4\\\"\"}}");
+    CHECK(meaning("{") == "invalid_argument");
+    const std::string deep = std::string(limits::json_depth_max, '[');
+    const std::string nested = deep + std::string(limits::json_depth_max, ']');
+    CHECK(meaning(nested) == nested);
+    CHECK(meaning("[" + nested + "]") == "invalid_argument");
 }
