@@ -6,8 +6,8 @@
 
 An item is `- [x] text` with lines `  - KIND: NAME` below it, or `- [ ] text` with a line below it
 that starts with "Not built" or "Built" and gives the reason.
-KIND is unit (a Catch2 test case), conformance (SUITE.CASE) or nasty (an archive of the nasty suite,
-`*` stands for anything).
+KIND is unit (a Catch2 test case), conformance (SUITE.CASE), vm (a check of tests/vm/guest.sh) or nasty
+(an archive of the nasty suite, `*` stands for anything).
 """
 
 import ast
@@ -46,6 +46,10 @@ def conformance_cases(root):
             if isinstance(node, ast.FunctionDef) and any(map(is_case, node.decorator_list)):
                 names.add(path.stem.removeprefix("test_") + "." + node.name)
     return names
+
+
+def vm_checks(root):
+    return set(re.findall(r"^\s*check (\w+) ", (root / "tests/vm/guest.sh").read_text(), re.M))
 
 
 def nasty_archives(root):
@@ -116,7 +120,7 @@ def main():
         problems = self_test()
     else:
         root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
-        names = {"unit": unit_tests(root), "conformance": conformance_cases(root),
+        names = {"unit": unit_tests(root), "conformance": conformance_cases(root), "vm": vm_checks(root),
                  "nasty": nasty_archives(root)}
         checklist = Checklist(names)
         files = sorted([*(root / "docs").glob("*-checklist.md"), *(root / "docs").glob("*-matrix.md")])

@@ -78,12 +78,29 @@ if [ "$mode" = v2 ]; then
         'mkdir /www; echo page >/www/index.html; httpd -p 80 -h /www; echo ready; exec sleep 1000' >/dev/null
     until davit logs web | grep -q ready || ! davit inspect web >/dev/null; do :; done
     got=$(wget -qO- http://127.0.0.1:8080/ 2>&1)
+    # A socket of any cgroup goes straight to the container: the kernel has it so, whatever the
+    # program is told.
+    mkdir /sys/fs/cgroup/elsewhere
+    mkfifo /tmp/held
+    exec 9<>/tmp/held
+    (
+        echo 0 >/sys/fs/cgroup/elsewhere/cgroup.procs
+        exec nc 127.0.0.1 8080 <&9 >/dev/null
+    ) &
+    client=$!
+    peer=
+    until [ -n "$peer" ] || ! kill -0 $client; do
+        peer=$(netstat -tn | awk '$6 == "ESTABLISHED" && $5 ~ /:(80|8080)$/ { print $5 }')
+    done
+    wanted_peer=$(davit inspect -f '{{.NetworkSettings.IPAddress}}' web):80
+    kill $client
     davit rm -f web >/dev/null
 else
     bridge="bridge networks need eBPF, which this host does not let davit use: no cgroup2 hierarchy is mounted"
     got=$(davit run --rm box:1 true 2>&1 | grep -o "$bridge")
 fi
 check bridge_network "$bridge" "$got"
+check root_hooks "$wanted_peer" "$peer" # Nothing and nothing without bridge networks.
 
 # Links that hang on a VLAN, which is made for them. Names need eBPF.
 hanging() { # DRIVER MODE
