@@ -129,7 +129,10 @@ class Living(Loaded):
             check(state["ExitCode"] in self.codes and not state["Error"], f"exit code: {state}")
         if status == "running":
             seen = len(self.lines(engine))
-            eventually(lambda: len(self.lines(engine)) > seen, "it writes on")
+            ends = "exited" in self.statuses  # It may have got its signal already.
+            eventually(lambda: len(self.lines(engine)) > seen or
+                       ends and self.state(engine)["Status"] == "exited", "it writes on, or ends")
+            state = self.state(engine)
         if self.strict():
             self.log_is_whole(engine, state)
 
