@@ -182,6 +182,18 @@ std::vector<std::pair<std::string, std::string>> die_attributes(const Container&
             {"exitCode", std::to_string(state.exit_code)}};
 }
 
+/// The record of a container that goes may be gone first: then the note tells of its cgroups.
+Task<void> ended_cgroup_clear(Daemon& daemon,
+                              std::shared_ptr<Container> container,
+                              std::shared_ptr<ContainerRun> run) {
+    const ContainerId& id = container->id();
+    CO_CHECK(co_await cgroup_clean_up(*run->cgroup, id.short_id()));
+    if (run->cgroup->is_removed()) {
+        daemon.ended_cgroups.drop(id);
+    }
+    co_return ok;
+}
+
 /// Give back what the run had, and remove the container if it asked for that.
 Task<void> run_clear(Daemon& daemon,
                      std::shared_ptr<Container> container,
@@ -189,11 +201,18 @@ Task<void> run_clear(Daemon& daemon,
     const std::string name = container->id().short_id();
     static_cast<void>(co_await container_volumes_unmount(daemon, container->record));
     const bool goes = container->record.host_config.auto_remove && !container->restarting;
+    if (goes) {
+        const ContainerRecord& record = container->record;
+        const Result<void> noted = daemon.ended_cgroups.add(record.id, record.cgroup_path);
+        if (!noted) {
+            LOG_WARN("container={}: note its cgroup: {}, ignoring", name, noted.error().message());
+        }
+    }
     TaskGroup cgroup(GroupPolicy::independent);
     // One that may start again at once needs the same cgroup; who waits for the removal of another
     // one does not wait for it.
     if (goes || !run->cgroup->remove()) {
-        cgroup.spawn(cgroup_clean_up(*run->cgroup, name));
+        cgroup.spawn(ended_cgroup_clear(daemon, container, run));
     }
     if (goes) {
         std::vector<std::string> shown{name};

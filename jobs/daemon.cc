@@ -158,6 +158,7 @@ Task<void> Daemon::open_all() {
     CO_CHECK(user_namespaces_open());
     CO_TRY(KeptAll kept, co_await keeper_open());
     CO_CHECK(co_await sandboxes->recover());
+    CO_CHECK(co_await ended_cgroups.recover(cgroups));
     CO_CHECK(co_await containers_recover(std::move(kept.containers)));
     CO_CHECK(co_await volumes->settle());
     // What an earlier daemon of this boot had pulled and not written to disk yet.

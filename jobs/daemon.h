@@ -11,6 +11,7 @@
 #include "graph/data_root_lock.h"
 #include "graph/graph_db.h"
 #include "graph/graph_writer.h"
+#include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/host_limits.h"
 #include "jobs/container/table.h"
 #include "jobs/container_keys.h"
@@ -116,6 +117,8 @@ class Daemon {
     ExecTable execs;
     StatsSampler stats;
     CgroupLayout cgroups;
+    /// Of containers with --rm that have ended, and may be forgotten before their cgroups are gone.
+    CgroupNotes ended_cgroups{config.run_dir + "/ended"};
     HostLimits host_limits;
     /// If containers are in user namespaces: their map.
     std::optional<UserRemap> user_remap;

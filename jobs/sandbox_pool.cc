@@ -8,8 +8,6 @@
 #include <csignal>
 #include <utility>
 
-#include "drivers/graph/directory_names.h"
-#include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
 #include "jobs/network/networks.h"
@@ -64,24 +62,11 @@ SandboxReservation::~SandboxReservation() {
     }
 }
 
-std::string SandboxPool::directory() const {
-    return daemon_.config.run_dir + "/sandboxes";
-}
+SandboxPool::SandboxPool(Daemon& daemon, std::size_t size)
+    : daemon_(daemon), notes_(daemon.config.run_dir + "/sandboxes"), size_(size) {}
 
 Task<void> SandboxPool::recover() {
-    CO_CHECK(make_directories(directory(), 0700));
-    CO_TRY(const std::vector<std::string> names, directory_names(AT_FDCWD, directory()));
-    for (const std::string& name : names) {
-        const std::string file = directory() + "/" + name;
-        CO_TRY(const std::string path, file_read(file));
-        // Its init has ended with the daemon, or is about to.
-        if (Result<Cgroup> cgroup = Cgroup::open(daemon_.cgroups, path)) {
-            static_cast<void>(cgroup->kill());
-            CO_CHECK(co_await cgroup_clean_up(*cgroup, name));
-        }
-        ::unlink(file.c_str());
-    }
-    co_return ok;
+    co_return co_await notes_.recover(daemon_.cgroups);
 }
 
 std::optional<SandboxShape> SandboxPool::shape_of(const HostConfig& host,
@@ -140,7 +125,7 @@ Task<std::optional<ParkedSandbox>> SandboxPool::take(ContainerId id) {
     ParkedSandbox sandbox = std::move(found->sandbox);
     reserved_.erase(found);
     // From here on the container's record tells of the cgroup.
-    ::unlink((directory() + "/" + id.str()).c_str());
+    notes_.drop(id);
     const Result<std::optional<ExitStatus>> ended = sandbox.parked.init.try_reap();
     if (!ended || *ended) {
         LOG_WARN("container={}: its sandbox has ended, going on without", id.short_id());
@@ -273,7 +258,7 @@ Task<ParkedSandbox> SandboxPool::make(SandboxShape shape) {
     sandbox.shape = std::move(shape);
     const std::string path =
         container_cgroup_path(daemon_, sandbox.shape.cgroup_parent, sandbox.id);
-    Result<void> made = file_replace(AT_FDCWD, directory() + "/" + sandbox.id.str(), path, 0600);
+    Result<void> made = notes_.add(sandbox.id, path);
     if (made) {
         made = co_await make_steps(sandbox, path);
     }
@@ -335,7 +320,9 @@ Task<void> SandboxPool::end(ParkedSandbox sandbox) {
     if (sandbox.cgroup) {
         CO_CHECK(co_await cgroup_clean_up(*sandbox.cgroup, sandbox.id.short_id()));
     }
-    ::unlink((directory() + "/" + sandbox.id.str()).c_str());
+    if (!sandbox.cgroup || sandbox.cgroup->is_removed()) {
+        notes_.drop(sandbox.id);
+    }
     co_return ok;
 }
 

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "drivers/exec/driver.h"
+#include "jobs/container/cgroup_cleanup.h"
 #include "jobs/container/sandbox_shape.h"
 #include "jobs/network/ready_endpoint.h"
 #include "libcontainer/cgroup.h"
@@ -73,7 +74,7 @@ class SandboxReservation {
 class SandboxPool {
   public:
     /// Takes: size: how many wait at most; 0: none, ever.
-    SandboxPool(Daemon& daemon, std::size_t size) : daemon_(daemon), size_(size) {}
+    SandboxPool(Daemon& daemon, std::size_t size);
 
     /// End what an earlier daemon has left. Errors: any of the run directory's.
     Task<void> recover();
@@ -140,9 +141,9 @@ class SandboxPool {
     Task<ParkedSandbox> make(SandboxShape shape);
     Task<void> make_steps(ParkedSandbox& sandbox, const std::string& cgroup_path);
     Task<void> doomed_end();
-    std::string directory() const;
 
     Daemon& daemon_;
+    CgroupNotes notes_;
     std::size_t size_;
     /// The longest waiting first.
     std::list<ParkedSandbox> free_;

@@ -159,6 +159,8 @@ class Cgroup {
 
     void removed() { directories_.clear(); }
 
+    bool is_removed() const { return directories_.empty(); }
+
     /// The directory with a controller; -1 if there is none. For reading statistics.
     int controller_fd(std::string_view controller) const;
 

@@ -1,5 +1,9 @@
 #include "jobs/container/cgroup_cleanup.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "drivers/graph/directory_names.h"
 #include "reactor/base/log.h"
 #include "reactor/offload.h"
 #include "reactor/timer.h"
@@ -32,6 +36,29 @@ Task<void> cgroup_clean_up(Cgroup& cgroup, std::string name) {
         pause *= 2;
     }
     LOG_WARN("container={}: its cgroup is still busy, ignoring", name);
+    co_return ok;
+}
+
+Result<void> CgroupNotes::add(const ContainerId& id, const std::string& path) const {
+    return file_replace(AT_FDCWD, file(id.str()), path, 0600);
+}
+
+void CgroupNotes::drop(const ContainerId& id) const {
+    ::unlink(file(id.str()).c_str());
+}
+
+Task<void> CgroupNotes::recover(const CgroupLayout& layout) const {
+    CO_CHECK(make_directories(directory_, 0700));
+    CO_TRY(const std::vector<std::string> names, directory_names(AT_FDCWD, directory_));
+    for (const std::string& name : names) {
+        CO_TRY(const std::string path, file_read(file(name)));
+        // Whoever was inside has ended with the daemon, or is about to.
+        if (Result<Cgroup> cgroup = Cgroup::open(layout, path)) {
+            static_cast<void>(cgroup->kill());
+            CO_CHECK(co_await cgroup_clean_up(*cgroup, name));
+        }
+        ::unlink(file(name).c_str());
+    }
     co_return ok;
 }
 

@@ -104,13 +104,14 @@ class FaultyEngine(Engine):
 
     def names(self):
         """Every name below the data root and the run directory but LMDB's own, and those of sandboxes that
-        wait for containers: they bear no trace of one that was there."""
+        wait for containers (they bear no trace of one that was there), and events that were moved aside."""
         found = set()
         for top in (self.data_root, self.run_dir):
             for folder, names, files in os.walk(top):
                 found.update(os.path.relpath(os.path.join(folder, name), self.directory)
                              for name in names + files)
-        return {name for name in found if not name.endswith(".mdb") and "/sandboxes/" not in name}
+        return {name for name in found
+                if not name.endswith((".mdb", "/events.1")) and "/sandboxes/" not in name}
 
     def api(self, method, path, body=None, headers=None):
         """As Engine.api, but soon at its end: nothing here takes long, and some of it may hang."""

@@ -183,6 +183,27 @@ def directories_without_a_record(directory):
 
 
 @case("davit")
+def cgroups_without_a_record(directory):
+    """The record of a container with --rm may be gone before its cgroups: a note tells of them."""
+    with engine_in(directory, "noted") as engine:
+        notes = engine.run_dir / "ended"
+        equal(list(notes.iterdir()), [], "none in the beginning")
+        engine.out("run", "--rm", "--network", "none", "bb", "true")
+        eventually(lambda: not list(notes.iterdir()), "none of one that has gone")
+        engine.kill()
+        path = f"{engine.cgroup_parent}/{'d' * 64}"
+        (notes / ("d" * 64)).write_text(path, encoding="ascii")
+        root = pathlib.Path("/sys/fs/cgroup")
+        tops = [root] if (root / "cgroup.procs").exists() else [root / "memory", root / "pids", root / "unified"]
+        left = [pathlib.Path(f"{top}{path}") for top in tops if top.exists()]
+        for folder in left:
+            folder.mkdir(parents=True, exist_ok=True)
+        engine.start()
+        equal([folder for folder in left if folder.exists()], [], "they are gone")
+        equal(list(notes.iterdir()), [], "and the note, too")
+
+
+@case("davit")
 def a_record_that_cannot_be_read(directory):
     """Its container is not shown, but nothing of it is thrown away."""
     if not shutil.which("mdb_dump"):
