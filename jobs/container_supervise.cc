@@ -71,6 +71,23 @@ struct RunEnd {
     WallTime time = wall_now();
 };
 
+/// What the keeper says of the end. Nothing if it has gone, or does not know: an earlier daemon has
+/// reaped the process, and died before it could say so.
+Task<std::optional<KeptExit>> kept_end(Daemon& daemon, const ContainerRun& run) {
+    constexpr auto patience = std::chrono::seconds(1);  // The keeper reaps at once.
+    CO_CHECK(co_await process_ended(run.init));
+    for (;;) {
+        auto kept = co_await with_timeout(patience, daemon.keeper.exit_of(run.slot->number()));
+        if (kept || kept.error().kind() != ErrorKind::timed_out) {
+            co_return std::move(kept);
+        }
+        // Else somebody traces it, and the keeper hears of it when he lets go.
+        if (const Result<void> there = run.init.signal(0); !there) {
+            co_return std::optional<KeptExit>();
+        }
+    }
+}
+
 /// Wait for the end of the first process. A child is not reaped: should this daemon die before it
 /// has recorded the end, the next one learns of it from the keeper.
 Task<RunEnd> run_end(Daemon& daemon, const ContainerRun& run) {
@@ -79,8 +96,7 @@ Task<RunEnd> run_end(Daemon& daemon, const ContainerRun& run) {
         CO_TRY(end.status, co_await child_ended(run.init));
     }
     if (run.parent == RunParent::keeper) {
-        CO_TRY(const std::optional<KeptExit> kept,
-               co_await daemon.keeper.exit_of(run.slot->number()));
+        CO_TRY(const std::optional<KeptExit> kept, co_await kept_end(daemon, run));
         if (kept) {
             end.status = kept->status;
             end.time = kept->time;

@@ -110,6 +110,11 @@ Task<ExitStatus> child_ended(const PidRef& child) {
     co_return co_await end_wait(child, try_peek);
 }
 
+Task<void> process_ended(const PidRef& process) {
+    CO_TRY(Poller poller, Poller::make(process.pidfd()));
+    co_return co_await poller.readable();
+}
+
 Task<std::optional<ExitStatus>> stranger_ended(const PidRef& process) {
     CO_TRY(Poller poller, Poller::make(process.pidfd()));
     CO_CHECK(co_await poller.readable());

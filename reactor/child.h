@@ -13,6 +13,9 @@ Task<ExitStatus> child_wait(const PidRef& child);
 /// its parent, should we die, learns the same. Errors: cancelled.
 Task<ExitStatus> child_ended(const PidRef& child);
 
+/// Wait until a process has ended, whether or not somebody has reaped it. Errors: cancelled.
+Task<void> process_ended(const PidRef& process);
+
 /// Wait for the end of a process that is no child of ours.
 /// Gives: how it ended, once its parent has reaped it; nothing on kernels before 6.15, or if nobody
 ///        reaps it within a second. Follows: pidfd_open(2), PIDFD_GET_INFO. Errors: cancelled.

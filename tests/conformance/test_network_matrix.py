@@ -196,7 +196,7 @@ def an_old_connection_ends_with_its_container(engine, remote):
         equal(client.stdout.readline(), "up\n", "connected")
         clients.append(client)
     engine.out("restart", "-t", "0", "web")
-    eventually(lambda: http(HOST, 8260, patience=1).startswith("web"), "it answers")
+    eventually(lambda: http(HOST, 8260, enter=remote.enter(), patience=1).startswith("web"), "it answers")
     for client in clients:
         told = client.communicate("go\n", timeout=20)[0]
         check("web" not in told and ("ended" in told or "got b''" in told), f"it has ended: {told!r}")
