@@ -274,6 +274,9 @@ int from_container(struct __sk_buff* skb) {
     if (skb->protocol == bpf_htons(ETH_P_IP)) {
         return from_container4(skb);
     }
+    if (skb->protocol == bpf_htons(ETH_P_ARP)) {
+        return is_forged_arp(skb) ? drop(skb, DAVIT_STAT_DROP_SPOOFED) : TC_ACT_UNSPEC;
+    }
     return skb->protocol == bpf_htons(ETH_P_IPV6) ? from_container6(skb) : TC_ACT_UNSPEC;
 }
 

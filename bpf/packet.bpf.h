@@ -20,6 +20,8 @@
 #define TCP_SYN 2
 #define TCP_RST 4
 #define TCP_ACK 16
+#define ARP_SENDER_OFFSET \
+    (ETH_HLEN + 14) /* After two addresses' kinds and sizes, the operation, a MAC. */
 #define ICMP_ECHO_REPLY 0
 #define ICMP_ECHO 8
 
@@ -105,6 +107,20 @@ INLINE int packet_parse(struct __sk_buff* skb, struct packet* p) {
     struct fragment_value value = {p->key.sport_be, p->key.dport_be};
     bpf_map_update_elem(&fragment, &key, &value, BPF_ANY);
     return 0;
+}
+
+/* Where others believe an IPv4 address to be: a container tells that of its own alone. (Who asks
+ * whether an address is taken has none yet, and tells nothing.) Also of one that is gone, whose
+ * namespace the kernel still holds: it would go on answering for the next one with its address. */
+INLINE int is_forged_arp(struct __sk_buff* skb) {
+    __be32 sender;
+    if (bpf_skb_load_bytes(skb, ARP_SENDER_OFFSET, &sender, sizeof(sender))) {
+        return 1;
+    }
+    struct davit_address told;
+    address_v4(&told, sender);
+    struct endpoint_value* source = bpf_map_lookup_elem(&endpoint, &told);
+    return sender && (!source || source->ifindex != skb->ifindex);
 }
 
 INLINE int ttl_decrement(struct __sk_buff* skb, struct packet* p) {

@@ -66,15 +66,17 @@ Result<void> links_configure(const EndpointsJob& job,
     TRY(const std::vector<LinkInfo> inside, links_read(netns.socket));
     std::vector<InterfaceRequest> interfaces;
     TRY(const std::vector<int> indices, indices_find(inside, job.targets, interfaces));
-    NetlinkBatch filters;
-    for (const int index : indices) {
+    NetlinkBatch ports;
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+        const int index = indices[i];
         made.endpoints.emplace_back().index = index;
         if (!job.adopt) {
-            clsact_add(filters, index);
+            clsact_add(ports, index);
         }
-        filter_add(filters, index, job.from_container_fd, "davit_from_container", filter_priority);
+        bridge_address_set(ports, index, job.targets[i].spec.mac);
+        filter_add(ports, index, job.from_container_fd, "davit_from_container", filter_priority);
     }
-    TRY_VOID(host.run(filters));
+    TRY_VOID(host.run(ports));
     if (job.adopt) {
         return ok;
     }

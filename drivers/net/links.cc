@@ -368,6 +368,17 @@ void veth_add(NetlinkBatch& batch, const VethRequest& request) {
     no_link_local(batch, 0, request.name);
 }
 
+void bridge_address_set(NetlinkBatch& batch, int index, const MacAddress& mac) {
+    batch.begin(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, "set the bridge's address of a port");
+    ndmsg head{};
+    head.ndm_family = AF_BRIDGE;
+    head.ndm_ifindex = index;
+    head.ndm_state = NUD_NOARP;
+    head.ndm_flags = NTF_MASTER | NTF_STICKY;
+    batch.header(head);
+    batch.attribute(NDA_LLADDR, std::span<const std::uint8_t>(mac));
+}
+
 void loopback_up(NetlinkBatch& batch) {
     link_up(batch, loopback_index, "lo");
 }

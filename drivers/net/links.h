@@ -101,6 +101,12 @@ struct VethRequest {
 /// bpf_fib_lookup() asks for; packets of the stack come in through the bridge and gain nothing.
 void veth_add(NetlinkBatch& batch, const VethRequest& request);
 
+/// Where the bridge of a port sends what is for a MAC, from now on: whatever else comes to use it,
+/// or had it before. So the kernel may hold the namespace of a container that has gone (a TCP
+/// connection that still closes does), and no container gets what is for another one by sending in
+/// its name. Follows: bridge(8) "fdb replace", "sticky".
+void bridge_address_set(NetlinkBatch& batch, int index, const MacAddress& mac);
+
 /// In the container's namespace.
 void loopback_up(NetlinkBatch& batch);
 

@@ -196,12 +196,35 @@ def an_old_connection_ends_with_its_container(engine, remote):
         equal(client.stdout.readline(), "up\n", "connected")
         clients.append(client)
     engine.out("restart", "-t", "0", "web")
-    eventually(lambda: http(HOST, 8260, enter=remote.enter(), patience=1).startswith("web"), "it answers")
+    for enter in ((), remote.enter()):
+        eventually(lambda: http(HOST, 8260, enter=enter, patience=1).startswith("web"), "it answers")
     for client in clients:
         told = client.communicate("go\n", timeout=20)[0]
         check("web" not in told and ("ended" in told or "got b''" in told), f"it has ended: {told!r}")
     engine.remove_all()
     engine.out("network", "rm", "fixed")
+
+
+@case("davit")
+def nobody_takes_anothers_place(engine, remote):
+    """A container sends with another's MAC, and tells by ARP that it has another's address."""
+    victim = serve(engine, "victim", "-p", "8265:80")
+    engine.out("run", "-d", "--name", "thief", "bb", "sleep", "1000")
+    mac = place(engine, "victim")["MacAddress"]
+    script = ("import socket, sys\nfrom_hex = bytes.fromhex\n"
+              "c = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\nc.bind(('eth0', 0))\n"
+              "victim, own = from_hex(sys.argv[1].replace(':', '')), c.getsockname()[4]\n"
+              "address, all = socket.inet_aton(sys.argv[2]), b'\\xff' * 6\n"
+              "c.send(all + victim + from_hex('88b5') + bytes(46))\n"  # For local experiments.
+              "for kind in (1, 2):\n"
+              " c.send(all + own + from_hex('0806' '0001' '0800' '06' '04') + bytes([0, kind]) + own +"
+              " address + (all if kind == 2 else bytes(6)) + address + bytes(18))\n"
+              "print('sent')")
+    for _ in range(3):
+        equal(python(script, mac, victim, enter=inside(engine, "thief")), "sent", "frames")
+        equal(http(victim, 80), f"victim {victim}:80", "the host reaches it")
+        contains(run("ip", "neigh", "show", victim), mac, "and knows where it is")
+    contains(engine.out("exec", "thief", "wget", "-qO-", f"http://{victim}/"), "victim", "so does the thief")
 
 
 @case("davit")

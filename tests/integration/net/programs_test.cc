@@ -93,10 +93,28 @@ TEST_CASE("a source that is not the container's own is dropped and counted", "[b
     CHECK(counted("drop_spoofed") == before + 1);
 }
 
-TEST_CASE("what is no IP is the bridge's", "[bpf]") {
+TEST_CASE("what is neither IP nor ARP is the bridge's", "[bpf]") {
     std::string packet = tcp({"10.88.1.2", "10.88.1.3"});
-    put16(packet, 12, 0x0806);
+    put16(packet, 12, 0x88cc);
     CHECK(run(Host::get().programs->from_container_fd(), packet).verdict == unspecified);
+}
+
+TEST_CASE("ARP: a container tells of its own address alone", "[bpf]") {
+    const auto verdict = [](const char* sender, std::size_t bytes = 42) {
+        std::string packet(42, '\0');
+        put16(packet, 12, 0x0806);
+        packet.replace(28, 4, bytes_of(ip(sender)));
+        packet.replace(38, 4, bytes_of(ip("10.88.1.1")));
+        packet.resize(bytes);
+        return run(Host::get().programs->from_container_fd(), packet).verdict;
+    };
+    CHECK(verdict("10.88.1.2") == unspecified);
+    CHECK(verdict("0.0.0.0") == unspecified);
+    const std::uint64_t before = counted("drop_spoofed");
+    CHECK(verdict("10.88.1.1") == TC_ACT_SHOT);   // Its gateway's.
+    CHECK(verdict("10.88.1.99") == TC_ACT_SHOT);  // That of one that is gone, or on another link.
+    CHECK(verdict("10.88.1.2", 30) == TC_ACT_SHOT);
+    CHECK(counted("drop_spoofed") == before + 3);
 }
 
 TEST_CASE("containers of one network reach one another, untouched", "[bpf]") {
