@@ -186,6 +186,19 @@ std::string container_cgroup_path(const Daemon& daemon,
 
 namespace {
 
+/// Of a container that cannot be completed. Gives: false: the disk does not take that either; so it
+/// keeps all that it has, as one that is to be removed.
+Task<bool> record_take_back(Daemon& daemon, Container& container, const Error& why) {
+    if (const Result<void> erased = co_await daemon.container_erase(container); erased) {
+        co_return true;
+    }
+    container.record.state.status = ContainerState::dead;
+    container.removal_error = why.message();
+    container.unwanted = true;
+    daemon.removal_owed.set();
+    co_return false;
+}
+
 Task<ContainerCreated> container_make(Job& job, Daemon& daemon, ContainerCreateRequest request) {
     const Foreground::Hold hold(daemon.foreground);
     job.phases().begin("resolve");
@@ -231,8 +244,8 @@ Task<ContainerCreated> container_make(Job& job, Daemon& daemon, ContainerCreateR
         }
         if (done) {
             done = co_await volumes.publish();
-            if (!done) {
-                static_cast<void>(co_await daemon.container_erase(*container));
+            if (!done && !co_await record_take_back(daemon, *container, done.error())) {
+                undo.disarm();
             }
         } else {
             volumes.unstage();

@@ -52,7 +52,8 @@ Task<void> remove_steps(Job& job, Daemon& daemon, Container& container) {
 std::vector<std::shared_ptr<Container>> owed_removals(const Daemon& daemon) {
     std::vector<std::shared_ptr<Container>> owed = daemon.containers.list();
     std::erase_if(owed, [](const std::shared_ptr<Container>& container) {
-        return !container->record.host_config.auto_remove || container->removing ||
+        const bool is_owed = container->record.host_config.auto_remove || container->unwanted;
+        return !is_owed || container->removing ||
                container->record.state.status != ContainerState::dead;
     });
     return owed;
@@ -93,7 +94,7 @@ Task<void> remove_carried_through(Job& job,
     }
     container->record.state.status = ContainerState::removing;
     container->record.removes_volumes =
-        request.volumes || container->record.host_config.auto_remove;
+        request.volumes || container->record.host_config.auto_remove || container->unwanted;
     if (!container->record.host_config.auto_remove) {
         // The intent: a start of the daemon finishes what is begun.
         CO_CHECK(co_await daemon.container_save(*container));

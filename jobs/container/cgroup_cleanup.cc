@@ -19,7 +19,7 @@ Task<void> cgroup_remove(Cgroup& cgroup) {
 Task<void> cgroup_clean_up(Cgroup& cgroup, std::string name) {
     Nanoseconds pause = std::chrono::milliseconds(1);
     constexpr int tries_max = 12;
-    for (int tries = 0; tries < tries_max; ++tries) {
+    for (int tries = 1;; ++tries) {
         const Result<void> removed = co_await cgroup_remove(cgroup);
         if (removed) {
             co_return ok;
@@ -27,16 +27,14 @@ Task<void> cgroup_clean_up(Cgroup& cgroup, std::string name) {
         if (removed.error().kind() == ErrorKind::cancelled) {
             co_return removed;
         }
-        if (removed.error().kind() != ErrorKind::conflict) {
-            LOG_WARN("container={}: {}, ignoring", name, removed.error().message());
+        if (tries == tries_max) {
+            LOG_WARN("container={}: its cgroup stays: {}", name, removed.error().message());
             co_return ok;
         }
         static_cast<void>(cgroup.kill());
         CO_CHECK(co_await sleep_for(pause));
         pause *= 2;
     }
-    LOG_WARN("container={}: its cgroup is still busy, ignoring", name);
-    co_return ok;
 }
 
 Result<void> CgroupNotes::add(const ContainerId& id, const std::string& path) const {
@@ -51,13 +49,22 @@ Task<void> CgroupNotes::recover(const CgroupLayout& layout) const {
     CO_CHECK(make_directories(directory_, 0700));
     CO_TRY(const std::vector<std::string> names, directory_names(AT_FDCWD, directory_));
     for (const std::string& name : names) {
+        if (!ContainerId::parse(name)) {
+            ::unlink(file(name).c_str());  // A note that was never finished tells of nothing.
+            continue;
+        }
         CO_TRY(const std::string path, file_read(file(name)));
         // Whoever was inside has ended with the daemon, or is about to.
-        if (Result<Cgroup> cgroup = Cgroup::open(layout, path)) {
-            static_cast<void>(cgroup->kill());
-            CO_CHECK(co_await cgroup_clean_up(*cgroup, name));
+        Result<Cgroup> cgroup = Cgroup::open(layout, path);
+        if (!cgroup) {
+            LOG_WARN("container={}: its cgroup stays: {}", name, cgroup.error().message());
+            continue;
         }
-        ::unlink(file(name).c_str());
+        static_cast<void>(cgroup->kill());
+        CO_CHECK(co_await cgroup_clean_up(*cgroup, name));
+        if (cgroup->is_removed()) {
+            ::unlink(file(name).c_str());
+        }
     }
     co_return ok;
 }

@@ -11,8 +11,9 @@ namespace davit {
 Task<void> cgroup_remove(Cgroup& cgroup);
 
 /// Kill what is left in a container's cgroups and remove them. The kernel lets go of a dead task a
-/// moment after its exit, so a busy cgroup is tried again, for about four seconds; then it is
-/// logged and left for the next start. name is for the log. Errors: cancelled.
+/// moment after its exit, so one that cannot be removed is tried again, for about four seconds;
+/// then it is logged, stays for the next start, and Cgroup::is_removed() says so. name is for the
+/// log. Errors: cancelled.
 Task<void> cgroup_clean_up(Cgroup& cgroup, std::string name);
 
 /// Cgroups that no record tells of: a file for each in a directory below the run directory, so that
@@ -30,7 +31,7 @@ class CgroupNotes {
     void drop(const ContainerId& id) const;
 
     /// At start: end what still runs in the cgroups that an earlier daemon has noted, and remove
-    /// them. Errors: what the disk says; cancelled.
+    /// them. What cannot be removed keeps its note. Errors: what the disk says; cancelled.
     Task<void> recover(const CgroupLayout& layout) const;
 
   private:

@@ -103,6 +103,8 @@ class Container {
     bool removing = false;
     /// Why the last removal failed, if it did.
     std::string removal_error;
+    /// Its create has failed, and what was made could not be taken back.
+    bool unwanted = false;
     /// It is stopped only to be started again: --rm must not remove it meanwhile.
     bool restarting = false;
     /// Somebody has asked for its end: its restart policy does not count for this run.

@@ -247,10 +247,11 @@ Result<void> VolumeService::published(const std::shared_ptr<Volume>& volume) {
 }
 
 Task<void> VolumeService::forget(std::shared_ptr<Volume> volume) {
-    // Without a record the next start throws the directory away, if this does not.
-    Result<void> erased = co_await record_erase(volume->record.name, volume->home);
+    // With its record it must have its directory; without, the next start throws that away, if this
+    // does not.
+    CO_CHECK(co_await record_erase(volume->record.name, volume->home));
     directory_->unstage(volume->record.name);
-    co_return erased;
+    co_return ok;
 }
 
 Result<std::shared_ptr<Volume>> VolumeService::find(std::string_view name) const {
