@@ -186,17 +186,17 @@ std::string container_cgroup_path(const Daemon& daemon,
 
 namespace {
 
-/// Of a container that cannot be completed. Gives: false: the disk does not take that either; so it
-/// keeps all that it has, as one that is to be removed.
-Task<bool> record_take_back(Daemon& daemon, Container& container, const Error& why) {
-    if (const Result<void> erased = co_await daemon.container_erase(container); erased) {
-        co_return true;
+/// Of a container that cannot be completed. Errors: the disk does not take that either; so it keeps
+/// all that it has, as one that is to be removed.
+Task<void> record_take_back(Daemon& daemon, Container& container, Error why) {
+    Result<void> erased = co_await daemon.container_erase(container);
+    if (!erased) {
+        container.record.state.status = ContainerState::dead;
+        container.removal_error = why.message();
+        container.unwanted = true;
+        daemon.removal_owed.set();
     }
-    container.record.state.status = ContainerState::dead;
-    container.removal_error = why.message();
-    container.unwanted = true;
-    daemon.removal_owed.set();
-    co_return false;
+    co_return erased;
 }
 
 Task<ContainerCreated> container_make(Job& job, Daemon& daemon, ContainerCreateRequest request) {
@@ -244,8 +244,12 @@ Task<ContainerCreated> container_make(Job& job, Daemon& daemon, ContainerCreateR
         }
         if (done) {
             done = co_await volumes.publish();
-            if (!done && !co_await record_take_back(daemon, *container, done.error())) {
-                undo.disarm();
+            if (!done) {
+                const Result<void> taken_back =
+                    co_await record_take_back(daemon, *container, done.error());
+                if (!taken_back) {
+                    undo.disarm();
+                }
             }
         } else {
             volumes.unstage();
