@@ -17,30 +17,6 @@ constexpr std::string_view api_version = "1.50";
 
 constexpr std::uint16_t docker_port = 2375;
 
-/// As the server maps kinds to statuses, backwards.
-ErrorKind kind_from_status(int status) {
-    switch (status) {
-        case 304:
-            return ErrorKind::not_modified;
-        case 400:
-            return ErrorKind::invalid_argument;
-        case 401:
-            return ErrorKind::unauthorized;
-        case 403:
-            return ErrorKind::permission_denied;
-        case 404:
-            return ErrorKind::not_found;
-        case 409:
-            return ErrorKind::conflict;
-        case 501:
-            return ErrorKind::unsupported;
-        case 503:
-            return ErrorKind::unavailable;
-        default:
-            return ErrorKind::internal;
-    }
-}
-
 /// {"message": "..."}, or whatever text it is instead.
 std::string refusal_message(int status, std::string_view body) {
     if (Result<JsonDocument> document = JsonDocument::parse(body)) {
@@ -100,6 +76,29 @@ Task<std::unique_ptr<FdStream>> connect_host(std::string host, std::uint16_t por
 }
 
 }  // namespace
+
+ErrorKind kind_from_status(int status) {
+    switch (status) {
+        case 304:
+            return ErrorKind::not_modified;
+        case 400:
+            return ErrorKind::invalid_argument;
+        case 401:
+            return ErrorKind::unauthorized;
+        case 403:
+            return ErrorKind::permission_denied;
+        case 404:
+            return ErrorKind::not_found;
+        case 409:
+            return ErrorKind::conflict;
+        case 501:
+            return ErrorKind::unsupported;
+        case 503:
+            return ErrorKind::unavailable;
+        default:
+            return ErrorKind::internal;
+    }
+}
 
 Result<ApiEndpoint> ApiEndpoint::parse(std::string_view text) {
     const auto failed = [text] {
@@ -253,9 +252,12 @@ Task<ApiStream> ApiClient::open(ApiCall call) {
     co_return ApiStream(std::move(done.connection), std::move(done.response));
 }
 
-Task<ClientHijacked> ApiClient::hijack(ApiCall call) {
+Task<ApiHijacked> ApiClient::hijack(ApiCall call) {
     CO_TRY(Exchange done, co_await exchange(std::move(call), true));
-    co_return done.response.hijack();
+    ApiHijacked hijacked;
+    hijacked.headers = done.response.head.headers;
+    CO_TRY(hijacked.connection, done.response.hijack());
+    co_return std::move(hijacked);
 }
 
 }  // namespace davit::cli

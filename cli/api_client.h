@@ -15,6 +15,9 @@
 
 namespace davit::cli {
 
+/// As the server maps kinds to statuses, backwards.
+ErrorKind kind_from_status(int status);
+
 /// Where the daemon listens: unix:///path or tcp://host[:port].
 struct ApiEndpoint {
     /// As the user wrote it, for messages.
@@ -62,6 +65,11 @@ class ApiStream {
     ClientResponse response_;
 };
 
+struct ApiHijacked {
+    ClientHijacked connection;
+    Headers headers;
+};
+
 class ApiClient {
   public:
     /// version: "1.50"; "" for davit's own.
@@ -76,7 +84,7 @@ class ApiClient {
     Task<ApiStream> open(ApiCall call);
 
     /// Ask for a raw connection both ways (attach).
-    Task<ClientHijacked> hijack(ApiCall call);
+    Task<ApiHijacked> hijack(ApiCall call);
 
     /// Make idle connections ahead of need, as far as that works; gives their number.
     Task<std::size_t> warm(std::size_t count);

@@ -80,10 +80,16 @@ Task<ClientHijacked> AttachSession::connect() {
     if (!options_.exec.empty()) {
         ApiCall start{"POST", path("start")};
         start.body = options_.exec_start;
-        return api_.hijack(std::move(start));
+        CO_TRY(ApiHijacked answer, co_await api_.hijack(std::move(start)));
+        co_return std::move(answer.connection);
     }
-    ApiCall call{"POST", path("attach")};
-    call.query.add("stream", "1");
+    ApiCall call{"POST", options_.run ? "/davit/run" : path("attach")};
+    if (options_.run) {
+        call.query = std::move(options_.run->query);
+        call.body = std::move(options_.run->body);
+    } else {
+        call.query.add("stream", "1");
+    }
     const std::pair<const char*, bool> streams[] = {
         {"stdin", options_.input}, {"stdout", options_.output}, {"stderr", options_.error}};
     for (const auto& [name, wanted] : streams) {
@@ -94,7 +100,12 @@ Task<ClientHijacked> AttachSession::connect() {
     if (!options_.detach_keys.empty()) {
         call.query.add("detachKeys", options_.detach_keys);
     }
-    return api_.hijack(std::move(call));
+    CO_TRY(ApiHijacked answer, co_await api_.hijack(std::move(call)));
+    if (options_.run) {
+        options_.container = answer.headers.get("Davit-Container");
+        warnings_ = answer.headers.get("Davit-Warnings");
+    }
+    co_return std::move(answer.connection);
 }
 
 Task<AttachEnd> AttachSession::run(ClientHijacked connection) {
@@ -166,13 +177,17 @@ Task<void> AttachSession::pump_output(ClientHijacked& connection) {
 }
 
 Task<void> AttachSession::write_output(std::string_view bytes) {
-    if (options_.tty) {
+    if (options_.tty && !options_.run) {
         co_return co_await write_to(context_.fds().out, bytes);
     }
     for (;;) {
         CO_TRY(const std::optional<FrameReader::Piece> piece, frames_->next(bytes));
         if (!piece) {
             co_return ok;
+        }
+        if (piece->stream == FrameReader::Stream::end) {
+            end_ += piece->bytes;
+            continue;
         }
         const bool is_error = piece->stream == FrameReader::Stream::err;
         CO_CHECK(

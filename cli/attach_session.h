@@ -21,9 +21,17 @@ class FrameReader;
 class RawMode;
 class StdioStream;
 
+/// Query and body of a create, for POST /davit/run (http/api/container_run.h).
+struct RunRequest {
+    Query query;
+    std::string body;
+};
+
 struct AttachOptions {
-    /// Id or name; not used for an exec.
+    /// Id or name; not used for an exec, and told by the daemon for a run.
     std::string container;
+    /// Create and start a container, too, and wait for its end: all in the one request.
+    std::optional<RunRequest> run;
     /// An exec instead of a container: its id, and the body of the request that starts it.
     std::string exec;
     std::string exec_start;
@@ -51,12 +59,21 @@ class AttachSession {
     AttachSession(const AttachSession&) = delete;
     AttachSession& operator=(const AttachSession&) = delete;
 
-    /// The attachment itself; the container may not have started yet. An exec is started by it.
+    /// The attachment itself; the container may not have started yet. An exec or a run is started
+    /// by it.
     Task<ClientHijacked> connect();
 
     /// Until the output ends or the detach keys are typed.
     /// Errors: the stream's; cancelled.
     Task<AttachEnd> run(ClientHijacked connection);
+
+    /// Of a run, once it is connected: the container's id, and what create warns of (JSON, or "").
+    const std::string& container() const { return options_.container; }
+
+    const std::string& warnings() const { return warnings_; }
+
+    /// How a run ended, as JSON; "" if the daemon did not say.
+    const std::string& end() const { return end_; }
 
   private:
     AttachSession(Context& context, ApiClient& api, AttachOptions options, DetachKeys keys);
@@ -73,6 +90,8 @@ class AttachSession {
     ApiClient& api_;
     AttachOptions options_;
     DetachKeys detach_keys_;
+    std::string warnings_;
+    std::string end_;
     bool detached_ = false;
     std::unique_ptr<SignalStream> signals_;
     std::unique_ptr<StdioStream> out_;

@@ -69,14 +69,18 @@ Task<ApiStream> container_wait_open(ApiClient& api, std::string container, std::
 
 Task<int> container_wait_finish(ApiStream stream) {
     CO_TRY(const std::string body, co_await stream.read_all());
-    CO_TRY(const JsonDocument document, JsonDocument::parse(body));
-    CO_TRY(const JsonValue error, document.root().object("Error"));
-    CO_TRY(std::string message, error.string_or("Message", ""));
+    co_return wait_outcome_parse(body);
+}
+
+Result<int> wait_outcome_parse(std::string_view body) {
+    TRY(const JsonDocument document, JsonDocument::parse(body));
+    TRY(const JsonValue error, document.root().object("Error"));
+    TRY(std::string message, error.string_or("Message", ""));
     if (!message.empty()) {
-        co_return Error(ErrorKind::internal, "Error waiting for container: " + message);
+        return Error(ErrorKind::internal, "Error waiting for container: " + message);
     }
-    CO_TRY(const std::int64_t code, document.root().int64_or("StatusCode", 0));
-    co_return static_cast<int>(code);
+    TRY(const std::int64_t code, document.root().int64_or("StatusCode", 0));
+    return static_cast<int>(code);
 }
 
 Task<int> for_each_container(Context& context, Arguments containers, ContainerAction action) {

@@ -32,6 +32,9 @@ Task<ApiStream> container_wait_open(ApiClient& api, std::string container, std::
 /// wrong.
 Task<int> container_wait_finish(ApiStream stream);
 
+/// What a wait was answered with. Errors: as container_wait_finish().
+Result<int> wait_outcome_parse(std::string_view body);
+
 /// Do something to each container at the same time (as many as limits allow), and print each one's
 /// name, or its error, in the order given. Gives the exit code.
 using ContainerAction = std::function<Task<void>(ApiClient& api, std::string container)>;

@@ -86,9 +86,14 @@ Result<void> pull_policy_check(const std::string& policy) {
     return ok;
 }
 
-Task<std::string> post_create(ApiClient& api, const CreateRequest& request) {
+Task<CreateAnswer> post_create(ApiClient& api, const CreateRequest& request) {
     ApiCall call{"POST", "/containers/create", request.query, request.body};
-    return api.call(std::move(call));
+    CO_TRY(const std::string body, co_await api.call(std::move(call)));
+    CO_TRY(const JsonDocument document, JsonDocument::parse(body));
+    CreateAnswer answer;
+    CO_TRY(answer.warnings, document.root().strings("Warnings"));
+    CO_TRY(answer.id, document.root().string_or("Id", ""));
+    co_return std::move(answer);
 }
 
 }  // namespace
@@ -98,12 +103,23 @@ Task<std::string> container_create(Context& context,
                                    const CreateOptions& options,
                                    CreateRequest request,
                                    std::string image) {
+    co_return co_await container_create_by(
+        context, api, options, std::move(image), [&api, &request] {
+            return post_create(api, request);
+        });
+}
+
+Task<std::string> container_create_by(Context& context,
+                                      ApiClient& api,
+                                      const CreateOptions& options,
+                                      std::string image,
+                                      CreatePost post) {
     CO_CHECK(pull_policy_check(options.pull));
     CO_TRY(CidFile cid_file, CidFile::make(options.cidfile));
     if (options.pull == "always") {
         CO_CHECK(co_await pull_for_create(context, api, options, image));
     }
-    Result<std::string> answer = co_await post_create(api, request);
+    Result<CreateAnswer> answer = co_await post();
     if (!answer && answer.error().kind() == ErrorKind::not_found && options.pull == "missing") {
         if (!options.quiet) {
             const Result<Reference> reference = Reference::parse(image);
@@ -113,21 +129,18 @@ Task<std::string> container_create(Context& context,
             context.err.flush();
         }
         CO_CHECK(co_await pull_for_create(context, api, options, image));
-        answer = co_await post_create(api, request);
+        answer = co_await post();
     }
-    CO_TRY(const std::string body, std::move(answer));
-    CO_TRY(const JsonDocument document, JsonDocument::parse(body));
-    CO_TRY(const std::vector<std::string> warnings, document.root().strings("Warnings"));
-    for (const std::string& warning : warnings) {
+    CO_TRY(CreateAnswer created, std::move(answer));
+    for (const std::string& warning : created.warnings) {
         context.err.line("WARNING: " + warning);
     }
-    CO_TRY(std::string id, document.root().string_or("Id", ""));
-    if (id.empty()) {
+    if (created.id.empty()) {
         co_return Error(ErrorKind::corrupt, "the daemon's answer to create has no Id");
     }
-    CO_CHECK(cid_file.write(id));
+    CO_CHECK(cid_file.write(created.id));
     context.err.flush();
-    co_return std::move(id);
+    co_return std::move(created.id);
 }
 
 }  // namespace davit::cli

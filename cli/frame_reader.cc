@@ -12,7 +12,7 @@ constexpr std::uint32_t error_bytes_max = 64 * 1024;
 
 Result<void> FrameReader::header_done() {
     header_bytes_ = 0;
-    if (header_[0] > 3 || header_[1] != 0 || header_[2] != 0 || header_[3] != 0) {
+    if (header_[0] > 4 || header_[1] != 0 || header_[2] != 0 || header_[3] != 0) {
         return Error(ErrorKind::corrupt, "the daemon's stream is not made of frames");
     }
     payload_left_ = static_cast<std::uint32_t>(header_[4]) << 24 |

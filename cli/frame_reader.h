@@ -15,7 +15,8 @@ namespace davit::cli {
 
 class FrameReader {
   public:
-    enum class Stream : std::uint8_t { in = 0, out = 1, err = 2, error = 3 };
+    /// end: of davit's own run alone, how it ended.
+    enum class Stream : std::uint8_t { in = 0, out = 1, err = 2, error = 3, end = 4 };
 
     struct Piece {
         Stream stream;

@@ -65,7 +65,7 @@ class Attachment {
           client_(std::move(client)),
           detach_(request_.detach_keys) {}
 
-    Task<bool> carry() {
+    Task<AttachEnd> carry() {
         if (request_.logs) {
             CO_CHECK(co_await replay_log());
         }
@@ -79,12 +79,13 @@ class Attachment {
             group.spawn(watch());
             static_cast<void>(co_await group.join());
         }
-        // The client reads the end of the stream behind the last byte.
-        if (co_await client_->stream->shutdown_write()) {
-            // Closing over unread input would reset the connection, and what was sent with it.
-            static_cast<void>(co_await with_timeout(limits::attach_close_max, discard_input()));
+        if (!request_.more_follows) {
+            CO_CHECK(co_await attach_close(*client_->stream));
         }
-        co_return detached_;
+        if (detached_) {
+            co_return AttachEnd::detached;
+        }
+        co_return run_ended_ ? AttachEnd::run_ended : AttachEnd::client_left;
     }
 
   private:
@@ -101,18 +102,6 @@ class Attachment {
         const std::array<std::string_view, 2> parts{std::string_view(header.data(), header.size()),
                                                     bytes};
         co_return co_await client_->stream->write_parts(parts);
-    }
-
-    /// Until the client closes, too.
-    Task<void> discard_input() {
-        std::vector<char> scratch(limits::attach_input_bytes);
-        for (;;) {
-            CO_TRY(const std::size_t got, co_await client_->stream->read(scratch));
-            if (got == 0) {
-                co_return ok;
-            }
-            co_await yield_now();
-        }
     }
 
     /// Exactly what came before the first byte that reader_ gives.
@@ -175,6 +164,7 @@ class Attachment {
         for (;;) {
             CO_TRY(const std::optional<OutputChunk> chunk, co_await reader_->next());
             if (!chunk) {
+                run_ended_ = true;
                 co_return ok;
             }
             if (wanted(chunk->stream)) {
@@ -285,17 +275,40 @@ class Attachment {
     std::shared_ptr<AttachedClient> client_;
     DetachFilter detach_;
     bool detached_ = false;
+    bool run_ended_ = false;
     CancelScope* output_scope_ = nullptr;
     CancelScope* start_scope_ = nullptr;
 };
 
+/// Until the client closes, too.
+Task<void> discard_input(FdStream& stream) {
+    std::vector<char> scratch(limits::attach_input_bytes);
+    for (;;) {
+        CO_TRY(const std::size_t got, co_await stream.read(scratch));
+        if (got == 0) {
+            co_return ok;
+        }
+        co_await yield_now();
+    }
+}
+
 }  // namespace
 
-Task<bool> container_attach(Job& job,
-                            std::shared_ptr<Container> container,
-                            AttachRequest request,
-                            std::unique_ptr<OutputHub::Reader> reader,
-                            std::shared_ptr<AttachedClient> client) {
+Task<void> attach_close(FdStream& stream) {
+    // The client reads the end of the stream behind the last byte.
+    const Result<void> ended = co_await stream.shutdown_write();
+    if (ended) {
+        // Closing over unread input would reset the connection, and what was sent with it.
+        static_cast<void>(co_await with_timeout(limits::attach_close_max, discard_input(stream)));
+    }
+    co_return ok;
+}
+
+Task<AttachEnd> container_attach(Job& job,
+                                 std::shared_ptr<Container> container,
+                                 AttachRequest request,
+                                 std::unique_ptr<OutputHub::Reader> reader,
+                                 std::shared_ptr<AttachedClient> client) {
     Attachment attachment(
         job, std::move(container), std::move(request), std::move(reader), std::move(client));
     co_return co_await attachment.carry();

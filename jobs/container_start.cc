@@ -128,10 +128,33 @@ Task<void> start_locked(Job& job,
 
 }  // namespace
 
+namespace {
+
+class StartPending {
+  public:
+    explicit StartPending(std::shared_ptr<Container> container) : container_(std::move(container)) {
+        ++container_->starts_pending;
+    }
+
+    StartPending(const StartPending&) = delete;
+    StartPending& operator=(const StartPending&) = delete;
+
+    ~StartPending() {
+        --container_->starts_pending;
+        container_->changed();
+    }
+
+  private:
+    std::shared_ptr<Container> container_;
+};
+
+}  // namespace
+
 Task<void> container_start(Job& job,
                            Daemon& daemon,
                            std::shared_ptr<Container> container,
                            std::uint64_t lane) {
+    const StartPending pending(container);
     const std::size_t first_phase = job.phases().phases().size();
     Result<void> started = ok;
     {

@@ -133,6 +133,10 @@ Task<void> stop_carried_through(Job& job,
 }  // namespace
 
 Task<void> container_kill(Job&, Daemon& daemon, std::shared_ptr<Container> container, int signal) {
+    // As Docker does, whose start holds the container's lock: else the signal would be lost.
+    while (!container->run && container->starts_pending > 0) {
+        CO_CHECK(co_await container->wait_changed());
+    }
     if (!container->run && container->is_up()) {
         CO_TRY(const auto permit,
                co_await container->operations.lock());  // It may just be starting.

@@ -14,6 +14,9 @@ namespace davit {
 /// Follows: Docker Engine API, operation ContainerAttach, "Stream format".
 std::array<char, 8> frame_header(OutputStream stream, std::size_t bytes);
 
+/// Not a stream of the container's: how its run ended (http/api/container_run.h).
+inline constexpr std::uint8_t frame_of_end = 4;
+
 struct AttachRequest {
     bool input = false;
     bool output = false;
@@ -26,7 +29,11 @@ struct AttachRequest {
     bool framed = true;
     /// Keys that end the attachment of a terminal; empty: none.
     std::string detach_keys;
+    /// The caller sends more behind the last byte of output, and attach_close() then.
+    bool more_follows = false;
 };
+
+enum class AttachEnd : std::uint8_t { run_ended, detached, client_left };
 
 /// The client's end of a hijacked connection.
 struct AttachedClient {
@@ -37,12 +44,16 @@ struct AttachedClient {
 
 /// Carry streams between a client and a container until the run ends or the client goes.
 /// The reader was made before the client learnt that it is attached, so nothing in between is lost.
-/// Gives: true if the client typed its detach keys.
-Task<bool> container_attach(Job& job,
-                            std::shared_ptr<Container> container,
-                            AttachRequest request,
-                            std::unique_ptr<OutputHub::Reader> reader,
-                            std::shared_ptr<AttachedClient> client);
+/// Errors: cancelled; of a log that is to be replayed.
+Task<AttachEnd> container_attach(Job& job,
+                                 std::shared_ptr<Container> container,
+                                 AttachRequest request,
+                                 std::unique_ptr<OutputHub::Reader> reader,
+                                 std::shared_ptr<AttachedClient> client);
+
+/// Tell a client that this was all, and take what it still sends, for some seconds. Errors:
+/// cancelled.
+Task<void> attach_close(FdStream& stream);
 
 /// "ctrl-p,ctrl-q" to the bytes they send. Errors: invalid_argument, naming the key.
 Result<std::string> detach_keys_parse(std::string_view text);

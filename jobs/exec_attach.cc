@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "jobs/container/detach_filter.h"
+#include "jobs/container_streams.h"
 #include "jobs/exec.h"
 #include "reactor/base/limits.h"
 #include "reactor/task_group.h"
@@ -34,12 +35,7 @@ class ExecAttachment {
         static_cast<void>(co_await group.join());
         client_->leave();
         run_->input.reset();  // Nobody else writes to it.
-        FdStream& stream = *client_->connection->stream;
-        if (co_await stream.shutdown_write()) {
-            // Closing over unread input would reset the connection, and what was sent with it.
-            static_cast<void>(
-                co_await with_timeout(limits::attach_close_max, discard_input(stream)));
-        }
+        static_cast<void>(co_await attach_close(*client_->connection->stream));
         co_return detached_;
     }
 
@@ -96,18 +92,6 @@ class ExecAttachment {
                 co_return ok;
             }
             bytes.assign(buffer.data(), got);
-        }
-    }
-
-    /// Until the client closes, too.
-    static Task<void> discard_input(FdStream& stream) {
-        std::vector<char> scratch(limits::attach_input_bytes);
-        for (;;) {
-            CO_TRY(const std::size_t got, co_await stream.read(scratch));
-            if (got == 0) {
-                co_return ok;
-            }
-            co_await yield_now();
         }
     }
 

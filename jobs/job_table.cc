@@ -25,6 +25,7 @@ std::span<const JobEntry> job_table() {
         {"container_rename", "give a container another name"},
         {"container_resize", "tell a container's terminal its size"},
         {"container_restart", "stop a container and start it again"},
+        {"container_run", "make a container, run its program, and carry its streams"},
         {"container_start", "run a container's program"},
         {"container_stats", "tell what a container uses"},
         {"container_stop", "end a container's program"},

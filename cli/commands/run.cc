@@ -1,8 +1,7 @@
-// davit run: create, attach, wait, start, in as few round trips as keep every byte and exit code.
-//
-// Two more connections are made while the daemon creates the container, so that attach and wait go
-// out together, and start on a third one as soon as both have answered: the daemon then has its
-// reader of output and its watcher of the exit before the first instruction runs.
+// davit run: create, attach, start and wait, in one request (POST /davit/run) where the daemon
+// knows it. One that does not (an older davit, Docker) is asked one after the other: two more
+// connections are made while it creates the container, so that attach and wait go out together, and
+// start as soon as both have answered.
 #include <fmt/format.h>
 
 #include "cli/attach_session.h"
@@ -10,6 +9,7 @@
 #include "cli/commands/commands.h"
 #include "cli/container_api.h"
 #include "cli/container_create.h"
+#include "http/json_reader.h"
 #include "reactor/task_group.h"
 
 namespace davit::cli {
@@ -34,7 +34,7 @@ constexpr Flag run_flags[] = {
 };
 
 /// attach, wait, start; then until the output ends.
-Task<int> run_attached(Context& context,
+Task<int> run_by_steps(Context& context,
                        ApiClient& api,
                        const RunOptions& options,
                        AttachOptions attach) {
@@ -67,12 +67,87 @@ Task<std::string> create_and_warm(Context& context,
                                   CreateRequest request,
                                   std::string image) {
     // start follows create on its connection; attach and wait need one each.
-    const std::size_t connections = options.detach ? 0 : 2;
+    constexpr std::size_t connections = 2;
     CO_TRY(auto created,
            co_await when_both(
                container_create(context, api, options, std::move(request), std::move(image)),
                api.warm(connections)));
     co_return std::move(created.first);
+}
+
+constexpr std::string_view no_such_endpoint = "page not found";
+
+/// The one request, with the pull that it may need first. Gives: nothing if the daemon does not
+/// know it. The session may be made twice: while an image is pulled, signals are not for the
+/// container.
+class RunInOne {
+  public:
+    RunInOne(Context& context, ApiClient& api, const AttachOptions& attach)
+        : context_(context), api_(api), attach_(attach) {}
+
+    Task<CreateAnswer> post() {
+        session_.reset();
+        CO_TRY(session_, AttachSession::make(context_, api_, attach_));
+        CO_TRY(stream_, co_await session_->connect());
+        CreateAnswer answer;
+        answer.id = session_->container();
+        if (!session_->warnings().empty()) {
+            CO_TRY(const JsonDocument document, JsonDocument::parse(session_->warnings()));
+            CO_TRY(answer.warnings, document.root().as_strings());
+        }
+        co_return std::move(answer);
+    }
+
+    Task<int> finish() {
+        CO_TRY(const AttachEnd end, co_await session_->run(std::move(stream_)));
+        if (end == AttachEnd::detached) {
+            co_return 0;
+        }
+        if (session_->end().empty()) {
+            co_return Error(ErrorKind::unavailable, "the daemon's stream ended without an outcome");
+        }
+        CO_TRY(const JsonDocument document, JsonDocument::parse(session_->end()));
+        CO_TRY(const JsonValue error, document.root().object("StartError"));
+        CO_TRY(const std::int64_t status, error.int64_or("Status", 0));
+        if (status != 0) {
+            CO_TRY(const std::string message, error.string_or("Message", ""));
+            co_return Error(kind_from_status(static_cast<int>(status)),
+                            "Error response from daemon: " + message);
+        }
+        co_return wait_outcome_parse(session_->end());
+    }
+
+  private:
+    Context& context_;
+    ApiClient& api_;
+    const AttachOptions& attach_;
+    std::unique_ptr<AttachSession> session_;
+    ClientHijacked stream_;
+};
+
+Task<std::optional<int>> run_in_one(Context& context,
+                                    ApiClient& api,
+                                    const RunOptions& options,
+                                    const AttachOptions& attach,
+                                    std::string image) {
+    RunInOne run(context, api, attach);
+    bool is_known = true;
+    const auto post = [&run, &is_known]() -> Task<CreateAnswer> {
+        Result<CreateAnswer> answer = co_await run.post();
+        if (!answer && answer.error().message().find(no_such_endpoint) != std::string::npos) {
+            is_known = false;
+            co_return std::move(answer).error().with_kind(ErrorKind::unsupported);
+        }
+        co_return std::move(answer);
+    };
+    const Result<std::string> id =
+        co_await container_create_by(context, api, options, std::move(image), post);
+    if (!is_known) {
+        co_return std::nullopt;
+    }
+    CO_CHECK(id);
+    CO_TRY(const int code, co_await run.finish());
+    co_return code;
 }
 
 Task<int> run(Context& context, RunOptions options, Arguments arguments) {
@@ -91,15 +166,14 @@ Task<int> run(Context& context, RunOptions options, Arguments arguments) {
     }
     CO_TRY(CreateRequest request,
            create_request_make(options, arguments, streams, terminal_size(context.fds().out)));
-    CO_TRY(std::string id,
-           co_await create_and_warm(context, *api, options, std::move(request), arguments[0]));
     if (options.detach) {
+        CO_TRY(const std::string id,
+               co_await container_create(context, *api, options, std::move(request), arguments[0]));
         CO_CHECK(co_await container_start(*api, id));
         context.out.line(id);
         co_return 0;
     }
     AttachOptions attach;
-    attach.container = std::move(id);
     attach.tty = options.tty;
     attach.input = streams.in;
     attach.output = streams.out;
@@ -109,7 +183,16 @@ Task<int> run(Context& context, RunOptions options, Arguments arguments) {
     if (attach.tty && attach.detach_keys.empty()) {
         attach.detach_keys = configured_detach_keys(context.config_directory());
     }
-    co_return co_await run_attached(context, *api, options, std::move(attach));
+    attach.run = RunRequest{request.query, request.body};
+    CO_TRY(const std::optional<int> code,
+           co_await run_in_one(context, *api, options, attach, arguments[0]));
+    if (code) {
+        co_return *code;
+    }
+    attach.run.reset();
+    CO_TRY(attach.container,
+           co_await create_and_warm(context, *api, options, std::move(request), arguments[0]));
+    co_return co_await run_by_steps(context, *api, options, std::move(attach));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "graph/image_store.h"
 #include "http/api/container_filter.h"
 #include "http/api/container_json.h"
+#include "http/api/container_run.h"
 #include "http/api/create_body.h"
 #include "http/api/graph_data.h"
 #include "http/api/handlers.h"
@@ -24,35 +25,6 @@ namespace {
 
 Result<std::shared_ptr<Container>> container_of(const ApiContext& context) {
     return context.daemon.containers.find(context.params.get("id"));
-}
-
-Result<ContainerCreateRequest> create_request(const ApiContext& context, std::string_view body) {
-    TRY(ContainerCreateBody parsed, container_create_body_parse(body, context.version));
-    ContainerCreateRequest request;
-    request.name = context.query.get("name");
-    if (context.version >= ApiVersion{1, 41}) {
-        request.platform = context.query.get("platform");
-    }
-    const auto label = parsed.config.labels.find(std::string(idempotency_label));
-    TRY(std::string key,
-        container_key_choose(context.request.head().headers.get("Idempotency-Key"),
-                             label == parsed.config.labels.end() ? nullptr : &label->second));
-    if (!key.empty()) {
-        request.create_key.emplace();
-        request.create_key->key = std::move(key);
-        TRY(const std::string meaning, container_create_body_meaning(body));
-        request.create_key->request =
-            container_key_request(meaning, request.name, request.platform);
-    }
-    request.config = std::move(parsed.config);
-    request.host_config = std::move(parsed.host_config);
-    if (context.version < ApiVersion{1, 41} && request.host_config.cgroupns_mode.empty() &&
-        context.daemon.cgroups.mode != CgroupMode::v2) {
-        request.host_config.cgroupns_mode = "host";
-    }
-    request.endpoints = std::move(parsed.endpoints);
-    request.read_only_recursive = context.version >= ApiVersion{1, 44};
-    return request;
 }
 
 Result<ContainerStopRequest> stop_request(const ApiContext& context) {
@@ -249,22 +221,6 @@ Task<void> container_create(ApiContext& context) {
     co_return co_await context.send_json(201, std::move(answer));
 }
 
-namespace {
-
-/// Who asks, for their turns to start something: the client's process, or its connection.
-std::uint64_t client_lane(const ServerRequest& request) {
-    ucred peer{};
-    socklen_t size = sizeof(peer);
-    const int fd = request.connection_fd();
-    if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.pid > 0) {
-        return static_cast<std::uint64_t>(peer.pid);
-    }
-    constexpr unsigned above_pids = 32;
-    return std::uint64_t{1} << above_pids | static_cast<std::uint64_t>(fd);
-}
-
-}  // namespace
-
 Task<void> container_start(ApiContext& context) {
     CO_TRY(const auto container, container_of(context));
     if (context.query.contains("checkpoint")) {
@@ -340,14 +296,7 @@ Task<void> container_wait(ApiContext& context) {
         CO_CHECK(co_await context.response.begin(200, "application/json"));
     }
     CO_TRY(const ContainerWaiter::Outcome outcome, co_await waiter.wait());
-    std::string body;
-    JsonWriter json(body);
-    json.begin_object();
-    if (!outcome.error.empty()) {
-        json.key("Error").begin_object().key("Message").string(outcome.error).end_object();
-    }
-    json.key("StatusCode").number(outcome.exit_code).end_object();
-    body += '\n';
+    const std::string body = wait_outcome_json(outcome) + '\n';
     if (!early_head) {
         co_return co_await context.response.send(200, "application/json", body);
     }

@@ -86,6 +86,7 @@ std::span<const ApiRoute> api_routes() {
         {"GET", "/metrics", "metrics", metrics},
         {"GET", "/davit/network/stats", "network_stats", network_stats},
         {"GET", "/davit/network/trace", "network_trace", network_trace},
+        {"POST", "/davit/run", "container_run", container_run},
         {"GET", "/davit/loop", "loop_stats", loop_stats},
         {"POST", "/davit/loop/reset", "loop_reset", loop_reset},
         {"GET", "/davit/jobs", "jobs_list", jobs_list},

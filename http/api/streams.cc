@@ -53,6 +53,11 @@ std::string_view stream_type(const ApiContext& context, bool framed) {
     return framed && context.version >= ApiVersion{1, 42} ? multiplexed_stream : raw_stream;
 }
 
+Result<std::string> detach_keys(const ApiContext& context) {
+    const std::string_view keys = context.query.get("detachKeys");
+    return detach_keys_parse(keys.empty() ? default_detach_keys : keys);
+}
+
 Result<AttachRequest> attach_request(const ApiContext& context, const Container& container) {
     const bool tty = container.record.config.tty;
     AttachRequest request;
@@ -67,8 +72,7 @@ Result<AttachRequest> attach_request(const ApiContext& context, const Container&
                      "attach needs stream=1 or logs=1: nothing would be sent");
     }
     if (tty) {
-        const std::string_view keys = context.query.get("detachKeys");
-        TRY(request.detach_keys, detach_keys_parse(keys.empty() ? default_detach_keys : keys));
+        TRY(request.detach_keys, detach_keys(context));
     }
     return request;
 }
@@ -86,17 +90,27 @@ Result<void> attachable(const Container& container, std::string_view name) {
     return ok;
 }
 
+Task<AttachEnd> attach_to_end(ApiContext& context,
+                              std::shared_ptr<Container> container,
+                              AttachRequest request,
+                              std::unique_ptr<OutputHub::Reader> reader,
+                              std::shared_ptr<AttachedClient> client) {
+    container_event(context.daemon, *container, "attach");
+    Result<AttachEnd> attached = co_await davit::container_attach(
+        context.job, container, std::move(request), std::move(reader), std::move(client));
+    if (attached && *attached == AttachEnd::detached) {
+        container_event(context.daemon, *container, "detach");
+    }
+    co_return std::move(attached);
+}
+
 Task<void> attach_carry(ApiContext& context,
                         std::shared_ptr<Container> container,
                         AttachRequest request,
                         std::unique_ptr<OutputHub::Reader> reader,
                         std::shared_ptr<AttachedClient> client) {
-    container_event(context.daemon, *container, "attach");
-    auto attached = co_await davit::container_attach(
-        context.job, container, std::move(request), std::move(reader), std::move(client));
-    if (attached && *attached) {
-        container_event(context.daemon, *container, "detach");
-    }
+    static_cast<void>(co_await attach_to_end(
+        context, std::move(container), std::move(request), std::move(reader), std::move(client)));
     co_return ok;
 }
 

@@ -103,6 +103,8 @@ class Container {
     bool removing = false;
     /// Why the last removal failed, if it did.
     std::string removal_error;
+    /// Starts that are under way, or wait for their turn: it may run in a moment.
+    std::size_t starts_pending = 0;
     /// Its create has failed, and what was made could not be taken back.
     bool unwanted = false;
     /// It is stopped only to be started again: --rm must not remove it meanwhile.

@@ -6,8 +6,13 @@ Goal: the stock CLI cannot tell davit from Docker for the options listed in READ
 import os
 import pathlib
 import re
+import socket
+import socketserver
+import subprocess
+import tempfile
+import threading
 
-from harness import case, check, contains, equal, main, matches
+from harness import CLI, DAVIT, Skip, case, check, contains, equal, main, matches
 
 
 def sh(engine, script, *options, status=0, **more):
@@ -51,6 +56,62 @@ def exit_code_of_a_signal(engine):
     engine.docker("kill", name)
     equal(engine.out("wait", name), "137", "killed")
     engine.docker("rm", name)
+
+
+class OlderDaemon(socketserver.ThreadingUnixStreamServer):
+    """Passes requests on to a daemon, but for the one to davit's own run."""
+
+    daemon_threads = True
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            refused = b"HTTP/1.1 404 Not Found\r\nContent-Length: 29\r\n\r\n" + b'{"message":"page not found"}\n'
+            with socket.socket(socket.AF_UNIX) as daemon:
+                daemon.connect(self.server.target)
+                back = threading.Thread(target=self.copy, args=(daemon, self.request))
+                back.start()
+                while got := self.request.recv(65536):
+                    if b"/davit/run" in got.split(b"\r\n", 1)[0]:
+                        self.server.refused += 1
+                        self.request.sendall(refused)
+                        continue
+                    daemon.sendall(got)
+                daemon.shutdown(socket.SHUT_WR)
+                back.join()
+
+        @staticmethod
+        def copy(source, target):
+            try:
+                while got := source.recv(65536):
+                    target.sendall(got)
+                target.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+    def __init__(self, path, target):
+        super().__init__(path, self.Handler)
+        self.target, self.refused = target, 0
+
+
+@case("davit")
+def by_a_client_newer_than_the_daemon(engine):
+    """davit's CLI runs a container in one request, and in several where the daemon does not know it."""
+    if CLI != "davit":
+        raise Skip("of davit's own CLI")
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/socket"
+        with OlderDaemon(path, engine.socket) as older:
+            threading.Thread(target=older.serve_forever, daemon=True).start()
+            for host in (path, engine.socket):
+                done = subprocess.run(
+                    [DAVIT, "run", "--rm", "-i", "--network", "none", "bb", "sh", "-c",
+                     "cat; echo err >&2; exit 3"],
+                    env={**engine.environment(), "DOCKER_HOST": f"unix://{host}"}, input="in\n",
+                    capture_output=True, text=True, check=False, timeout=60)
+                equal((done.returncode, done.stdout, done.stderr), (3, "in\n", "err\n"), "its end")
+                equal(older.refused, 1, "asked once, and only there")
+            older.shutdown()
+    equal(engine.out("ps", "-aq"), "", "nothing is left")
 
 
 @case()

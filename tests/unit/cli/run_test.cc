@@ -87,10 +87,11 @@ TEST_CASE("run: output, order of requests, exit code") {
     CHECK(result.out == "to stdout\nmore\n");
     CHECK(result.err == "to stderr\n");
     const std::vector<std::string> routes = container.daemon.routes();
-    REQUIRE(routes.size() == 4);
-    CHECK(routes[0] == "POST /containers/create");
+    REQUIRE(routes.size() == 5);
+    CHECK(routes[0] == "POST /davit/run");  // This daemon does not know it.
+    CHECK(routes[1] == "POST /containers/create");
     // Both before start, so that no output and no exit is missed.
-    CHECK(routes[3] == "POST /containers/c1/start");
+    CHECK(routes[4] == "POST /containers/c1/start");
     CHECK(container.daemon.request("POST /containers/c1/attach").query().text() ==
           "stream=1&stdout=1&stderr=1");
     CHECK(container.daemon.request("POST /containers/c1/wait").query().get("condition") ==
@@ -99,6 +100,64 @@ TEST_CASE("run: output, order of requests, exit code") {
           R"({"Image":"img","Cmd":["sh","-c","exit 7"],"AttachStdout":true,"AttachStderr":true,)"
           R"("HostConfig":{"AutoRemove":true}})");
     CHECK(container.daemon.connections == 3);
+}
+
+namespace {
+
+/// Answers POST /davit/run: these frames, and the end of the stream.
+test::FakeHandler run_answer(std::string frames) {
+    return [frames = std::move(frames)](FakeRequest, FdStream& stream) -> Task<void> {
+        return [](FdStream& out, std::string bytes) -> Task<void> {
+            CO_CHECK(
+                co_await out.write("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n"
+                                   "Upgrade: tcp\r\nDavit-Container: c1\r\n"
+                                   "Davit-Warnings: [\"careful\"]\r\n\r\n"));
+            co_return co_await out.write(bytes);
+        }(stream, frames);
+    };
+}
+
+}  // namespace
+
+TEST_CASE("run: one request where the daemon knows it") {
+    Loop loop;
+    FakeDaemon daemon;
+    daemon.on("POST /davit/run",
+              run_answer(frame(1, "out") + frame(2, "err") + frame(4, "{\"Status") +
+                         frame(4, "Code\":7}")));
+    const CliResult result = cli_run(daemon, {"run", "--rm", "--name", "x", "img", "sh"});
+    CHECK(result.code == 7);
+    CHECK(result.out == "out");
+    CHECK(result.err == "WARNING: careful\nerr");
+    CHECK(daemon.routes() == std::vector<std::string>{"POST /davit/run"});
+    CHECK(daemon.request("POST /davit/run").query().text() == "name=x&stdout=1&stderr=1");
+    CHECK(daemon.request("POST /davit/run").body ==
+          R"({"Image":"img","Cmd":["sh"],"AttachStdout":true,"AttachStderr":true,)"
+          R"("HostConfig":{"AutoRemove":true}})");
+    CHECK(daemon.connections == 1);
+}
+
+TEST_CASE("run: how one request ends that did not run") {
+    Loop loop;
+    FakeDaemon daemon;
+    daemon.on("POST /davit/run",
+              run_answer(frame(4,
+                               "{\"StartError\":{\"Status\":400,\"Message\":\"exec: executable "
+                               "file not found in $PATH\"}}")));
+    const CliResult missing = cli_run(daemon, {"run", "img", "x"});
+    CHECK(missing.code == 127);
+    CHECK(missing.err.find("davit: Error response from daemon: exec: ") != std::string::npos);
+    daemon.on("POST /davit/run", run_answer(frame(1, "cut off")));
+    const CliResult cut = cli_run(daemon, {"run", "img", "x"});
+    CHECK(cut.code == 125);
+    CHECK(cut.out == "cut off");
+    daemon.on("POST /davit/run",
+              run_answer(frame(4,
+                               "{\"StatusCode\":0,\"Error\":{\"Message\":"
+                               "\"the disk is broken\"}}")));
+    const CliResult kept = cli_run(daemon, {"run", "--rm", "img", "x"});
+    CHECK(kept.code == 125);
+    CHECK(kept.err.find("the disk is broken") != std::string::npos);
 }
 
 TEST_CASE("run -i: input goes in, and its end closes only the input") {
@@ -204,7 +263,8 @@ TEST_CASE("run --pull: never does not, always does first; anything else is refus
     container.daemon.answer("POST /containers/create", 404, "{\"message\":\"No such image\"}");
     container.daemon.requests.clear();
     CHECK(cli_run(container.daemon, {"run", "--pull", "never", "img"}).code == 125);
-    CHECK(container.daemon.routes() == std::vector<std::string>{"POST /containers/create"});
+    CHECK(container.daemon.routes() ==
+          std::vector<std::string>{"POST /davit/run", "POST /containers/create"});
     CHECK(cli_run(container.daemon, {"run", "--pull", "foo", "img"}).code == 125);
 }
 
