@@ -52,7 +52,9 @@ Task<void> pump(std::shared_ptr<ExecRun> run, FdStream& from, OutputStream strea
         }
         if (wanted && !client->writes.cancelled()) {
             std::string bytes(buffer.data(), *got);
-            if (!co_await send(client, stream, std::move(bytes)).under(&client->writes)) {
+            const Result<void> sent =
+                co_await send(client, stream, std::move(bytes)).under(&client->writes);
+            if (!sent) {
                 client->leave();
             }
         }

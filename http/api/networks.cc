@@ -160,7 +160,8 @@ Task<void> networks_prune(ApiContext& context) {
             std::ranges::any_of(filters.all("label!"), labelled)) {
             continue;
         }
-        if (co_await context.daemon.networks->remove(network)) {
+        const Result<void> removed = co_await context.daemon.networks->remove(network);
+        if (removed) {
             deleted.push_back(record.name);
         }
     }

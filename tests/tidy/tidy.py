@@ -61,6 +61,8 @@ BANNED = [
      "name the capturing lambda on the line above (g++ 12 destroys it twice)", ()),
     ("await-conditional", r"\?\s*co_await\b|\?[^;{}]*(?<!:):\s*co_await\b",
      "await in the arms of an if (g++ 12 destroys the result twice)", ()),
+    ("await-condition", r"\b(?:if|while) \([^;{}=]*\bco_await\b",
+     "name the result on the line above, or in the if (g++ 12 has never come back from one)", ()),
 ]
 # What tests and benchmarks may do that the engine may not.
 RELAXED = {"tests": {"kill", "uv", "throw", "sleep", "iptables", "await-brace", "await-lambda"},
@@ -189,6 +191,7 @@ SELF_TEST = {
     "leftover": ("graph/a.cc", "// TO" + "DO: later\n"),
     "await-brace": ("jobs/a.cc", "Task<void> f() { co_await g({1, 2}); }\n"),
     "await-conditional": ("jobs/a.cc", "Task<void> f() { auto a = c ? T() : co_await g(); }\n"),
+    "await-condition": ("jobs/a.cc", "Task<void> f() { if (a && !co_await g(b)) { h(); } }\n"),
     "await-lambda": ("jobs/a.cc", "Task<void> f() { co_await g([value] { return value; }); }\n"),
     "arrow": ("graph/a.cc", '#include "jobs/engine.h"\n'),
     "file-size": ("graph/a.cc", "int x;\n" * 601),
