@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "cli/offline.h"
+#include "cli/runtime/runtime_main.h"
 #include "reactor/loop.h"
 
 #ifdef DAVIT_HAS_DAEMON
@@ -27,6 +28,12 @@ davit::Task<std::string> network_uninstall(std::string data_root, std::string ru
 #endif
 
 int main(int argc, char** argv) {
+    if (argc > 0 && davit::cli::is_runtime_name(argv[0])) {
+        return davit::cli::runtime_main({argv + 1, argv + argc});
+    }
+    if (argc > 1 && std::string_view(argv[1]) == "runtime") {
+        return davit::cli::runtime_main({argv + 2, argv + argc});
+    }
 #ifdef DAVIT_HAS_DAEMON
     if (argc > 1 && std::string_view(argv[1]) == "daemon") {
         return davit::daemon_main(argc - 1, argv + 1);

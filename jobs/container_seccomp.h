@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "jobs/container/record.h"
-#include "jobs/container/seccomp_profile.h"
 #include "reactor/task.h"
+
+#include "runtime/seccomp_profile.h"
 
 namespace davit {
 

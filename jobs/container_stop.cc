@@ -5,7 +5,7 @@
 
 #include "jobs/container_jobs.h"
 #include "jobs/daemon.h"
-#include "jobs/signal_name.h"
+#include "libcontainer/signal_name.h"
 #include "reactor/base/log.h"
 #include "reactor/timer.h"
 

@@ -98,7 +98,7 @@ std::optional<Error> request_error(const plan::Message& message, const std::stri
 
 Error step_error(const plan::Message& message) {
     const std::string subject = field_text(message.subject, sizeof(message.subject));
-    if (message.operation == plan::Kind::execute) {
+    if (message.operation == plan::Kind::execute || message.operation == plan::Kind::find_program) {
         return exec_error(message, subject);
     }
     if (std::optional<Error> error = request_error(message, subject)) {

@@ -260,6 +260,10 @@ void PlanCompiler::registers_assign() {
             plan_.sources.push_back({mount.source, mount.recursive});
         }
     }
+    if (options_.start_later) {
+        start_register_ = static_cast<std::uint16_t>(plan_.registers.size());
+        plan_.registers.push_back(RegisterKind::start);
+    }
     register_count_ = plan_.registers.size();
 }
 
@@ -430,6 +434,9 @@ Result<LaunchPlan> PlanCompiler::run() {
         dev_make();
         user_namespace_enter();
     }
+    if (options_.early_gate) {
+        writer_.add(Kind::gate, {});
+    }
     writer_.add(Kind::enter_root, {});
     mounts();
     if (options_.in_sandbox) {
@@ -448,8 +455,14 @@ Result<LaunchPlan> PlanCompiler::run() {
     }
     process.limits();
     process.credentials();
+    if (options_.start_later) {
+        process.find();
+    }
     if (options_.gate) {
         writer_.add(Kind::gate, {});
+    }
+    if (options_.start_later) {
+        writer_.add(Kind::start_wait, Fields{.reg = start_register_}, {});
     }
     process.confine();
     if (forks_last) {

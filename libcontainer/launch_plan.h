@@ -22,6 +22,7 @@ enum class RegisterKind : std::uint8_t {
     mount,
     process,  // A pidfd.
     source,   // LaunchPlan::sources, one after the other.
+    start,    // PlanOptions::start_later: a FIFO that is open for reading and writing.
 };
 
 /// Something of the host's that is bound into the container.
@@ -45,6 +46,11 @@ struct LaunchPlan {
 struct PlanOptions {
     /// Init stops before it loads the seccomp filter and executes, and waits for launch_release().
     bool gate = false;
+    /// It stops before it enters the root, too: namespaces are made, and the host's files are seen.
+    bool early_gate = false;
+    /// Once released from the gate it waits for a byte from a FIFO, so that who launched it may go.
+    /// That the program is there is found out before.
+    bool start_later = false;
     /// For the init that has followed sandbox_plan_compile() of the same spec, and sees nothing of
     /// the host's any more.
     bool in_sandbox = false;

@@ -70,6 +70,7 @@ class PlanCompiler {
         mount_registers_;  // Parallel to spec_.mounts; for bind and prepared.
     std::vector<std::uint16_t> cgroup_registers_;  // Parallel to spec_.cgroup.hierarchies.
     std::size_t register_count_ = 0;
+    std::uint16_t start_register_ = 0;
     std::uint64_t unshared_ = 0;  // CLONE_NEW* that davit-init makes itself.
 };
 

@@ -1,5 +1,7 @@
 #include "libcontainer/process_plan.h"
 
+#include <algorithm>
+
 namespace davit {
 
 namespace {
@@ -104,6 +106,16 @@ void ProcessWriter::credentials() {
                          .c = process_.capabilities.bounding,
                          .d = groups.size()});
     writer_.raw({reinterpret_cast<const char*>(groups.data()), groups.size() * sizeof(groups[0])});
+}
+
+void ProcessWriter::find() {
+    constexpr std::string_view name = "PATH=";
+    const auto path = std::ranges::find_if(
+        process_.environment, [](const std::string& entry) { return entry.starts_with(name); });
+    const bool is_set = path != process_.environment.end();
+    writer_.add(Kind::find_program,
+                Fields{.a = is_set ? 1U : 0U},
+                {process_.arguments[0], is_set ? std::string_view(*path).substr(name.size()) : ""});
 }
 
 void ProcessWriter::confine() {

@@ -42,6 +42,8 @@ class ProcessWriter {
     void working_directory();
     void limits();
     void credentials();
+    /// Fail now if execute() would not find its program.
+    void find();
     void confine();
     void fork_inside();
     void execute();

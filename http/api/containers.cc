@@ -17,7 +17,7 @@
 #include "jobs/container_keys.h"
 #include "jobs/container_links.h"
 #include "jobs/daemon.h"
-#include "jobs/signal_name.h"
+#include "libcontainer/signal_name.h"
 
 namespace davit::api {
 

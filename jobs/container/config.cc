@@ -6,7 +6,7 @@
 #include "jobs/container/field_check.h"
 #include "jobs/container/json_fields.h"
 #include "jobs/container/path_clean.h"
-#include "jobs/signal_name.h"
+#include "libcontainer/signal_name.h"
 
 namespace davit {
 

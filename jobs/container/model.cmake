@@ -1,6 +1,5 @@
 # davit_container_model: a container as data: configuration, record, state machine, mounts, spec.
 add_library(davit_container_model STATIC
-    ${CMAKE_CURRENT_LIST_DIR}/../signal_name.cc
     ${CMAKE_CURRENT_LIST_DIR}/cdi_registry.cc
     ${CMAKE_CURRENT_LIST_DIR}/cdi_spec.cc
     ${CMAKE_CURRENT_LIST_DIR}/config.cc
@@ -28,11 +27,10 @@ add_library(davit_container_model STATIC
     ${CMAKE_CURRENT_LIST_DIR}/record.cc
     ${CMAKE_CURRENT_LIST_DIR}/restart_policy.cc
     ${CMAKE_CURRENT_LIST_DIR}/sandbox_files.cc
-    ${CMAKE_CURRENT_LIST_DIR}/seccomp_profile.cc
     ${CMAKE_CURRENT_LIST_DIR}/sandbox_shape.cc
     ${CMAKE_CURRENT_LIST_DIR}/spec_build.cc
     ${CMAKE_CURRENT_LIST_DIR}/state.cc
     ${CMAKE_CURRENT_LIST_DIR}/stats.cc
     ${CMAKE_CURRENT_LIST_DIR}/tree_size.cc)
 target_link_libraries(davit_container_model PUBLIC
-    davit_graph davit_json davit_libcontainer davit_log_drivers davit_net_model)
+    davit_graph davit_json davit_libcontainer davit_runtime davit_log_drivers davit_net_model)

@@ -7,7 +7,6 @@
 
 #include "jobs/container/merge.h"
 #include "jobs/container/mount_points.h"
-#include "jobs/container/seccomp_profile.h"
 #include "libcontainer/defaults.h"
 #include "libcontainer/reaper_binary.h"
 
@@ -180,6 +179,21 @@ Result<void> mounts_add(ContainerSpec& spec,
 bool container_has_init(const HostConfig& host, bool init_default) {
     const bool own_pids = host.pid_mode != "host" && !host.pid_mode.starts_with("container:");
     return own_pids && host.init.value_or(init_default);
+}
+
+std::string_view seccomp_wanted(const HostConfig& host, std::string_view fallback) {
+    constexpr std::string_view key = "seccomp";
+    std::string_view wanted;
+    for (const std::string& option : host.security_opt) {
+        const std::size_t end = option.find_first_of("=:");
+        if (std::string_view(option).substr(0, end) == key && end != std::string::npos) {
+            wanted = std::string_view(option).substr(end + 1);
+        }
+    }
+    if (wanted.empty()) {
+        return host.privileged ? seccomp_unconfined : fallback;
+    }
+    return wanted;
 }
 
 Result<CapabilitySet> container_capabilities(const HostConfig& host) {

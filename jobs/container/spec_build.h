@@ -13,6 +13,8 @@
 #include "libcontainer/spec.h"
 #include "libcontainer/user.h"
 
+#include "runtime/seccomp_profile.h"
+
 namespace davit {
 
 /// What is known only when the container starts.
@@ -50,6 +52,14 @@ struct SpecInputs {
 /// Its first process is docker-init, and the user's command a child of that. Not where the pid
 /// namespace has a first process already. Follows: moby daemon/oci_linux.go withCommonOptions().
 bool container_has_init(const HostConfig& host, bool init_default);
+
+/// Which profile a container asks for: seccomp_builtin, seccomp_unconfined or JSON. The last
+/// SecurityOpt "seccomp=" counts; without one a privileged container has none, any other the
+/// daemon's.
+/// Gives: a view into host, or fallback.
+/// Follows: moby daemon/seccomp_linux.go WithSeccomp().
+std::string_view seccomp_wanted(const HostConfig& host,
+                                std::string_view fallback = seccomp_builtin);
 
 /// What the container may have. Errors: invalid_argument (an unknown name).
 Result<CapabilitySet> container_capabilities(const HostConfig& host);

@@ -110,6 +110,8 @@ long capabilities(State& state, const plan::Operation& operation);
 long working_directory(State& state, const plan::Operation& operation);
 long seccomp_load(State& state, const plan::Operation& operation);
 long execute(State& state, const plan::Operation& operation);
+long find_program(State& state, const plan::Operation& operation);
+long start_wait(State& state, const plan::Operation& operation);
 long give_stdio(State& state, const plan::Operation& operation);
 long become_root(State& state, const plan::Operation& operation);
 

@@ -202,6 +202,10 @@ long process_step(State& state, const plan::Operation& operation) {
             return seccomp_load(state, operation);
         case plan::Kind::execute:
             return execute(state, operation);
+        case plan::Kind::find_program:
+            return find_program(state, operation);
+        case plan::Kind::start_wait:
+            return start_wait(state, operation);
         case plan::Kind::resolve_user:
             return resolve_user(state, operation);
         case plan::Kind::fork:

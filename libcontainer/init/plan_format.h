@@ -81,8 +81,10 @@ enum class Kind : uint16_t {
     /// the end of a sandbox's plan: say `ready`, and wait for the plan of the container that gets
     /// it
     hand_over,
-    apparmor,  // outside of the container, whose programs get it: [profile, as "exec NAME"]
-    last_ = apparmor,
+    apparmor,      // outside of the container, whose programs get it: [profile, as "exec NAME"]
+    find_program,  // that execute will find: a: PATH is set; [command, PATH]
+    start_wait,    // reg: FIFO; until a byte comes from it
+    last_ = start_wait,
 };
 
 inline constexpr uint16_t flag_recursive = 1;
@@ -172,6 +174,8 @@ inline constexpr KindTraits kind_traits[] = {
     {"become root of user namespace", 0, 0, 0, false},
     {"wait for a container", 0, 0, 0, false},
     {"set apparmor profile", 1, 1, 0, false},
+    {"exec", 2, 2, 0, false},
+    {"wait for start", 0, 0, 0, true},
 };
 static_assert(sizeof(kind_traits) / sizeof(kind_traits[0]) == static_cast<size_t>(Kind::last_) + 1);
 

@@ -20,6 +20,7 @@ namespace davit::init {
 namespace {
 
 constexpr int at_cwd = AT_FDCWD;
+constexpr size_t path_bytes_max = 4096;  // PATH_MAX
 constexpr uint64_t mode_type_mask = 0170000;
 constexpr uint64_t mode_directory = 0040000;
 constexpr uint64_t mode_regular = 0100000;
@@ -401,27 +402,22 @@ bool candidate_make(
     return true;
 }
 
-long path_search(State& state, char** arguments, char** environment) {
-    const char* folder = environment_find(environment, "PATH");
-    char candidate[4096];
+/// The command's place in the folders of PATH (null: it is not set) into `candidate`, or an error.
+long path_search(
+    State& state, const char* folder, const char* command, char* candidate, size_t size) {
     while (folder != nullptr) {
         const char* end = folder;
         while (*end != '\0' && *end != ':') {
             ++end;
         }
-        if (candidate_make(candidate,
-                           sizeof(candidate),
-                           folder,
-                           static_cast<size_t>(end - folder),
-                           arguments[0]) &&
+        if (candidate_make(candidate, size, folder, static_cast<size_t>(end - folder), command) &&
             is_executable(candidate)) {
-            const long error = raw::call(__NR_execve, candidate, arguments, environment);
-            return execute_failed(state, candidate, arguments[0], error);
+            return 0;
         }
         folder = *end == ':' ? end + 1 : nullptr;
     }
     state.failure.detail = plan::Detail::not_in_path;
-    return fail(state, "execve", arguments[0], -ENOENT);
+    return fail(state, "execve", command, -ENOENT);
 }
 
 /// "HOME=..." of the resolved user, unless the environment has its own.
@@ -465,11 +461,41 @@ long execute(State& state, const plan::Operation& operation) {
     if (is_resolved(operation) && environment_find(environment, "HOME") == nullptr) {
         environment[header.string_count - header.a] = home_variable(state);
     }
-    if (arguments[0][0] == '\0' || !has_slash(arguments[0])) {
-        return path_search(state, arguments, environment);
+    char candidate[path_bytes_max];
+    const char* path = arguments[0];
+    if (!has_slash(path)) {
+        const char* folders = environment_find(environment, "PATH");
+        const long found = path_search(state, folders, path, candidate, sizeof(candidate));
+        if (found < 0) {
+            return found;
+        }
+        path = candidate;
     }
-    const long error = raw::call(__NR_execve, arguments[0], arguments, environment);
-    return execute_failed(state, arguments[0], arguments[0], error);
+    const long error = raw::call(__NR_execve, path, arguments, environment);
+    return execute_failed(state, path, arguments[0], error);
+}
+
+long find_program(State& state, const plan::Operation& operation) {
+    plan::Strings strings(operation);
+    const char* command = strings.next();
+    const char* folders = operation.header->a != 0 ? strings.next() : nullptr;
+    if (has_slash(command)) {
+        return is_executable(command) ? 0 : execute_failed(state, command, command, -EACCES);
+    }
+    char candidate[path_bytes_max];
+    return path_search(state, folders, command, candidate, sizeof(candidate));
+}
+
+/// It is open for writing here as well, so that nobody's going is the end of it.
+long start_wait(State& state, const plan::Operation& operation) {
+    const int fifo = state.registers[operation.header->reg];
+    char byte = 0;
+    long got = -EINTR;
+    while (got == -EINTR) {
+        got = raw::call(__NR_read, fifo, &byte, 1);
+    }
+    descriptor_close(fifo);
+    return got == 1 ? 0 : fail(state, "read", "start", got < 0 ? got : -EPIPE);
 }
 
 }  // namespace davit::init

@@ -8,7 +8,7 @@ since the CLI always says goodbye.
 import json
 import socket
 
-from harness import attach, case, check, equal, eventually, main
+from harness import ENGINE, RUNS, attach, case, check, equal, eventually, main
 
 # Ends with 7 once its stdin has ended.
 CAT = "cat; exit 7"
@@ -151,6 +151,33 @@ def a_client_that_leaves_a_container_that_does_not_read(engine):
     attach(engine, identity).close()
     none_left(engine)
     engine.docker("kill", identity)
+
+
+@case()
+def streams_opened_and_closed_over_and_over(engine):
+    """Beside a container that writes and one that is silent; then there is as much of everything as
+    before, and the containers are well. (Issue size: 100,000, RUNS being 20,000.)"""
+    busy = create(engine, "while :; do echo line; usleep 1000; done", once=False)
+    silent = create(engine, "trap 'exit 7' TERM; while :; do read line; echo $line; done", once=False)
+    for identity in (busy, silent):
+        start(engine, identity)
+    attach(engine, busy).close()
+    none_left(engine)
+    descriptors = engine.descriptors() if ENGINE == "davit" else []
+    kinds = ("stdout=1&stderr=1", "stdin=1", "stdin=1&stdout=1&stderr=1", "logs=1&stdout=1")
+    for number in range(5 * RUNS):
+        with attach(engine, (busy, silent)[number % 2], kinds[number // 2 % 4]) as stream:
+            if number % 3 == 0:
+                stream.shutdown(socket.SHUT_WR)
+    none_left(engine)
+    if ENGINE == "davit":
+        eventually(lambda: engine.descriptors() == descriptors, "descriptors are given back")
+    with attach(engine, silent, "stdin=1&stdout=1") as stream:
+        stream.sendall(b"asked\n")
+        check(stream.recv(100).endswith(b"asked\n"), "it answers")
+    engine.docker("stop", silent)
+    equal(state(engine, silent)["ExitCode"], 7, "it was well until the end")
+    engine.docker("kill", busy)
 
 
 if __name__ == "__main__":

@@ -462,39 +462,89 @@ def its_network_goes_on(directory):
         engine.start()
 
 
+class Load:
+    """Clients that meanwhile do what CI does. What they were promised is checked by them, what they were
+    not is only made to be gone."""
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.stopping = threading.Event()
+        self.broken = []  # Promises.
+        self.kept = 0
+        self.threads = [threading.Thread(target=self._work, args=(number,)) for number in range(4)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _work(self, number):
+        turn = 0
+        try:
+            while not self.stopping.is_set():
+                turn += 1
+                sort = random.randrange(4)
+                if sort == 0:
+                    self.engine.docker(*RUN, "--rm", "bb", "sh", "-c", "seq 1 1000; exit 3", status=None)
+                elif sort == 1:
+                    self.engine.docker(*RUN, "-dt", "--name", f"w{number}", "bb", "seq", "1", "300", status=None)
+                    self.engine.docker("rm", "-f", f"w{number}", status=None)
+                elif sort == 2:
+                    self.engine.docker("exec", "kept", "true", status=None)
+                else:
+                    self._detached(f"d{number}-{turn}", 1 + turn % 200)
+        except Exception as problem:  # A thread's end would not be noticed.
+            self.broken.append(repr(problem))
+
+    def _detached(self, name, code):
+        """A start that was answered: its exit code and its lines are there when it has ended."""
+        script = f"seq 1 200; usleep {random.randrange(200_000)}; seq 201 300; exit {code}"
+        started = self.engine.docker(*RUN, "-d", "--name", name, "bb", "sh", "-c", script, status=None)
+        if started.returncode == 0:
+            eventually(lambda: self._asked("{{.State.Status}}", name) == "exited", f"{name} ends", 60)
+            ended = self._asked("{{.State.ExitCode}}", name)
+            if ended != str(code):
+                self.broken.append(f"{name} ended with {ended} instead of {code}")
+            lines = eventually(lambda: self._answer("logs", name), f"the log of {name}", 60)
+            if numbers(lines) != list(range(1, 301)):
+                self.broken.append(f"{name} wrote 300 lines, {len(lines.split())} are there")
+            self.kept += 1
+        eventually(lambda: self._gone(name), f"{name} is removed", 60)
+
+    def _answer(self, *arguments):
+        """Empty where no daemon answered."""
+        done = self.engine.docker(*arguments, status=None)
+        return done.stdout if done.returncode == 0 else ""
+
+    def _asked(self, template, name):
+        return self._answer("inspect", "--format", template, name).strip()
+
+    def _gone(self, name):
+        self.engine.docker("rm", "-f", name, status=None)
+        done = self.engine.docker("inspect", name, status=None)
+        return "no such" in done.stderr.lower()
+
+
 @case("davit")
 def killed_under_load(directory):
-    """Runs of all sorts, and the daemon killed over and over; then nothing is left."""
+    """Runs of all sorts, and the daemon killed over and over; then nothing is lost, and nothing left."""
     with engine_in(directory, "load") as engine:
         random.seed(5)
         engine.crash()  # What a daemon opens as it goes is not in the counts.
         before = engine.counts()
-        stopping = threading.Event()
-
-        def work(number):
-            while not stopping.is_set():
-                sort = random.randrange(3)
-                if sort == 0:
-                    engine.docker(*RUN, "--rm", "bb", "sh", "-c", "seq 1 1000; exit 3", status=None)
-                elif sort == 1:
-                    engine.docker(*RUN, "-dt", "--name", f"w{number}", "bb", "seq", "1", "300", status=None)
-                    engine.docker("rm", "-f", f"w{number}", status=None)
-                else:
-                    engine.docker("exec", "kept", "true", status=None)
-
         engine.docker(*RUN, "-d", "--name", "kept", "bb", "sh", "-c",
                       "i=0; while :; do echo $i; i=$((i+1)); usleep 300; done")
-        workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-        for worker in workers:
-            worker.start()
-        try:
+        with Load(engine) as load:
             for _ in range(max(RUNS // 10, 10)):
                 time.sleep(random.random() / 10)  # To vary the moment.
                 engine.crash()
-        finally:
-            stopping.set()
-            for worker in workers:
-                worker.join()
+        equal(load.broken, [], "promises")
+        check(load.kept > 0, "some were made")
         check(running(engine, "kept"), "it has outlived them all")
         engine.docker("kill", "kept")
         lines = numbers(engine.out("logs", "kept"))

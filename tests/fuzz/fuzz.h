@@ -17,6 +17,8 @@ struct Target {
     std::vector<std::string> words;
     /// Runs in `smoke`: about a second's worth under sanitizers.
     int smoke_runs = 2000;
+    /// Seeds that a library makes, called in main(): before that its own tables may not be set up.
+    std::vector<std::string> (*seeds_make)() = nullptr;
 };
 
 /// const bool registered = fuzz::add({...}); at file scope.

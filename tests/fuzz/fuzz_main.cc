@@ -153,6 +153,11 @@ int main_with(int argc, char** argv) {
     if (__sanitizer_set_death_callback != nullptr) {
         __sanitizer_set_death_callback(dump_input);
     }
+    for (Target& target : targets()) {
+        if (target.seeds_make != nullptr) {
+            target.seeds = target.seeds_make();
+        }
+    }
     const std::string name = argc > 1 ? argv[1] : "";
     if (name == "smoke") {
         for (const Target& target : targets()) {

@@ -70,14 +70,16 @@ std::vector<std::string> seeds() {
 
 const bool registered = add({"inflate",
                              inflate,
-                             seeds(),
+                             {},
                              {std::string("\x1f\x8b\x08", 3),
                               "BZh91AY&SY",
                               std::string("\xfd"
                                           "7zXZ\0",
                                           6),
                               std::string("\x28\xb5\x2f\xfd", 4),
-                              std::string(4, '\0')}});
+                              std::string(4, '\0')},
+                             2000,
+                             seeds});
 
 }  // namespace
 

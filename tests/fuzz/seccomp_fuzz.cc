@@ -5,8 +5,9 @@
 
 #include <cstring>
 
-#include "jobs/container/seccomp_profile.h"
 #include "tests/fuzz/fuzz.h"
+
+#include "runtime/seccomp_profile.h"
 
 namespace davit::fuzz {
 

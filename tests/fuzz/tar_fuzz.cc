@@ -244,7 +244,7 @@ const std::vector<std::string> tar_words = {std::string(512, '\0'),
                                             "victim"};
 
 const bool registered =
-    add({"tar", tar, archives(), tar_words, 1500}) &&
+    add({"tar", tar, {}, tar_words, 1500, archives}) &&
     add({"tar_names",
          names,
          {"a/b", "../a", "./a//b/../c", "a/.wh.b", ".wh..wh..opq"},
@@ -252,15 +252,16 @@ const bool registered =
          20000}) &&
     add({"inflate",
          inflate,
-         streams(),
+         {},
          {"\x1f\x8b\x08",
           "\x28\xb5\x2f\xfd",
           "\x50\x2a\x4d\x18",
           std::string(4, '\0'),
           "BZh",
           "\xff\xff"},
-         3000}) &&
-    add({"layer", layer, layers(), tar_words, 400});
+         3000,
+         streams}) &&
+    add({"layer", layer, {}, tar_words, 400, layers});
 
 }  // namespace
 

@@ -24,14 +24,16 @@ ARROWS = {
     "libcontainer": set(),
     "http": {"reactor"},
     "http/registry": {"reactor", "http", "graph"},
+    "runtime": {"libcontainer", "http"},  # JSON.
     "graph": {"reactor", "http"},  # JSON lives in http; http itself knows no graph.
     "bpf": {"reactor"},
     "drivers": {"reactor", "libcontainer", "http", "graph", "bpf"},
-    "jobs": {"reactor", "libcontainer", "graph", "bpf", "drivers", "http", "http/registry"},
+    "jobs": {"reactor", "libcontainer", "runtime", "graph", "bpf", "drivers", "http", "http/registry"},
     "http/api": {"reactor", "http", "graph", "libcontainer", "drivers", "jobs", "http/registry"},
     # Names of images and credentials are what they are on both sides of the socket; main.cc also has
     # the daemon.
-    "cli": {"reactor", "http", "http/registry", "http/api", "graph"},
+    "cli": {"reactor", "http", "http/registry", "http/api", "graph", "cli/runtime"},
+    "cli/runtime": {"cli", "runtime", "libcontainer", "http"},
     "cli/daemon": {"reactor", "http", "http/api", "http/registry", "graph", "drivers", "jobs",
                    "libcontainer", "bpf", "cli"},
     "bench": None,  # Anything.

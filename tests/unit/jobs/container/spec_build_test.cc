@@ -302,3 +302,19 @@ TEST_CASE("namespaces of others come with their /proc and /dev/shm, before the v
     CHECK(stopped.namespaces.pid == NamespaceMode::own);
     CHECK(mount_at(stopped, "/proc")->fstype == "proc");
 }
+
+TEST_CASE("which profile a container asks for", "[container][seccomp]") {
+    const auto wanted = [](const std::string& members, std::string_view fallback) {
+        const HostConfig host = record_of("{\"HostConfig\":{" + members + "}}").host_config;
+        return std::string(seccomp_wanted(host, fallback));
+    };
+    CHECK(wanted("", "builtin") == "builtin");
+    CHECK(wanted("", "{}") == "{}");
+    CHECK(wanted(R"("SecurityOpt":["seccomp="])", "{}") == "{}");
+    CHECK(wanted(R"("SecurityOpt":["seccomp=builtin"])", "{}") == "builtin");
+    CHECK(wanted(R"("SecurityOpt":["label=disable","seccomp:unconfined"])", "{}") == "unconfined");
+    CHECK(wanted(R"("SecurityOpt":["seccomp=builtin","seccomp={\"a\":\"b=c\"}"])", "builtin") ==
+          R"({"a":"b=c"})");
+    CHECK(wanted(R"("Privileged":true)", "{}") == "unconfined");
+    CHECK(wanted(R"("Privileged":true,"SecurityOpt":["seccomp={}"])", "builtin") == "{}");
+}

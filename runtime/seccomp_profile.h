@@ -9,8 +9,8 @@
 #include <optional>
 #include <string_view>
 
-#include "jobs/container/host_config.h"
 #include "libcontainer/seccomp.h"
+#include "reactor/base/result.h"
 
 namespace davit {
 
@@ -36,14 +36,6 @@ struct SeccompTarget {
     CapabilitySet capabilities = 0;  // The container's bounding set.
     KernelVersion kernel = {};
 };
-
-/// Which profile a container asks for: seccomp_builtin, seccomp_unconfined or JSON. The last
-/// SecurityOpt "seccomp=" counts; without one a privileged container has none, any other the
-/// daemon's.
-/// Gives: a view into host, or fallback.
-/// Follows: moby daemon/seccomp_linux.go WithSeccomp().
-std::string_view seccomp_wanted(const HostConfig& host,
-                                std::string_view fallback = seccomp_builtin);
 
 /// Read a profile's JSON. What is not for the target is left out, calls that nobody knows are kept:
 /// seccomp_compile() ignores them. Rules for one call are settled as libseccomp settles them: one

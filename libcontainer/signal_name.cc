@@ -1,4 +1,4 @@
-#include "jobs/signal_name.h"
+#include "libcontainer/signal_name.h"
 
 #include <algorithm>
 #include <cctype>

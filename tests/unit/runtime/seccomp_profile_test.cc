@@ -1,6 +1,6 @@
 // Goal: a profile of Docker's means what it means to Docker and runc. Method: profiles of one point
 // each, compiled, asked about calls; libseccomp as the judge of rules for the same call.
-#include "jobs/container/seccomp_profile.h"
+#include "runtime/seccomp_profile.h"
 
 #include <linux/capability.h>
 #include <seccomp.h>
@@ -11,8 +11,8 @@
 #include <random>
 
 #include "reactor/base/fd.h"
-#include "tests/unit/jobs/container/model_support.h"
 #include "tests/unit/libcontainer/seccomp_evaluate.h"
+#include "tests/unit/runtime/runtime_support.h"
 
 using namespace davit;
 using namespace davit::test;
@@ -364,22 +364,6 @@ TEST_CASE("rules for one call are settled as libseccomp does", "[container][secc
         }
     }
     CHECK(compared > 1000);
-}
-
-TEST_CASE("which profile a container asks for", "[container][seccomp]") {
-    const auto wanted = [](const std::string& members, std::string_view fallback) {
-        const HostConfig host = record_of("{\"HostConfig\":{" + members + "}}").host_config;
-        return std::string(seccomp_wanted(host, fallback));
-    };
-    CHECK(wanted("", "builtin") == "builtin");
-    CHECK(wanted("", "{}") == "{}");
-    CHECK(wanted(R"("SecurityOpt":["seccomp="])", "{}") == "{}");
-    CHECK(wanted(R"("SecurityOpt":["seccomp=builtin"])", "{}") == "builtin");
-    CHECK(wanted(R"("SecurityOpt":["label=disable","seccomp:unconfined"])", "{}") == "unconfined");
-    CHECK(wanted(R"("SecurityOpt":["seccomp=builtin","seccomp={\"a\":\"b=c\"}"])", "builtin") ==
-          R"({"a":"b=c"})");
-    CHECK(wanted(R"("Privileged":true)", "{}") == "unconfined");
-    CHECK(wanted(R"("Privileged":true,"SecurityOpt":["seccomp={}"])", "builtin") == "{}");
 }
 
 TEST_CASE("a kernel's release", "[container][seccomp]") {

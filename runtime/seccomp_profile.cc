@@ -1,4 +1,4 @@
-#include "jobs/container/seccomp_profile.h"
+#include "runtime/seccomp_profile.h"
 
 #include <linux/seccomp.h>
 
@@ -448,21 +448,6 @@ KernelVersion kernel_version_parse(std::string_view release) {
         std::from_chars(dot + 1, end, version.minor);
     }
     return version;
-}
-
-std::string_view seccomp_wanted(const HostConfig& host, std::string_view fallback) {
-    constexpr std::string_view key = "seccomp";
-    std::string_view wanted;
-    for (const std::string& option : host.security_opt) {
-        const std::size_t end = option.find_first_of("=:");
-        if (std::string_view(option).substr(0, end) == key && end != std::string::npos) {
-            wanted = std::string_view(option).substr(end + 1);
-        }
-    }
-    if (wanted.empty()) {
-        return host.privileged ? seccomp_unconfined : fallback;
-    }
-    return wanted;
 }
 
 Result<std::optional<SeccompProfile>> seccomp_profile_parse(std::string_view json,
