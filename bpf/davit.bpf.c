@@ -1,6 +1,6 @@
 /* The packet programs, at the ingress of clsact: from_container on the host's end of a container's
- * veth, from_uplink on the host's links, from_lo on the loopback. Together with the socket hooks
- * (socket.bpf.h) they are davit's network: published ports, masquerade, isolation.
+ * veth, from_uplink (from_uplink_l3) on the host's links, from_lo on the loopback. Together with
+ * the socket hooks (socket.bpf.h) they are davit's network: published ports, masquerade, isolation.
  *
  * Passing is TC_ACT_UNSPEC, so that filters of others behind ours still run. */
 #include "bpf/flow.bpf.h"
@@ -79,6 +79,22 @@ int from_uplink(struct __sk_buff* skb) {
     return skb->protocol == bpf_htons(ETH_P_IPV6) ? from_uplink6(skb) : TC_ACT_UNSPEC;
 }
 
+/* The same of a link without Ethernet headers (tun, wireguard): the packet gets one, so that all is
+ * at its usual place. The stack, if it comes to have it, begins at the network header as before. */
+SEC("tc")
+
+int from_uplink_l3(struct __sk_buff* skb) {
+    __be16 protocol = skb->protocol;
+    if (protocol != bpf_htons(ETH_P_IP) && protocol != bpf_htons(ETH_P_IPV6)) {
+        return TC_ACT_UNSPEC;
+    }
+    if (bpf_skb_change_head(skb, ETH_HLEN, 0) ||
+        bpf_skb_store_bytes(skb, 2 * ETH_ALEN, &protocol, sizeof(protocol), 0)) {
+        return drop(skb, DAVIT_STAT_DROP_MALFORMED);
+    }
+    return protocol == bpf_htons(ETH_P_IP) ? from_uplink4(skb) : from_uplink6(skb);
+}
+
 /* From container to container: same network only, past the bridge. */
 INLINE int to_container(struct __sk_buff* skb,
                         const struct endpoint_value* source,
@@ -89,6 +105,9 @@ INLINE int to_container(struct __sk_buff* skb,
     }
     if (network->flags & DAVIT_NET_NO_ICC) {
         return drop(skb, DAVIT_STAT_DROP_NO_ICC);
+    }
+    if (network->flags & DAVIT_NET_BY_BRIDGE) {
+        return TC_ACT_UNSPEC;
     }
     /* Another next hop than the target itself: a route through a container. The bridge knows. */
     __u8 mac[6];
@@ -143,7 +162,7 @@ NOINLINE int from_container4(struct __sk_buff* skb) {
     if (parsed && p.icmp_error) {
         return icmp_error_translate(skb, p.l4);
     }
-    if (parsed) {
+    if (parsed && p.ttl > 1) { /* One that ends here may still be for a neighbour, or the host. */
         int followed = flow_follow(skb, &p, 0, 1);
         if (followed != NO_FLOW) {
             return followed;
@@ -168,8 +187,11 @@ NOINLINE int from_container4(struct __sk_buff* skb) {
         return drop(skb, DAVIT_STAT_DROP_INTERNAL);
     }
     /* Without masquerade, and for other protocols, the host routes if it does (ip_forward). */
-    if (!parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment) {
+    if (!parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.fragment) {
         return TC_ACT_UNSPEC;
+    }
+    if (p.ttl <= 1) {
+        return error_answer4(skb, ICMP_TIME_EXCEEDED, 0, 0);
     }
     int failed = masquerade_begin(skb, &p.key, network->bridge_ifindex);
     if (failed) {
@@ -232,7 +254,7 @@ NOINLINE int from_container6(struct __sk_buff* skb) {
     if (!parsed && p.icmp_error) {
         return icmp6_error_translate(skb, p.l4);
     }
-    int followed = parsed ? NO_FLOW : flow6_follow(skb, &p, 0, 1);
+    int followed = parsed || p.ttl <= 1 ? NO_FLOW : flow6_follow(skb, &p, 0, 1);
     if (followed != NO_FLOW) {
         return followed;
     }
@@ -254,8 +276,11 @@ NOINLINE int from_container6(struct __sk_buff* skb) {
     if (network->flags & DAVIT_NET_INTERNAL) {
         return drop(skb, DAVIT_STAT_DROP_INTERNAL);
     }
-    if (parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.ttl <= 1 || p.fragment) {
+    if (parsed || !(network->flags & DAVIT_NET_MASQUERADE) || p.fragment) {
         return TC_ACT_UNSPEC; /* The host routes if it does (forwarding), or answers. */
+    }
+    if (p.ttl <= 1) {
+        return error_answer6(skb, ICMP6_TIME_EXCEEDED, 0);
     }
     int failed = masquerade_begin(skb, &p.key, network->bridge_ifindex);
     if (failed) {

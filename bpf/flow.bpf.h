@@ -2,8 +2,7 @@
  * following them. An address of a key tells its family: IPv4's are mapped. */
 #pragma once
 
-#include "bpf/packet.bpf.h"
-#include "bpf/packet6.bpf.h"
+#include "bpf/answer.bpf.h"
 
 #define PROBES 8
 #define NO_FLOW (-100)
@@ -54,6 +53,10 @@ NOINLINE int flow_follow(struct __sk_buff* skb, struct packet* p, int by_loopbac
     if (routed && p->ttl <= 1) {
         return TC_ACT_UNSPEC;
     }
+    __u32 mtu = mtu_exceeded(skb, p, &to);
+    if (mtu) {
+        return error_answer4(skb, ICMP_UNREACHABLE, ICMP_CODE_FRAGMENTATION, bpf_htonl(mtu));
+    }
     if ((routed && ttl_decrement(skb, p)) || packet_rewrite(skb, p, &to)) {
         return drop(skb, DAVIT_STAT_DROP_MALFORMED);
     }
@@ -77,6 +80,10 @@ GLOBAL int flow6_translate(struct __sk_buff* skb,
     struct flow_value to = *found;
     if (routed && p->ttl <= 1) {
         return TC_ACT_UNSPEC;
+    }
+    __u32 mtu = mtu_exceeded(skb, p, &to);
+    if (mtu) {
+        return error_answer6(skb, ICMP6_TOO_BIG, bpf_htonl(mtu));
     }
     if ((routed && hop_limit_decrement(skb, p)) || packet6_rewrite(skb, p, &to)) {
         return drop(skb, DAVIT_STAT_DROP_MALFORMED);
@@ -231,8 +238,11 @@ NOINLINE __u32 route_find(struct __sk_buff* skb, const struct flow_key* key, __u
         route.ifindex = bridge;
     }
     long found = bpf_fib_lookup(skb, &route, sizeof(route), 0);
-    return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH ? route.ifindex
-                                                                                   : 0;
+    /* Whether it is too long is looked at later: here our header counts, too. */
+    return found == BPF_FIB_LKUP_RET_SUCCESS || found == BPF_FIB_LKUP_RET_NO_NEIGH ||
+                   found == BPF_FIB_LKUP_RET_FRAG_NEEDED
+               ? route.ifindex
+               : 0;
 }
 
 NOINLINE int masquerade_begin(struct __sk_buff* skb, struct flow_key* key, __u32 bridge) {

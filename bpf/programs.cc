@@ -44,6 +44,7 @@ constexpr std::array<StatName, DAVIT_STAT_COUNT> stat_names{{
     {"drop_no_route", "the host has no route there by a link with an address"},
     {"drop_malformed", "headers that cannot be understood or changed"},
     {"drop_no_flow", "its container has just gone, or the table of flows took no more"},
+    {"answered", "packets of containers that went no further: too many hops, or too long"},
 }};
 
 /// The last thing that libbpf warned of on this thread: it says more than an errno.
@@ -209,6 +210,10 @@ Result<std::unique_ptr<NetworkPrograms>> NetworkPrograms::open(
 
 int NetworkPrograms::from_container_fd() const {
     return bpf_program__fd(object_->skeleton->progs.from_container);
+}
+
+int NetworkPrograms::from_uplink_l3_fd() const {
+    return bpf_program__fd(object_->skeleton->progs.from_uplink_l3);
 }
 
 int NetworkPrograms::from_uplink_fd() const {

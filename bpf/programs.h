@@ -60,6 +60,7 @@ class NetworkPrograms {
 
     int from_container_fd() const;
     int from_uplink_fd() const;
+    int from_uplink_l3_fd() const;
     int from_lo_fd() const;
 
     /// Run one of these on a frame as if it had come in by a link of this network namespace.

@@ -54,7 +54,12 @@ struct endpoint_value {
 
 DAVIT_STATIC_ASSERT(sizeof(struct endpoint_value) == 28);
 
-enum { DAVIT_NET_INTERNAL = 1, DAVIT_NET_NO_ICC = 2, DAVIT_NET_MASQUERADE = 4 };
+enum {
+    DAVIT_NET_INTERNAL = 1,
+    DAVIT_NET_NO_ICC = 2,
+    DAVIT_NET_MASQUERADE = 4,
+    DAVIT_NET_BY_BRIDGE = 8, /* From container to container by the bridge, where it can be seen. */
+};
 
 struct net_value {
     struct davit_address gateway4;
@@ -181,6 +186,7 @@ enum davit_stat {
     DAVIT_STAT_DROP_NO_ROUTE,
     DAVIT_STAT_DROP_MALFORMED,
     DAVIT_STAT_DROP_NO_FLOW, /* Its container has just gone, or the table of flows refused. */
+    DAVIT_STAT_ANSWERED,     /* A container's packet went no further, and it was told so. */
     DAVIT_STAT_COUNT,
 };
 

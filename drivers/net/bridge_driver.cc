@@ -155,9 +155,7 @@ Task<void> BridgeDriver::links_follow() {
                  programs = programs_.get(),
                  filtered = filtered_]() -> Result<Followed> {
         Followed followed;
-        TRY(followed.links,
-            host_links_follow(
-                options, programs->from_uplink_fd(), programs->from_lo_fd(), filtered));
+        TRY(followed.links, host_links_follow(options, *programs, filtered));
         followed.gone = host_tell(*programs, followed.links.host, options.owner);
         return followed;
     };
@@ -192,6 +190,7 @@ Task<void> BridgeDriver::network_make(NetworkSpec network) {
     bridge_indices_.insert(made.index);
     std::uint32_t flags = network.internal ? DAVIT_NET_INTERNAL : 0;
     flags |= network.icc ? 0 : DAVIT_NET_NO_ICC;
+    flags |= network.direct ? 0 : DAVIT_NET_BY_BRIDGE;
     flags |= network.masquerade ? DAVIT_NET_MASQUERADE : 0;
     const net_value value{.gateway4 = bpf_address(network.gateway),
                           .flags = flags,

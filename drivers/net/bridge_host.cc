@@ -162,27 +162,29 @@ bool host_is_installed(const BridgeDriverOptions& options) {
 }
 
 bool is_uplink(const LinkInfo& link, const std::string& owner) {
-    return link.index != loopback_index && link.type == ARPHRD_ETHER && link.master == 0 &&
+    const bool has_known_header = link.type == ARPHRD_ETHER || link.type == ARPHRD_NONE;
+    return link.index != loopback_index && has_known_header && link.master == 0 &&
            !link.alias.starts_with(link_alias_prefix(owner));
 }
 
 Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
-                                    int from_uplink_fd,
-                                    int from_lo_fd,
+                                    const NetworkPrograms& programs,
                                     FilteredLinks filtered) {
     TRY(NetlinkSocket socket, NetlinkSocket::open());
     HostLinks links;
     TRY(links.host, host_network_read(socket));
     if (!filtered.contains(loopback_index)) {
-        TRY_VOID(loopback_take(socket, options, from_lo_fd));
+        TRY_VOID(loopback_take(socket, options, programs.from_lo_fd()));
         filtered.insert(loopback_index);
     }
     for (const LinkInfo& link : links.host.links) {
         if (!is_uplink(link, options.owner) || filtered.contains(link.index)) {
             continue;
         }
+        const int program =
+            link.type == ARPHRD_NONE ? programs.from_uplink_l3_fd() : programs.from_uplink_fd();
         const Result<void> put =
-            filter_put(socket, link.index, from_uplink_fd, {"davit_from_uplink", options.owner});
+            filter_put(socket, link.index, program, {"davit_from_uplink", options.owner});
         if (put) {
             filtered.insert(link.index);
         } else if (put.error().errno_value() != ENODEV) {

@@ -55,12 +55,11 @@ struct HostLinks {
 
 /// Read the host's network and put filters on the links that have none yet.
 Result<HostLinks> host_links_follow(const BridgeDriverOptions& options,
-                                    int from_uplink_fd,
-                                    int from_lo_fd,
+                                    const NetworkPrograms& programs,
                                     FilteredLinks filtered);
 
 /// A link that leads out of the host, or to others in it: not lo, not ours, no port of a bridge or
-/// bond (that one is looked at itself), and with an Ethernet header.
+/// bond (that one is looked at itself), and with an Ethernet header or none.
 bool is_uplink(const LinkInfo& link, const std::string& owner);
 
 /// Delete the links whose aliases begin so and are not among the kept ones. Gives: their names.

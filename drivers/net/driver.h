@@ -41,6 +41,8 @@ struct NetworkSpec {
     bool internal = false;
     /// Its containers may reach one another.
     bool icc = true;
+    /// Packets between its containers pass the bridge by; else they go over it, as tcpdump wants.
+    bool direct = true;
     bool masquerade = true;
     /// 0: that of the host's default route.
     unsigned mtu = 0;

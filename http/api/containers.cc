@@ -1,6 +1,4 @@
 // Endpoints of a container's life.
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <map>
 
@@ -8,13 +6,11 @@
 #include "http/api/container_filter.h"
 #include "http/api/container_json.h"
 #include "http/api/container_run.h"
-#include "http/api/create_body.h"
 #include "http/api/graph_data.h"
 #include "http/api/handlers.h"
 #include "http/api/usage.h"
 #include "http/json_writer.h"
 #include "jobs/container_jobs.h"
-#include "jobs/container_keys.h"
 #include "jobs/container_links.h"
 #include "jobs/daemon.h"
 #include "libcontainer/signal_name.h"

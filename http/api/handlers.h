@@ -40,9 +40,6 @@ Task<void> container_unpause(ApiContext& context);
 Task<void> container_wait(ApiContext& context);
 Task<void> container_remove(ApiContext& context);
 
-// container_run.cc
-Task<void> container_run(ApiContext& context);
-
 // container_details.cc
 Task<void> container_top(ApiContext& context);
 Task<void> container_changes(ApiContext& context);

@@ -2,6 +2,7 @@
 #include <array>
 
 #include "http/api/attach_request.h"
+#include "http/api/container_run.h"
 #include "http/api/handlers.h"
 
 namespace davit {

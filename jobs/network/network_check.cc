@@ -52,7 +52,7 @@ Result<void> option_check(const std::string& key, const std::string& value) {
     static constexpr std::array<std::string_view, 8> truths{
         "1", "t", "T", "true", "True", "TRUE", "0", "f"};
     static constexpr std::array<std::string_view, 4> lies{"F", "false", "False", "FALSE"};
-    if (key == option_icc || key == option_masquerade) {
+    if (key == option_icc || key == option_masquerade || key == option_direct) {
         if (std::ranges::find(truths, value) == truths.end() &&
             std::ranges::find(lies, value) == lies.end()) {
             return bad("failed to parse " + key + " value: " + value);
@@ -102,7 +102,8 @@ Result<void> hanging_check(const NetworkRecord& record) {
         return bad("invalid parent interface name: \"" + parent + "\"");
     }
     for (const auto& [key, value] : record.options) {
-        if (key.starts_with("com.docker.network.bridge.") || key == option_binding) {
+        if (key.starts_with("com.docker.network.bridge.") || key == option_binding ||
+            key == option_direct) {
             return bad("option " + key + " is of bridge networks alone, not of " + record.driver +
                        " ones");
         }

@@ -136,6 +136,7 @@ Result<NetworkSpec> network_spec(const NetworkRecord& record) {
     }
     spec.internal = record.internal;
     spec.icc = record.option_bool(option_icc, true);
+    spec.direct = record.option_bool(option_direct, true);
     spec.masquerade = record.option_bool(option_masquerade, true) && !record.internal;
     if (const auto mtu = record.options.find(option_mtu); mtu != record.options.end()) {
         const char* end = mtu->second.data() + mtu->second.size();

@@ -16,6 +16,8 @@ inline constexpr const char* option_bridge_name = "com.docker.network.bridge.nam
 inline constexpr const char* option_icc = "com.docker.network.bridge.enable_icc";
 inline constexpr const char* option_masquerade = "com.docker.network.bridge.enable_ip_masquerade";
 inline constexpr const char* option_binding = "com.docker.network.bridge.host_binding_ipv4";
+/// davit's own: "false" has packets between containers go over the bridge.
+inline constexpr const char* option_direct = "davit.bridge.direct";
 inline constexpr const char* option_parent = "parent";
 inline constexpr const char* option_macvlan_mode = "macvlan_mode";
 inline constexpr const char* option_ipvlan_mode = "ipvlan_mode";

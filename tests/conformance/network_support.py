@@ -128,6 +128,51 @@ class Remote:
         return ask(kind, address, port, enter=self.enter(), **options)
 
 
+# Carries packets between a link of this namespace and one of another's, neither of which has Ethernet headers.
+TUNNEL = """
+import ctypes, fcntl, os, select, struct, sys
+def link(name):
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    fcntl.ioctl(fd, 0x400454ca, struct.pack("16sH22x", name, 0x1001))  # TUNSETIFF: IFF_TUN | IFF_NO_PI
+    return fd
+one = link(b"tun0")
+namespace = os.open(sys.argv[1], os.O_RDONLY)
+if ctypes.CDLL(None).setns(namespace, 0x40000000) != 0:
+    sys.exit("setns failed")
+other = link(b"tun0")
+print("up", flush=True)
+while True:
+    for fd in select.select([one, other], [], [])[0]:
+        packet = os.read(fd, 65536)
+        try:
+            os.write(other if fd == one else one, packet)
+        except OSError:
+            pass
+"""
+
+
+@contextlib.contextmanager
+def tunnel(remote, pairs):
+    """A link "tun0" to the neighbour, with these addresses: (here, there, prefix)."""
+    if not os.path.exists("/dev/net/tun"):
+        raise Skip("/dev/net/tun is missing")
+    process = subprocess.Popen([sys.executable, "-c", TUNNEL, f"/proc/{remote.holder.pid}/ns/net"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        if process.stdout.readline() != "up\n":
+            raise Skip("no tun device can be made")
+        for here, there, prefix in pairs:
+            extra = ("nodad",) if ":" in here else ()
+            run("ip", "addr", "add", f"{here}/{prefix}", "dev", "tun0", *extra)
+            run(*remote.enter(), "ip", "addr", "add", f"{there}/{prefix}", "dev", "tun0", *extra)
+        run("ip", "link", "set", "tun0", "up")
+        run(*remote.enter(), "ip", "link", "set", "tun0", "up")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def ask(kind, address, port, enter=(), source="", size=None, patience=5):
     """What a server answers, and who the client believes it is: "ANSWER PEER:PORT"."""
     if size is None:

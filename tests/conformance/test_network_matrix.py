@@ -11,8 +11,8 @@ import subprocess
 import sys
 
 from harness import case, check, contains, equal, eventually, main
-from network_support import (HOST, REMOTE, SERVE, Remote, ask, bind_error, host_server, http, inside,
-                             place, run, serve, start_in_child_cgroup)
+from network_support import (HOST, REMOTE, SERVE, SERVER, Remote, ask, bind_error, host_server, http, inside,
+                             place, run, serve, start_in_child_cgroup, tunnel)
 
 NO_ANSWER = "error: "
 PORTS = 10000
@@ -75,6 +75,168 @@ def out_in_fragments(engine, remote):
     for size in (1, 1900, 20000):
         equal(ask("udp", REMOTE, 7000, enter=inside(engine, "in"), size=size),
               f"{HOST} {size} {REMOTE}:7000", f"{size} bytes")
+
+
+@case("davit")
+def a_way_out_without_ethernet_headers(engine, remote):
+    """A tunnel: published there, masqueraded there, and the host's own traffic goes on."""
+    engine.out("network", "create", "--ipv6", "--subnet", "fd00:77::/64", "six")
+    serve(engine, "web", "--network", "six", "-p", "8225:80", "-p", "8226:81/udp")
+    pairs = (("10.99.0.1", "10.99.0.2", 24), ("2001:db8:99::1", "2001:db8:99::2", 64))
+    server6 = subprocess.Popen([*remote.enter(), sys.executable, "-c", SERVER, "7006", "6"],
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        server6.stdout.readline()
+        with tunnel(remote, pairs), host_server(81, enter=inside(engine, "web")):
+            enter = inside(engine, "web")
+
+            def host_learns():
+                return http("10.99.0.1", 8225, enter=remote.enter()) == "web 10.99.0.1:8225"
+
+            eventually(host_learns, "published on a link that comes later")
+            equal(http("2001:db8:99::1", 8225, enter=remote.enter()), "web 2001:db8:99::1:8225", "IPv6")
+            equal(remote.ask("udp", "10.99.0.1", 8226), "10.99.0.2 1 10.99.0.1:8226", "UDP, who is seen")
+            for kind in ("tcp", "udp"):
+                size = " 1" if kind == "udp" else ""
+                equal(ask(kind, "10.99.0.2", 7000, enter=enter), f"10.99.0.1{size} 10.99.0.2:7000", f"out by {kind}")
+                equal(ask(kind, "2001:db8:99::2", 7006, enter=enter),
+                      f"2001:db8:99::1{size} 2001:db8:99::2:7006", f"out by {kind}, IPv6")
+                equal(ask(kind, "10.99.0.2", 7000), f"10.99.0.1{size} 10.99.0.2:7000", f"the host by {kind}")
+                equal(ask(kind, "2001:db8:99::2", 7006),
+                      f"2001:db8:99::1{size} 2001:db8:99::2:7006", f"the host by {kind}, IPv6")
+            equal(ask("udp", "10.99.0.2", 7000, enter=enter, size=20000), "10.99.0.1 20000 10.99.0.2:7000",
+                  "in fragments")
+            contains(ask("tcp", "10.99.0.2", 7999, enter=enter), "ConnectionRefused", "a port that nobody has")
+            contains(ask("udp", "10.99.0.2", 7999, enter=enter), "ConnectionRefused", "told by an error")
+    finally:
+        server6.kill()
+        server6.wait()
+    engine.remove_all()
+    engine.out("network", "rm", "six")
+
+
+SENT = """
+import socket, sys
+address, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+s = socket.create_connection((address, port), 5)
+s.sendall(b"x" * size)
+s.shutdown(socket.SHUT_WR)
+got = 0
+while piece := s.recv(65536):
+    got += len(piece)
+print(got)
+"""
+
+MIRROR = """
+import socket
+server = socket.create_server(("::", 7100), family=socket.AF_INET6, dualstack_ipv6=True)
+print("up", flush=True)
+while True:
+    client, _ = server.accept()
+    total = 0
+    while piece := client.recv(65536):
+        total += len(piece)
+    client.sendall(b"y" * total)
+    client.close()
+"""
+
+
+@case("davit")
+def a_narrow_way_out(engine, remote):
+    """A link that takes less than the containers' links: streams and datagrams find to its size, both
+    where a container begins and where it is asked."""
+    engine.out("network", "create", "--ipv6", "--subnet", "fd00:79::/64", "six")
+    engine.out("run", "-d", "--name", "in", "--network", "six", "-p", "8227:7100", "bb", "sleep", "1000")
+    enter = inside(engine, "in")
+    pairs = (("10.98.0.1", "10.98.0.2", 24), ("2001:db8:96::1", "2001:db8:96::2", 64))
+    servers = [subprocess.Popen([*where, sys.executable, "-c", MIRROR], stdout=subprocess.PIPE, text=True)
+               for where in (remote.enter(), enter)]
+    try:
+        for server in servers:
+            server.stdout.readline()
+        with tunnel(remote, pairs):
+            run("ip", "link", "set", "tun0", "mtu", "1300")  # The neighbour believes that it could take more.
+            eventually(lambda: ask("tcp", "10.98.0.2", 7000, enter=enter).startswith("10.98.0.1"), "the way is known")
+            before = metric(engine, "answered")
+            for address in ("10.98.0.2", "2001:db8:96::2"):
+                equal(python(SENT, address, 7100, 2_000_000, enter=enter), "2000000", f"a stream to {address}")
+            check(metric(engine, "answered") > before, "it was told")
+            equal(ask("udp", "10.98.0.2", 7000, enter=enter, size=1272), "10.98.0.1 1272 10.98.0.2:7000",
+                  "a datagram that fits")
+            eventually(lambda: ask("udp", "10.98.0.2", 7000, enter=enter, size=5000, patience=1)
+                       == "10.98.0.1 5000 10.98.0.2:7000", "one in fragments, once their size is known")
+            equal(python(SENT, "10.98.0.1", 8227, 2_000_000, enter=remote.enter()), "2000000", "from there")
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+    engine.remove_all()
+    engine.out("network", "rm", "six")
+
+
+HOPS = """
+import socket, struct, sys
+address, ttl, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+six = ":" in address
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+s.settimeout(3)
+s.setsockopt(*((socket.IPPROTO_IPV6, 25, 1) if six else (socket.IPPROTO_IP, 11, 1)))  # RECVERR
+s.setsockopt(*((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl) if six else (socket.IPPROTO_IP, socket.IP_TTL, ttl)))
+try:
+    s.connect((address, 7000))
+    s.send(b"x" * 100)
+    print("answered", s.recv(100) != b"")
+except OSError as problem:
+    data, control, _, _ = s.recvmsg(200, 500, socket.MSG_ERRQUEUE)
+    _, _, error = control[0]
+    family, = struct.unpack("H", error[16:18])
+    packed = error[24:40] if family == socket.AF_INET6 else error[20:24]
+    print(problem.errno, error[4], error[5], error[6], socket.inet_ntop(family, packed))
+"""
+
+
+@case("davit")
+def a_way_that_ends_at_the_host(engine, remote):
+    """Whoever sent it is told by the gateway; the host's own hop is the first, and the next one answers."""
+    engine.out("network", "create", "--ipv6", "--subnet", "fd00:78::/64", "six")
+    engine.out("run", "-d", "--name", "in", "--network", "six", "bb", "sleep", "1000")
+    enter = inside(engine, "in")
+    at = place(engine, "in")
+    before = metric(engine, "answered")
+    # EHOSTUNREACH, of ICMP (2) or ICMPv6 (3), its type and code.
+    for kind in ("udp", "tcp"):
+        equal(python(HOPS, REMOTE, 1, kind, enter=enter), f"113 2 11 0 {at['Gateway']}", kind)
+        equal(python(HOPS, REMOTE, 2, kind, enter=enter), "answered True", f"{kind}, one hop more")
+    run("ip", "-6", "addr", "add", "2001:db8:98::1/64", "dev", "up0", "nodad")
+    run("ip", "-6", "route", "add", "default", "via", "2001:db8:98::2")
+
+    def told6():
+        return python(HOPS, "2001:db8:97::1", 1, "udp", enter=enter) == f"113 3 3 0 {at['IPv6Gateway']}"
+
+    eventually(told6, f"IPv6: {python(HOPS, '2001:db8:97::1', 1, 'udp', enter=enter)}")
+    check(metric(engine, "answered") >= before + 3, "it is counted")
+    run("ip", "-6", "addr", "del", "2001:db8:98::1/64", "dev", "up0")
+    engine.remove_all()
+    engine.out("network", "rm", "six")
+
+
+@case("davit")
+def between_containers_by_the_bridge(engine, remote):
+    """A switch for who wants to see it there: what goes past the bridge is counted."""
+    engine.out("network", "create", "seen", "-o", "davit.bridge.direct=false")
+    engine.out("network", "create", "fast")
+    for network, passes in (("seen", False), ("fast", True)):
+        serve(engine, f"web-{network}", "--network", network)
+        engine.out("run", "-d", "--name", f"in-{network}", "--network", network, "bb", "sleep", "1000")
+        address = place(engine, f"web-{network}")["IPAddress"]
+        before = metric(engine, "direct")
+        equal(http(address, 80, enter=inside(engine, f"in-{network}")), f"web-{network} {address}:80", network)
+        equal(metric(engine, "direct") > before, passes, f"{network}: past the bridge")
+    bad = engine.docker("network", "create", "-o", "davit.bridge.direct=maybe", "odd", status=1)
+    contains(bad.stderr, "failed to parse davit.bridge.direct value: maybe", "a typo")
+    engine.remove_all()
+    for network in ("seen", "fast"):
+        engine.out("network", "rm", network)
 
 
 @case()
