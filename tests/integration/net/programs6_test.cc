@@ -337,3 +337,16 @@ TEST_CASE("a port of IPv4 is not one of IPv6", "[bpf][ipv6]") {
     CHECK(from_uplink(tcp6({"2001:db8:9::9", "2001:db8::1", 50009, 8090})) == unspecified);
     programs.port_delete(key);
 }
+
+TEST_CASE("an IPv6 packet whose hops end here is answered by the gateway", "[bpf][ipv6]") {
+    std::string packet = tcp6({"fd88:1::2", "2001:db8::9"});
+    packet[ip_at + 7] = 1;
+    const Outcome6 told = from_container_run(packet);
+    CHECK(told.verdict == TC_ACT_REDIRECT);
+    REQUIRE(told.packet.size() == ip_at + 40 + 8 + 48);
+    CHECK(told.source() == "fd88:1::1");
+    CHECK(told.destination() == "fd88:1::2");
+    CHECK(told.packet[transport_at] == 3);
+    CHECK(told.packet.substr(transport_at + 8) == packet.substr(ip_at, 48));
+    CHECK(told.check() == 0);
+}

@@ -196,3 +196,24 @@ TEST_CASE("flows of an endpoint that is gone end with it", "[bpf]") {
     REQUIRE(programs.endpoint_set(address, value));
     CHECK(from_uplink({"203.0.113.7", "198.51.100.1", 50005, 8080, ack}).verdict == unspecified);
 }
+
+TEST_CASE("a packet whose hops end here is answered by the gateway", "[bpf]") {
+    std::string packet = tcp({"10.88.1.2", "203.0.113.9"});
+    packet[ip_at + 8] = 1;
+    const std::uint64_t before = counted("answered");
+    const Outcome told = run(Host::get().programs->from_container_fd(), packet);
+    CHECK(told.verdict == TC_ACT_REDIRECT);
+    CHECK(counted("answered") == before + 1);
+    REQUIRE(told.packet.size() == ip_at + 20 + 8 + 28);
+    CHECK(told.source() == "10.88.1.1");
+    CHECK(told.destination() == "10.88.1.2");
+    CHECK(told.packet[ip_at + 9] == IPPROTO_ICMP);
+    CHECK(told.packet[tcp_at] == 11);
+    CHECK(told.packet.substr(tcp_at + 8) == packet.substr(ip_at, 28));
+    CHECK(sum16(told.packet.substr(ip_at, 20)) == 0);
+    CHECK(sum16(told.packet.substr(tcp_at)) == 0);
+    // A neighbour is no hop away.
+    packet = tcp({"10.88.1.2", "10.88.1.3"});
+    packet[ip_at + 8] = 1;
+    CHECK(run(Host::get().programs->from_container_fd(), packet).packet == packet);
+}
