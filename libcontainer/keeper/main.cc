@@ -44,6 +44,8 @@ namespace {
 
 constexpr int64_t delay_first_ns = second_ns / 10;
 constexpr int64_t delay_max_ns = 10 * second_ns;
+/// For one that had come so far as to serve: its clients wait.
+constexpr int64_t delay_served_max_ns = second_ns;
 /// A daemon that served for so long did not crash because of how it started.
 constexpr int64_t healthy_ns = 10 * second_ns;
 
@@ -139,11 +141,12 @@ void daemon_ended(bool by_signal, int value) {
         k.crashes = 0;
     }
     if (k.crashes > 0 && !k.stopping) {
+        const int64_t most = k.ready ? delay_served_max_ns : delay_max_ns;
         int64_t delay = delay_first_ns;
-        for (uint32_t i = 1; i < k.crashes && delay < delay_max_ns; ++i) {
+        for (uint32_t i = 1; i < k.crashes && delay < most; ++i) {
             delay *= 2;
         }
-        k.start_at += delay < delay_max_ns ? delay : delay_max_ns;
+        k.start_at += delay < most ? delay : most;
     }
     ++k.crashes;
 }
