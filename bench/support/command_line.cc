@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/support/engine.h"
+
 namespace davit::bench {
 
 CommandLine& CommandLine::option(std::string name,
@@ -87,6 +89,7 @@ int CommandLine::run(int argc,
     Result<void> done = json_path_.empty() ? Result<void>(ok) : json.open(json_path_);
     if (done) {
         done = benchmark(json);
+        cgroup_parent_remove();  // dockerd leaves it behind.
     }
     if (!done) {
         fmt::print(stderr, "{}\n", done.error().message());
