@@ -343,7 +343,11 @@ Result<OciConfig> oci_config_parse(std::string_view text) {
     TRY(const JsonValue mounts, root.array("mounts"));
     TRY(const std::vector<JsonValue> entries, mounts.as_array());
     for (const JsonValue& entry : entries) {
-        TRY(Mount mount, oci_mount_parse(entry));
+        TRY(OciMount mount, oci_mount_parse(entry));
+        if (mount.copies_up) {
+            config.copied_up.push_back(mount);
+            mount.kind = MountKind::prepared;
+        }
         spec.mounts.push_back(std::move(mount));
     }
     TRY_VOID(linux_read(config, root));

@@ -52,8 +52,9 @@ struct OciNamespacePaths {
 
 struct OciConfig {
     std::string root;  // Absolute, or below the bundle.
-    /// All but the id, the cgroup's placement and prepared mounts.
+    /// All but the id and the cgroup's placement. Its prepared mounts are those copied up.
     ContainerSpec spec;
+    std::vector<Mount> copied_up;
     OciNamespacePaths paths;
     Resources resources;
     std::string cgroups_path;  // "": the runtime chooses.
@@ -71,8 +72,13 @@ Result<OciConfig> oci_config_parse(std::string_view text);
 /// Gives: unknown capabilities in `warnings`.
 Result<ProcessSpec> oci_process_parse(const JsonValue& process, std::vector<std::string>& warnings);
 
+struct OciMount : Mount {
+    /// The option tmpcopyup: a tmpfs that begins with what the root has there.
+    bool copies_up = false;
+};
+
 /// An entry of "mounts". Errors: as above.
-Result<Mount> oci_mount_parse(const JsonValue& mount);
+Result<OciMount> oci_mount_parse(const JsonValue& mount);
 
 /// The options of mounts that it understands, but for data of file systems; sorted.
 std::vector<std::string> oci_mount_option_names();

@@ -72,7 +72,7 @@ constexpr auto idle_options = std::to_array<std::string_view>({"defaults",
                                                                "norelatime"});
 
 struct MountOptions {
-    Mount mount;
+    OciMount mount;
     bool is_bind = false;
     bool binds_recursively = false;
     bool has_plain = false;      // An attribute of the mount alone,
@@ -104,13 +104,17 @@ bool propagation_apply(Mount& mount, std::string_view name) {
 }
 
 Result<void> option_apply(MountOptions& options, const std::string& option) {
-    Mount& mount = options.mount;
+    OciMount& mount = options.mount;
     if (option == "bind" || option == "rbind") {
         options.is_bind = true;
         options.binds_recursively = option == "rbind";
         return ok;
     }
-    if (option == "idmap" || option == "ridmap" || option == "tmpcopyup") {
+    if (option == "tmpcopyup") {
+        mount.copies_up = true;
+        return ok;
+    }
+    if (option == "idmap" || option == "ridmap") {
         return mount_unsupported(mount.target, "the option " + option);
     }
     if (attribute_apply(options, option) || propagation_apply(mount, option) ||
@@ -168,9 +172,9 @@ std::vector<std::string> oci_mount_option_names() {
     return names;
 }
 
-Result<Mount> oci_mount_parse(const JsonValue& json) {
+Result<OciMount> oci_mount_parse(const JsonValue& json) {
     MountOptions options;
-    Mount& mount = options.mount;
+    OciMount& mount = options.mount;
     TRY(mount.target, json.string_or("destination", ""));
     if (mount.target.empty()) {
         return Error(ErrorKind::invalid_argument, "mounts: an entry has no destination");
@@ -203,6 +207,9 @@ Result<Mount> oci_mount_parse(const JsonValue& json) {
         return mount_error(mount.target, "the type is missing");
     } else {
         filesystem_finish(mount);
+    }
+    if (mount.copies_up && mount.fstype != "tmpfs") {
+        return mount_error(mount.target, "tmpcopyup is an option of a tmpfs");
     }
     return std::move(options.mount);
 }

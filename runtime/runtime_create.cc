@@ -15,6 +15,7 @@
 #include "reactor/base/clock.h"
 
 #include "runtime/cgroup_end.h"
+#include "runtime/copy_up.h"
 #include "runtime/hooks.h"
 #include "runtime/runtime.h"
 
@@ -161,13 +162,20 @@ class Creator {
                 return Fd::open(config_.paths.cgroup, O_RDONLY);
             case RegisterKind::start:
                 return directory_->start_make();
-            case RegisterKind::namespace_pid:
             case RegisterKind::mount:
+                return tmpfs_next();
+            case RegisterKind::namespace_pid:
             case RegisterKind::process:
             case RegisterKind::source:
                 break;
         }
         return Error(ErrorKind::internal, "a plan of a bundle has a register that none has");
+    }
+
+    /// The prepared mounts, in their order.
+    Result<Fd> tmpfs_next() {
+        TRY(const Fd root, Fd::open(state_.rootfs, O_RDONLY | O_DIRECTORY));
+        return tmpfs_copied_up(root.get(), config_.copied_up.at(tmpfs_made_++));
     }
 
     Result<void> init_start() {
@@ -240,6 +248,7 @@ class Creator {
     RuntimeState state_;
     std::optional<RuntimeDirectory> directory_;
     std::optional<Cgroup> cgroup_;
+    std::size_t tmpfs_made_ = 0;
     Launching launching_;
 };
 

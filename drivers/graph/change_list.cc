@@ -11,7 +11,7 @@
 #include <set>
 
 #include "drivers/graph/directory_names.h"
-#include "drivers/graph/flat/tree_entry.h"
+#include "graph/tree_entry.h"
 #include "graph/whiteout.h"
 
 namespace davit {

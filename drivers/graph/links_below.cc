@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
-#include "drivers/graph/flat/tree_entry.h"
 #include "graph/tar_path.h"
+#include "graph/tree_entry.h"
 #include "graph/whiteout.h"
 #include "reactor/base/fd.h"
 

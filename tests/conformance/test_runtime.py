@@ -367,6 +367,31 @@ def a_user_namespace(directory):
 
 
 @case("davit")
+def a_tmpfs_that_begins_with_what_is_there(directory):
+    script = ("find /data | sort; cat /data/sub/file; readlink /data/link; stat -c '%a %u %g' /data/sub /data/sub/file;"
+              "test /data/sub/file -ef /data/other && echo same; mount | grep -c 'tmpfs on /data .*nosuid';"
+              "touch /data/new; ls -d /none; touch /ro/x 2>/dev/null || echo read-only")
+    with bundle(directory, "copied", "sh", "-c", script) as box:
+        data = box.path / "rootfs/data"
+        (data / "sub").mkdir(parents=True)
+        (data / "sub/file").write_text("kept")
+        os.chmod(data / "sub/file", 0o4750)
+        os.chown(data / "sub", 5, 6)
+        os.link(data / "sub/file", data / "other")
+        (data / "link").symlink_to("/etc/passwd")
+        for target, options in (("/data", ["tmpcopyup", "nosuid"]), ("/none", ["tmpcopyup", "mode=700"]),
+                                ("/ro", ["tmpcopyup", "ro"])):
+            box.config["mounts"].append({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": options})
+        box.config["root"]["readonly"] = False
+        equal(box.run().stdout.splitlines(),
+              ["/data", "/data/link", "/data/other", "/data/sub", "/data/sub/file", "kept/etc/passwd", "755 5 6",
+               "4750 0 0", "same", "1", "/none", "read-only"], "inside")
+        check(not (data / "new").exists(), "a copy")
+        box.config["mounts"][-1].update(type="proc")
+        contains(box.create(status=1).stderr, "tmpcopyup is an option of a tmpfs", "elsewhere")
+
+
+@case("davit")
 def killed_at_any_moment(directory):
     """A runtime that is killed leaves what `delete --force` removes, or nothing."""
     with bundle(directory, "cut", "sleep", "1000") as box:
@@ -429,6 +454,8 @@ def podman_with_this_runtime(directory):
         equal(podman(*run, "--rm", "bb", "sh", "-c", "echo hello; exit 4", status=4).stdout, "hello\n", "run")
         equal(podman(*run, "--rm", "-i", "bb", "cat", stdin="typed").stdout, "typed", "input")
         contains(podman(*run, "--rm", "bb", "no-such", status=127).stderr, "executable file", "127")
+        equal(podman(*run, "--rm", "--read-only", "--tmpfs", "/bin:exec", "bb", "sh", "-c", "touch /tmp/x && ls /bin/sh; touch /x",
+                     status=1).stdout, "/bin/sh\n", "read-only, with file systems in memory")
         podman(*run, "-d", "--name", "box", "--memory", "64m", "--pids-limit", "30", "bb", "sh", "-c",
                "trap 'exit 6' TERM; echo up; while :; do sleep 0.1; done")
         eventually(lambda: "up" in podman("logs", "box").stdout, "logs")

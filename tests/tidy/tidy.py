@@ -24,7 +24,7 @@ ARROWS = {
     "libcontainer": set(),
     "http": {"reactor"},
     "http/registry": {"reactor", "http", "graph"},
-    "runtime": {"libcontainer", "http"},  # JSON.
+    "runtime": {"libcontainer", "http", "graph"},  # JSON, and copies of trees.
     "graph": {"reactor", "http"},  # JSON lives in http; http itself knows no graph.
     "bpf": {"reactor"},
     "drivers": {"reactor", "libcontainer", "http", "graph", "bpf"},

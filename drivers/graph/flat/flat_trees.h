@@ -3,7 +3,7 @@
 /// several trees at a time: it holds no state that changes.
 #include <string>
 
-#include "drivers/graph/flat/tree_entry.h"
+#include "graph/tree_entry.h"
 
 namespace davit {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "drivers/graph/flat/tree_entry.h"
+#include "graph/tree_entry.h"
 
 namespace davit {
 

@@ -1,4 +1,4 @@
-#include "drivers/graph/flat/tree_entry.h"
+#include "graph/tree_entry.h"
 
 #include <fcntl.h>
 #include <linux/fs.h>
