@@ -6,12 +6,15 @@ of the suite's own with a neighbour (network_support.py); clients in Python, on 
 neighbour and in containers' namespaces.
 """
 
+import collections
+import json
 import pathlib
 import subprocess
 import sys
+import threading
 
-from harness import case, check, contains, equal, eventually, main
-from network_support import (HOST, REMOTE, SERVE, SERVER, Remote, ask, bind_error, host_server, http, inside,
+from harness import RUNS, case, check, contains, equal, eventually, main
+from network_support import (HOST, REMOTE, SERVE, SERVER, Remote, ask, bind_error, host_server, http, inside, links,
                              place, run, serve, start_in_child_cgroup, tunnel)
 
 NO_ANSWER = "error: "
@@ -284,6 +287,86 @@ def metric(engine, name):
         if line.startswith("davit_network_packets") and f'"{name}"' in line:
             return float(line.rsplit(" ", 1)[1])
     return None
+
+
+CLIENTS = 32
+
+
+class PortClients:
+    """Clients that create, start, inspect and remove over and over, by ports of their own and by free ones."""
+
+    def __init__(self, engine, cycles):
+        self.engine = engine
+        self.cycles = cycles
+        self.lock = threading.Lock()
+        self.held = set()
+        self.problems = []
+
+    def run(self):
+        threads = [threading.Thread(target=self._client, args=(number,)) for number in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        equal(self.problems, [], "no conflict")
+
+    def _client(self, number):
+        try:
+            for turn in range(number, self.cycles, CLIENTS):
+                self._cycle(number, str(21000 + number) if turn // CLIENTS % 2 else "")
+        except Exception as problem:  # A thread's end would not be noticed.
+            self.problems.append(repr(problem))
+
+    def _cycle(self, number, port):
+        body = {"Image": "bb", "Cmd": ["sleep", "1000"],
+                "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": port}]}}}
+        identity = self.engine.api("POST", "/containers/create", body).json["Id"]
+        answer = self.engine.api("POST", f"/containers/{identity}/start")
+        equal(answer.status, 204, f"start of client {number}: {answer.body}")
+        settings = self.engine.api("GET", f"/containers/{identity}/json").json["NetworkSettings"]
+        got = settings["Ports"]["80/tcp"][0]["HostPort"]
+        with self.lock:
+            check(got not in self.held and got in (port or got), f"port {got} for {port!r}")
+            self.held.add(got)
+        check(settings["IPAddress"], "its address")
+        with self.lock:
+            self.held.discard(got)
+        equal(self.engine.api("DELETE", f"/containers/{identity}?force=1").status, 204, "removal")
+
+
+def network_holdings(engine):
+    """All that containers' networks take, in countable form."""
+    maps = {name: len(json.loads(run("bpftool", "-j", "map", "dump", "pinned", str(path))))
+            for name in ("endpoint", "port_map", "netns") for path in (engine.run_dir / "bpf").rglob(name)}
+    names = links()
+    places = [name for name in names if name.startswith("dve")]  # Some sandboxes have one while they wait.
+    return {**maps, "links": len(names) - len(places), "veths": max(0, len(places) - len(engine.warm_sandboxes())), "pins": sum(1 for _ in (engine.run_dir / "bpf").rglob("*")),
+            "descriptors": collections.Counter(engine.descriptors())}
+
+
+@case("davit")
+def many_clients_with_ports(engine, remote):
+    """Each gets the port that it asks for, or one of its own, and nothing stays. (Issue size: 10,000 cycles.)"""
+    PortClients(engine, 2 * CLIENTS).run()
+    before = network_holdings(engine)
+    check(before["port_map"] == 0, f"the maps are looked at: {before}")
+    PortClients(engine, max(RUNS, 4 * CLIENTS)).run()
+
+    more = {}
+
+    def same():
+        more.clear()
+        for name, now in network_holdings(engine).items():
+            if now - before[name] if name == "descriptors" else now > before[name]:
+                more[name] = now
+        return not more
+
+    try:
+        eventually(same, "all is given back", 60)
+    except AssertionError as problem:
+        raise AssertionError(f"{problem}: {more}, before {before}") from None
+    for number in range(CLIENTS):
+        equal(bind_error("0.0.0.0", 21000 + number), None, "its port is free")
 
 
 @case()
