@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -67,8 +68,10 @@ Result<std::unique_ptr<Field>> Field::make(const Workspace& workspace,
     field->add_floors();
     field->add_davit();
     field->add_dockerd();
-    field->add_runtime("crun");
-    field->add_runtime("runc");
+    const std::string directory = std::filesystem::path(field->options_.davit).parent_path();
+    field->add_runtime("davit-runc", directory + "/davit-runc");
+    field->add_runtime("crun", "crun");
+    field->add_runtime("runc", "runc");
     field->add_podman("crun");
     field->add_podman("runc");
     field->add_ctr();
@@ -210,8 +213,8 @@ void Field::add_dockerd() {
     enter(names[1], docker_cli(dockerd_->socket()), steward);
 }
 
-void Field::add_runtime(const std::string& program) {
-    if (!chosen(program)) {
+void Field::add_runtime(const std::string& name, const std::string& program) {
+    if (!chosen(name)) {
         return;
     }
     std::shared_ptr<Steward> steward;
@@ -220,23 +223,23 @@ void Field::add_runtime(const std::string& program) {
             return Error(ErrorKind::not_found, program + " is not installed");
         }
         RuntimeConfig config;
-        TRY(config.scratch, workspace_.directory(program));
+        TRY(config.scratch, workspace_.directory(name));
         config.base = {{program, "--root", config.scratch + "/root"},
                        {},
                        config.scratch + "/log",
-                       program == "crun" ? plain_cgroups_.get() : -1};
+                       name == "crun" ? plain_cgroups_.get() : -1};
         const std::vector<std::string> payload = setting_.payload();
         const std::vector<std::string> sleep = {"sleep", "1000000"};
         TRY(config.bundle_none,
-            bundle_make(workspace_, program + "/none", rootfs_, payload, false));
-        TRY(config.bundle_host, bundle_make(workspace_, program + "/host", rootfs_, payload, true));
+            bundle_make(workspace_, name + "/none", rootfs_, payload, false));
+        TRY(config.bundle_host, bundle_make(workspace_, name + "/host", rootfs_, payload, true));
         TRY(config.bundle_sleep,
-            bundle_make(workspace_, program + "/sleep", rootfs_, sleep, false));
-        steward = runtime_steward(program, setting_, config);
+            bundle_make(workspace_, name + "/sleep", rootfs_, sleep, false));
+        steward = runtime_steward(name, setting_, config);
         return runtime_contender(setting_, std::move(config));
     };
     Result<std::unique_ptr<Contender>> made = make();
-    enter(program, std::move(made), std::move(steward));
+    enter(name, std::move(made), std::move(steward));
 }
 
 /// If its program takes the image.

@@ -66,7 +66,7 @@ class Field {
     void add_floors();
     void add_davit();
     void add_dockerd();
-    void add_runtime(const std::string& program);
+    void add_runtime(const std::string& name, const std::string& program);
     void add_podman(const std::string& runtime);
     void add_ctr();
     void add_extra(const std::string& name, const std::string& program);
