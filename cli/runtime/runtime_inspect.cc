@@ -1,8 +1,12 @@
 // state, list, events, features, spec, and what davit has not: checkpoint, restore.
 #include <fcntl.h>
-#include <sys/mount.h>
+#include <poll.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -33,12 +37,13 @@ constexpr std::array list_flags{
 
 struct EventsOptions {
     bool stats = false;
-    std::string interval;
+    Nanoseconds interval = std::chrono::seconds(5);
 };
 
 constexpr std::array events_flags{
     flag<EventsOptions, &EventsOptions::stats>("stats", 0, "", "What it uses, once"),
-    flag<EventsOptions, &EventsOptions::interval>("interval", 0, "duration", "Refused"),
+    flag<EventsOptions, &EventsOptions::interval>(
+        "interval", 0, "duration", "Between two lines of what it uses"),
 };
 
 struct SpecOptions {
@@ -143,17 +148,100 @@ std::string stats_json(const std::string& id, const CgroupStats& stats) {
     return text;
 }
 
+/// Waits for what tells of a container: its end, memory that ran out.
+class EventSource {
+  public:
+    EventSource(const PidRef& init, const Cgroup& cgroup) : init_(init), cgroup_(cgroup) {
+        if (Result<OomNotice> notice = cgroup.oom_notice()) {
+            oom_ = *std::move(notice);
+            oom_kills_ = kills_of(cgroup);
+        }
+    }
+
+    enum class Event : std::uint8_t { nothing, ended, out_of_memory };
+
+    /// Takes: as poll(2).
+    Result<Event> wait(int timeout_ms) {
+        const bool counter = oom_.kind == OomNotice::Kind::event_counter;
+        std::array<pollfd, 2> sources{
+            pollfd{.fd = init_.pidfd(), .events = POLLIN, .revents = 0},
+            pollfd{.fd = oom_.fd.get(),
+                   .events = static_cast<short>(counter ? POLLIN : POLLPRI),
+                   .revents = 0}};
+        if (::poll(sources.data(), sources.size(), timeout_ms) < 0 && errno != EINTR) {
+            return Error::from_errno(errno, "poll");
+        }
+        if (sources[0].revents != 0) {
+            return Event::ended;
+        }
+        return sources[1].revents != 0 && is_out_of_memory() ? Event::out_of_memory
+                                                             : Event::nothing;
+    }
+
+  private:
+    /// Of a file in memory.events other numbers change, too.
+    bool is_out_of_memory() {
+        std::array<char, 512> text{};
+        if (oom_.kind == OomNotice::Kind::event_counter) {
+            return ::read(oom_.fd.get(), text.data(), sizeof(std::uint64_t)) > 0;
+        }
+        const bool read = ::pread(oom_.fd.get(), text.data(), text.size(), 0) > 0;
+        const std::uint64_t kills = read ? kills_of(cgroup_) : oom_kills_;
+        return std::exchange(oom_kills_, kills) < kills;
+    }
+
+    static std::uint64_t kills_of(const Cgroup& cgroup) {
+        const Result<std::uint64_t> count = cgroup.oom_kill_count();
+        return count ? *count : 0;
+    }
+
+    const PidRef& init_;
+    const Cgroup& cgroup_;
+    OomNotice oom_;
+    std::uint64_t oom_kills_ = 0;
+};
+
+/// Until the container ends.
+Result<int> events_follow(EventSource& source,
+                          const CgroupStatsReader& reader,
+                          const std::string& id,
+                          Nanoseconds interval) {
+    using std::chrono::milliseconds;
+    MonotonicTime next = monotonic_now() + interval;
+    for (;;) {
+        const auto left = std::chrono::ceil<milliseconds>(next - monotonic_now());
+        TRY(const EventSource::Event event,
+            source.wait(static_cast<int>(std::max<std::int64_t>(left.count(), 0))));
+        if (event == EventSource::Event::ended) {
+            return 0;
+        }
+        if (event == EventSource::Event::out_of_memory) {
+            TRY_VOID(runtime_print("{\"type\":\"oom\",\"id\":\"" + id + "\"}\n"));
+        }
+        if (monotonic_now() >= next) {
+            TRY(const CgroupStats stats, reader.read());
+            TRY_VOID(runtime_print(stats_json(id, stats) + "\n"));
+            next += interval;
+        }
+    }
+}
+
 Result<int> events(const EventsOptions& options, const Given& given) {
-    if (!options.stats || !options.interval.empty()) {
-        return Error(ErrorKind::unsupported, "events: davit has --stats alone");
+    constexpr Nanoseconds interval_min = std::chrono::milliseconds(1);
+    if (options.interval < interval_min) {
+        return Error(ErrorKind::invalid_argument, "duration interval must be greater than 0");
     }
     TRY(const RuntimeDirectory directory,
         RuntimeDirectory::open(given.globals.root, given.arguments[0]));
     TRY(const RuntimeState known, directory.load());
-    TRY([[maybe_unused]] const PidRef init, runtime_init(known));
+    TRY(const PidRef init, runtime_init(known));
     TRY(const CgroupLayout layout, CgroupLayout::detect());
     TRY(const Cgroup cgroup, Cgroup::open(layout, known.cgroup));
     TRY(const CgroupStatsReader reader, CgroupStatsReader::open(cgroup));
+    if (!options.stats) {
+        EventSource source(init, cgroup);
+        return events_follow(source, reader, known.id, options.interval);
+    }
     TRY(const CgroupStats stats, reader.read());
     return runtime_print(stats_json(known.id, stats) + "\n");
 }
@@ -300,8 +388,8 @@ constexpr std::array inspect_commands{
                    list_flags,
                    runtime_command_run<ListOptions, list>},
     RuntimeCommand{"events",
-                   "--stats ID",
-                   "What a container uses, as JSON",
+                   "[OPTIONS] ID",
+                   "What a container uses, and that memory ran out, as JSON",
                    1,
                    1,
                    true,

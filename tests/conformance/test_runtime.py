@@ -330,6 +330,22 @@ def paused_limited_and_listed(directory):
 
 
 @case("davit")
+def events_as_they_happen(directory):
+    with bundle(directory, "events", "sh", "-c", "sleep 1; (tail /dev/zero); sleep 1; exit 0") as box:
+        box.config["linux"]["resources"]["memory"] = {"limit": 16 << 20, "swap": 16 << 20}
+        box.create()
+        with subprocess.Popen([RUNTIME, "--root", str(box.root), "events", "--interval", "100ms", box.id],
+                              stdout=subprocess.PIPE, text=True) as watching:
+            box.runc("start", box.id)
+            lines = [json.loads(line) for line in watching.stdout]
+        equal(watching.returncode, 0, "it ends with the container")
+        kinds = [line["type"] for line in lines]
+        check(kinds.count("stats") >= 5, f"what it uses: {kinds}")
+        check("oom" in kinds, f"memory ran out: {kinds}")
+        contains(box.runc("events", "--interval", "0s", box.id, status=1).stderr, "greater than 0", "no pause")
+
+
+@case("davit")
 def namespaces_that_exist(directory):
     """One container in another one's, by path; the process that a network namespace is named by may be gone."""
     with bundle(directory, "first", "sleep", "1000") as first, \
