@@ -458,18 +458,26 @@ Result<LaunchPlan> PlanCompiler::run() {
     if (options_.start_later) {
         process.find();
     }
+    if (!forks_last) {
+        gates();
+    }
+    process.confine();
+    if (forks_last) {
+        // What waits is what becomes the program.
+        process.fork_inside(options_.start_later ? start_register_ + 1U : 0U);
+        gates();
+    }
+    process.execute();
+    return finish();
+}
+
+void PlanCompiler::gates() {
     if (options_.gate) {
         writer_.add(Kind::gate, {});
     }
     if (options_.start_later) {
         writer_.add(Kind::start_wait, Fields{.reg = start_register_}, {});
     }
-    process.confine();
-    if (forks_last) {
-        process.fork_inside();
-    }
-    process.execute();
-    return finish();
 }
 
 Result<LaunchPlan> PlanCompiler::finish() {

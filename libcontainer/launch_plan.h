@@ -45,6 +45,7 @@ struct LaunchPlan {
 
 struct PlanOptions {
     /// Init stops before it loads the seccomp filter and executes, and waits for launch_release().
+    /// With a joined pid namespace it is the process in there that stops, behind the filter.
     bool gate = false;
     /// It stops before it enters the root, too: namespaces are made, and the host's files are seen.
     bool early_gate = false;

@@ -41,6 +41,7 @@ class PlanCompiler {
     void attach(const Mount& mount, std::size_t index);
     void cgroup_mount(const Mount& mount);
     void root_fill();
+    void gates();
     void devices_make();
     void names_set();
     void kernel_tune();

@@ -144,8 +144,8 @@ void ProcessWriter::confine() {
     }
 }
 
-void ProcessWriter::fork_inside() {
-    writer_.add(Kind::fork, {});
+void ProcessWriter::fork_inside(std::uint64_t kept) {
+    writer_.add(Kind::fork, Fields{.b = kept}, {});
     // The parent's session ends with it, and a terminal would hang up.
     const bool has_terminal = origin_.forks && process_.terminal;
     const std::uint16_t flags = has_terminal ? plan::flag_terminal : std::uint16_t{0};

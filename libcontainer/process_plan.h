@@ -45,7 +45,8 @@ class ProcessWriter {
     /// Fail now if execute() would not find its program.
     void find();
     void confine();
-    void fork_inside();
+    /// Takes: kept: a register that goes along; none: 0, else its number and 1.
+    void fork_inside(std::uint64_t kept = 0);
     void execute();
 
   private:

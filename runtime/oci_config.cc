@@ -55,11 +55,11 @@ Result<std::vector<IdRange>> id_map_read(const JsonValue& linux_config, std::str
 struct NamespaceSlot {
     std::string_view type;
     NamespaceMode Namespaces::*mode;
-    std::string OciNamespacePaths::*path;  // Null: cannot be joined.
+    std::string OciNamespacePaths::*path;
 };
 
 constexpr std::array<NamespaceSlot, 5> namespace_slots{{
-    {"pid", &Namespaces::pid, nullptr},
+    {"pid", &Namespaces::pid, &OciNamespacePaths::pid},
     {"network", &Namespaces::network, &OciNamespacePaths::network},
     {"ipc", &Namespaces::ipc, &OciNamespacePaths::ipc},
     {"uts", &Namespaces::uts, &OciNamespacePaths::uts},
@@ -91,12 +91,7 @@ Result<void> namespace_read(OciConfig& config,
         return config_error("linux.namespaces: " + type + " is there twice");
     }
     mode = path.empty() ? NamespaceMode::own : NamespaceMode::join;
-    if (!path.empty() && slot->path == nullptr) {
-        return config_unsupported("linux.namespaces: a path for " + type);
-    }
-    if (!path.empty()) {
-        config.paths.*slot->path = path;
-    }
+    config.paths.*slot->path = path;
     return ok;
 }
 
@@ -285,6 +280,19 @@ Result<void> linux_read(OciConfig& config, const JsonValue& root) {
     return seccomp_read(config, linux_config);
 }
 
+/// A procfs that is mounted anew would not show a pid namespace that is joined.
+void mounts_prepare(OciConfig& config, const std::vector<bool>& copies_up) {
+    const bool joins_pid = config.spec.namespaces.pid == NamespaceMode::join;
+    for (std::size_t i = 0; i < config.spec.mounts.size(); ++i) {
+        Mount& mount = config.spec.mounts[i];
+        if (copies_up[i] || (joins_pid && mount.fstype == "proc")) {
+            config.prepared.push_back(mount);
+            mount.kind = MountKind::prepared;
+            mount.fstype.clear();
+        }
+    }
+}
+
 Result<std::vector<OciHook>> hook_list_read(const JsonValue& hooks, std::string_view key) {
     TRY(const JsonValue array, hooks.array(key));
     TRY(const std::vector<JsonValue> entries, array.as_array());
@@ -342,15 +350,14 @@ Result<OciConfig> oci_config_parse(std::string_view text) {
     TRY(spec.process, oci_process_parse(process, config.warnings));
     TRY(const JsonValue mounts, root.array("mounts"));
     TRY(const std::vector<JsonValue> entries, mounts.as_array());
+    std::vector<bool> copies_up;
     for (const JsonValue& entry : entries) {
         TRY(OciMount mount, oci_mount_parse(entry));
-        if (mount.copies_up) {
-            config.copied_up.push_back(mount);
-            mount.kind = MountKind::prepared;
-        }
+        copies_up.push_back(mount.copies_up);
         spec.mounts.push_back(std::move(mount));
     }
     TRY_VOID(linux_read(config, root));
+    mounts_prepare(config, copies_up);
     TRY(spec.hostname, root.string_or("hostname", ""));
     TRY(spec.domainname, root.string_or("domainname", ""));
     TRY(config.annotations, root.string_map("annotations"));

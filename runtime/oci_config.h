@@ -44,6 +44,7 @@ struct OciHooks {
 
 /// Namespaces that exist, by path; "": made, or the runtime's own (ContainerSpec::namespaces).
 struct OciNamespacePaths {
+    std::string pid;  // "/proc/PID/ns/pid"
     std::string network;
     std::string ipc;
     std::string uts;
@@ -52,9 +53,11 @@ struct OciNamespacePaths {
 
 struct OciConfig {
     std::string root;  // Absolute, or below the bundle.
-    /// All but the id and the cgroup's placement. Its prepared mounts are those copied up.
+    /// All but the id and the cgroup's placement.
     ContainerSpec spec;
-    std::vector<Mount> copied_up;
+    /// What its prepared mounts are to be, in their order: a tmpfs that is copied up, or the procfs
+    /// of a pid namespace that is joined.
+    std::vector<Mount> prepared;
     OciNamespacePaths paths;
     Resources resources;
     std::string cgroups_path;  // "": the runtime chooses.

@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 
 #include "libcontainer/mount.h"
+#include "libcontainer/mount_borrow.h"
 #include "libcontainer/user_namespace.h"
 #include "reactor/base/clock.h"
 
@@ -163,8 +165,9 @@ class Creator {
             case RegisterKind::start:
                 return directory_->start_make();
             case RegisterKind::mount:
-                return tmpfs_next();
+                return mount_next();
             case RegisterKind::namespace_pid:
+                return pid_joined();
             case RegisterKind::process:
             case RegisterKind::source:
                 break;
@@ -173,9 +176,43 @@ class Creator {
     }
 
     /// The prepared mounts, in their order.
-    Result<Fd> tmpfs_next() {
+    Result<Fd> mount_next() {
+        const Mount& mount = config_.prepared.at(mounts_made_++);
+        if (mount.fstype == "proc") {
+            return proc_joined();
+        }
         TRY(const Fd root, Fd::open(state_.rootfs, O_RDONLY | O_DIRECTORY));
-        return tmpfs_copied_up(root.get(), config_.copied_up.at(tmpfs_made_++));
+        return tmpfs_copied_up(root.get(), mount);
+    }
+
+    /// The process whose namespace it is.
+    Result<PidRef> pid_donor() const {
+        constexpr std::string_view head = "/proc/";
+        const std::string& path = config_.paths.pid;
+        pid_t pid = 0;
+        const char* const end = path.data() + path.size();
+        if (path.starts_with(head)) {
+            const auto [rest, error] = std::from_chars(path.data() + head.size(), end, pid);
+            if (error != std::errc{} || std::string_view(rest, end) != "/ns/pid") {
+                pid = 0;
+            }
+        }
+        if (pid <= 0) {
+            return Error(
+                ErrorKind::unsupported,
+                "linux.namespaces: pid: davit joins one by /proc/PID/ns/pid alone, not by " + path);
+        }
+        return PidRef::open(pid);
+    }
+
+    Result<Fd> pid_joined() const {
+        TRY(const PidRef donor, pid_donor());
+        return Fd::duplicate(donor.pidfd());
+    }
+
+    Result<Fd> proc_joined() const {
+        TRY(const PidRef donor, pid_donor());
+        return mount_borrow_proc(donor);
     }
 
     Result<void> init_start() {
@@ -248,7 +285,7 @@ class Creator {
     RuntimeState state_;
     std::optional<RuntimeDirectory> directory_;
     std::optional<Cgroup> cgroup_;
-    std::size_t tmpfs_made_ = 0;
+    std::size_t mounts_made_ = 0;
     Launching launching_;
 };
 

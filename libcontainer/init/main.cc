@@ -125,7 +125,9 @@ long fork_inside(State& state, const plan::Operation& operation) {
     const plan::OperationHeader& header = *operation.header;
     if ((header.flags & plan::flag_registers) == 0) {
         for (int i = 0; i < state.passed; ++i) {
-            descriptor_close(state.registers[i]);  // Nothing of the host's goes along.
+            if (header.b != static_cast<uint64_t>(i) + 1) {
+                descriptor_close(state.registers[i]);  // Nothing of the host's goes along.
+            }
         }
     }
     // We lead a session, and so a process group, by which the daemon finds the child if we end

@@ -71,7 +71,7 @@ enum class Kind : uint16_t {
     open_root,          // the root is where the joined mount namespace has it
     resolve_user,  // [user, group or "", further group...] against the root's /etc/passwd, group
     /// after session: go on in a child in the joined pid namespace, or in a new one; a child of the
-    /// daemon. a: CLONE_NEWPID or 0; flag_registers
+    /// daemon. a: CLONE_NEWPID or 0; b: a register that stays, and 1; 0: none; flag_registers
     fork,
     make_filesystem,  // reg: target register; a: MOUNT_ATTR_*; [fstype, (key, value)...]
     map_ids,     // reg: detached mount; a: register of the user namespace whose ids it gets; [path]

@@ -107,6 +107,32 @@ def start_against_remove(engine):
             engine.api("DELETE", f"/containers/{name}?force=1")
 
 
+@case("davit")
+def a_signal_while_it_starts(engine):
+    """It comes to a container that runs by then, or is refused before it begins; it is not lost in between."""
+    killed = 0
+    for number in range(ROUNDS):
+        name = create(engine, "sleep", "1000")
+
+        def kill(delay=number % 10 / 1000):
+            time.sleep(delay)  # To vary the moment.
+            return engine.api("POST", f"/containers/{name}/kill").status
+
+        start, kill = (answer.status if hasattr(answer, "status") else answer for answer in together(
+            lambda: engine.api("POST", f"/containers/{name}/start"), kill))
+        equal(start, 204, f"round {number}: it starts")
+        check(kill in (204, 409), f"round {number}: the signal: {kill}")
+        if kill == 204:
+            eventually(lambda: not running(engine, name), f"round {number}: it has ended")
+            code = engine.api("GET", f"/containers/{name}/json").json["State"]["ExitCode"]
+            equal(code, 137, f"round {number}: of that signal")
+            killed += 1
+        else:
+            check(running(engine, name), f"round {number}: it runs")
+        engine.api("DELETE", f"/containers/{name}?force=1")
+    check(killed > 0, "some came while it started, or after")
+
+
 def ended(engine):
     name = create(engine, "true")
     equal(engine.api("POST", f"/containers/{name}/start").status, 204, "start")

@@ -360,7 +360,23 @@ def namespaces_that_exist(directory):
         del second.config["hostname"]
         contains(second.run(status=None).stdout, "theirs\n", "its name")
         second.config["linux"]["namespaces"][0] = {"type": "pid", "path": f"/proc/{pid}/ns/pid"}
-        contains(second.create(status=1).stderr, "linux.namespaces: a path for pid", "what is not there yet")
+        second.config["process"]["args"] = ["sh", "-c", "trap 'exit 8' TERM; ps; echo $$; while :; do sleep 0.1; done"]
+        out = directory / "shared-out"
+        second.save()
+        with open(out, "wb") as output:
+            subprocess.run([RUNTIME, "--root", str(second.root), "create", "-b", str(second.path), second.id],
+                           stdin=subprocess.DEVNULL, stdout=output, timeout=60, check=True)
+        equal(second.status(), "created", "state")
+        first.runc("start", first.id)
+        second.runc("start", second.id)
+        eventually(lambda: "sleep 1000" in out.read_text(), "it sees the other's processes")
+        equal(second.runc("exec", second.id, "sh", "-c", "kill -0 1 && echo there").stdout, "there\n", "exec")
+        second.runc("kill", second.id, "TERM")
+        eventually(lambda: second.status() == "stopped", "it ends alone")
+        equal(first.status(), "running", "the other goes on")
+        second.runc("delete", second.id)
+        second.config["linux"]["namespaces"][0]["path"] = "/var/run/pidns"
+        contains(second.create(status=1).stderr, "by /proc/PID/ns/pid alone", "a path of another kind")
 
 
 @case("davit")
@@ -484,6 +500,7 @@ def podman_with_this_runtime(directory):
         podman("stop", "box")
         equal(podman("inspect", "-f", "{{.State.ExitCode}}", "box").stdout.strip(), "6", "its exit code")
         podman("start", "box")
+        contains(podman(*run, "--rm", "--pid", "container:box", "bb", "ps").stdout, "trap 'exit 6' TERM", "its processes")
         podman("rm", "-f", "box")
         equal(podman("ps", "-aq").stdout, "", "nothing is left")
 

@@ -123,8 +123,8 @@ TEST_CASE("what is wrong is refused by name", "[runtime]") {
     CHECK(refusal({R"({"type":"mount"},)", ""}) ==
           "unsupported: config.json: linux.namespaces: a container in the host's mount namespace: "
           "davit does not support it");
-    CHECK(refusal({R"({"type":"pid"})", R"({"type":"pid","path":"/proc/1/ns/pid"})"}) ==
-          "unsupported: config.json: linux.namespaces: a path for pid: davit does not support it");
+    CHECK(refusal({R"({"type":"pid"})", R"({"type":"pid"},{"type":"user","path":"/x"})"}) ==
+          "unsupported: config.json: linux.namespaces: a path for user: davit does not support it");
     CHECK(refusal({R"({"type":"pid"})", R"({"type":"time"})"}) ==
           "unsupported: config.json: linux.namespaces: time: davit does not support it");
     CHECK(refusal({R"({"type":"pid"})", R"({"type":"pid"},{"type":"pid"})"}) ==
@@ -147,6 +147,16 @@ TEST_CASE("what is wrong is refused by name", "[runtime]") {
     CHECK(refusal({"/bin/true", "true"}) ==
           "invalid_argument: config.json: hooks.poststop: path \"true\" is not absolute");
     CHECK(refusal({"SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY"}).starts_with("unsupported: "));
+}
+
+TEST_CASE("a pid namespace that is joined brings its procfs", "[runtime]") {
+    const OciConfig config = config_of(
+        bundle_config({{R"({"type":"pid"})", R"({"type":"pid","path":"/proc/1/ns/pid"})"}}));
+    CHECK(config.spec.namespaces.pid == NamespaceMode::join);
+    CHECK(config.paths.pid == "/proc/1/ns/pid");
+    REQUIRE(config.prepared.size() == 1);
+    CHECK(config.prepared[0].fstype == "proc");
+    CHECK(config.spec.mounts[0].kind == MountKind::prepared);
 }
 
 TEST_CASE("a user namespace", "[runtime]") {
