@@ -12,8 +12,10 @@
 #include "jobs/daemon.h"
 #include "jobs/volume/volume_options.h"
 #include "libcontainer/mount.h"
+#include "libcontainer/mount_borrow.h"
 #include "libcontainer/user_namespace.h"
 #include "reactor/base/log.h"
+#include "reactor/offload.h"
 
 namespace davit {
 
@@ -76,9 +78,10 @@ Task<Fd> image_mount(Daemon& daemon, MountPoint mount, bool maps_ids) {
     CO_TRY(const Fd part, subpath_open(root.get(), mount.name, mount.subpath));
     Result<Fd> tree = open_tree_clone(part.get(), "", true);
     if (!tree && tree.error().errno_value() == EINVAL) {
-        co_return Error(ErrorKind::unsupported,
-                        "image-subpath needs Linux 6.15 or newer: older kernels copy no part of a "
-                        "mount that is not attached anywhere");
+        auto copy = [mount_fd = root.get(), part_fd = part.get()] {
+            return mount_part_copy(mount_fd, part_fd);
+        };
+        tree = co_await offload(std::move(copy));
     }
     CO_TRY(Fd copied, std::move(tree));
     co_return attributes_set(std::move(copied), false);

@@ -101,4 +101,21 @@ Result<Fd> mount_borrow_proc(const PidRef& init) {
     return proc;
 }
 
+Result<Fd> mount_part_copy(int mount_fd, int part) {
+    std::optional<Result<Fd>> copied;
+    const auto copy = [&]() -> Result<Fd> {
+        if (::unshare(CLONE_NEWNS) != 0) {
+            return Error::from_errno(errno, "unshare", "mnt");
+        }
+        if (::mount("", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+            return Error::from_errno(errno, "mount", "/");
+        }
+        TRY_VOID(mount_attach(mount_fd, AT_FDCWD, "/"));
+        return open_tree_clone(part, "", true);
+    };
+    std::thread visitor([&] { copied.emplace(copy()); });
+    visitor.join();
+    return *std::move(copied);
+}
+
 }  // namespace davit

@@ -30,4 +30,11 @@ Result<Fd> mount_borrow_tmpfs(int pidfd, const std::string& path);
 /// Errors: as above; conflict (it shows another pid namespace than the init's).
 Result<Fd> mount_borrow_proc(const PidRef& init);
 
+/// A copy of a part of a mount that is attached nowhere, with what is mounted below, on kernels
+/// before 6.15, whose open_tree(2) copies only what is in the caller's mount namespace: a thread of
+/// ours has one in which it is attached for the moment. Takes:  mount_fd: not used any more
+/// afterwards; part: a descriptor of a directory in it. Errors: any of the system calls'. Blocks:
+/// as above.
+Result<Fd> mount_part_copy(int mount_fd, int part);
+
 }  // namespace davit

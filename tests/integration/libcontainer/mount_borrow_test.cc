@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "libcontainer/mount.h"
 #include "tests/integration/libcontainer/harness.h"
 #include "tests/support/catch.h"
 
@@ -101,6 +102,26 @@ TEST_CASE("a container that has ended has no mounts") {
     const auto got = mount_borrow_tmpfs(pidfd->get(), "/dev/shm");
     REQUIRE_FALSE(got);
     CHECK(got.error().kind() == ErrorKind::not_found);
+}
+
+TEST_CASE("a part of a mount that is attached nowhere is copied, and the host's mounts stay") {
+    require_root();
+    const auto whole = mount_fs_detached("tmpfs", {});
+    REQUIRE(whole);
+    REQUIRE(::mkdirat(whole->get(), "part", 0755) == 0);
+    {
+        const auto file = Fd::openat(whole->get(), "part/file", O_WRONLY | O_CREAT, 0644);
+        REQUIRE(file);
+        REQUIRE(write_all(file->get(), "x"));
+    }
+    const auto part = Fd::openat(whole->get(), "part", O_PATH | O_DIRECTORY);
+    REQUIRE(part);
+    const std::string before = *file_read("/proc/self/mountinfo");
+    const auto copy = mount_part_copy(whole->get(), part->get());
+    INFO((copy ? "" : copy.error().message()));
+    REQUIRE(copy);
+    CHECK(*file_read(copy->get(), "file") == "x");
+    CHECK(*file_read("/proc/self/mountinfo") == before);
 }
 
 }  // namespace davit::test
