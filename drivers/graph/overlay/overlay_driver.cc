@@ -40,6 +40,7 @@ Result<std::unique_ptr<OverlayDriver>> OverlayDriver::open(const std::string& da
 
 Result<void> OverlayDriver::probe() {
     const OverlayBase base{base_.get(), path_};
+    overlay_mount_point_clear(base);
     TRY(method_, overlay_mount_method_probe(base));
     const std::string scratch = staged_path("probe-" + random_hex(4));
     Result<void> usable = overlay_probe(base, method_, scratch);

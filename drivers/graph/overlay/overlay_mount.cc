@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,9 @@ constexpr std::size_t fsconfig_value_max = 255;
 
 /// Where the string method mounts for a moment, below the base.
 constexpr const char* mount_point = "mountpoint";
+
+/// One at a time: a copy is of what is mounted there last, and workers mount at once.
+std::mutex mount_point_turn;
 
 /// Set on every mount, whatever the kernel was built with: layers are shared between mounts, come
 /// from archives and are packed again, none of which goes with redirects, metadata-only copies or
@@ -77,6 +81,10 @@ std::string descriptor_path(int fd) {
     return "/proc/self/fd/" + std::to_string(fd);
 }
 
+std::string mount_point_path(OverlayBase base) {
+    return descriptor_path(base.fd) + "/" + mount_point;
+}
+
 /// The layers are named by their descriptors: all options must fit into one page, and so some 200
 /// layers do.
 std::string option_string(OverlayBase base, const OverlaySpec& spec, std::span<const Fd> lower) {
@@ -119,7 +127,8 @@ Result<Fd> mount_string(OverlayBase base, const OverlaySpec& spec) {
     if (::mkdirat(base.fd, mount_point, 0700) != 0 && errno != EEXIST) {
         return Error::from_errno(errno, "mkdirat", mount_point);
     }
-    const std::string target = descriptor_path(base.fd) + "/" + mount_point;
+    const std::string target = mount_point_path(base);
+    const std::lock_guard turn(mount_point_turn);
     const unsigned long flags = spec.upper.empty() ? MS_RDONLY : 0;
     if (::mount("overlay", target.c_str(), "overlay", flags, options.c_str()) != 0) {
         return Error::from_errno(errno, "mount", "overlay");
@@ -142,6 +151,12 @@ Result<OverlayMountMethod> overlay_mount_method_probe(OverlayBase base) {
     TRY(const bool append, knows("lowerdir+"));
     // Before Linux 6.5 overlayfs takes every key, and refuses them all at once in the end.
     return append && !any ? OverlayMountMethod::append : OverlayMountMethod::string;
+}
+
+void overlay_mount_point_clear(OverlayBase base) {
+    const std::string path = mount_point_path(base);
+    while (mount_detach(path)) {
+    }
 }
 
 Result<Fd> overlay_mount(OverlayBase base, OverlayMountMethod method, const OverlaySpec& spec) {

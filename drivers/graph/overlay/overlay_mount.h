@@ -31,6 +31,10 @@ struct OverlayBase {
 /// Which method the kernel knows, by trying. Errors: unsupported (no overlayfs); permission_denied.
 Result<OverlayMountMethod> overlay_mount_method_probe(OverlayBase base);
 
+/// Take away what a daemon that was killed had mounted for a moment (OverlayMountMethod::string).
+/// Nobody else may mount meanwhile.
+void overlay_mount_point_clear(OverlayBase base);
+
 /// Errors: not_found (a directory is missing); resource_exhausted (too many layers for `string`);
 ///         what the kernel says.
 Result<Fd> overlay_mount(OverlayBase base, OverlayMountMethod method, const OverlaySpec& spec);

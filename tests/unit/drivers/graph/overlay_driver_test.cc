@@ -2,11 +2,14 @@
 // a crash leaves is found. Method: a real overlay on a private data root, with both ways of
 // mounting.
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "drivers/graph/overlay/overlay_mount.h"
 #include "graph/whiteout.h"
@@ -320,4 +323,50 @@ TEST_CASE("a file system that overlay cannot use is named", "[overlay]") {
     CHECK(refused.error().kind() == ErrorKind::unsupported);
     CHECK(refused.error().message().find("file system overlay") != std::string::npos);
     CHECK(names_in(inside + "/overlay/staging").empty());
+}
+
+TEST_CASE("mounts at once are each of their own layers, by either mount method", "[overlay]") {
+    for (const OverlayMountMethod method :
+         {OverlayMountMethod::append, OverlayMountMethod::string}) {
+        CAPTURE(static_cast<int>(method));
+        TempDir root;
+        const auto driver = must(OverlayDriver::open(root.path()));
+        driver->mount_method_set(method);
+        constexpr int mounters = 4;
+        for (int i = 0; i < mounters; ++i) {
+            const std::string id = std::to_string(i);
+            layer_add(*driver, id, ArchiveBuilder().file("who", id).build());
+        }
+        std::atomic<int> wrong = 0;
+        std::vector<std::thread> threads;
+        for (int i = 0; i < mounters; ++i) {
+            threads.emplace_back([&, id = std::to_string(i)] {
+                constexpr int mounts = 100;
+                for (int round = 0; round < mounts; ++round) {
+                    const auto mounted = driver->mount(spec_of({id}));
+                    wrong += mounted && content(*mounted, "who") == id ? 0 : 1;
+                }
+            });
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        CHECK(wrong == 0);
+    }
+}
+
+TEST_CASE("what a daemon that was killed had mounted for a moment is taken away", "[overlay]") {
+    TempDir root;
+    must(OverlayDriver::open(root.path()));
+    const std::string place = root.path() + "/overlay/mountpoint";
+    REQUIRE(make_directories(place));
+    const auto mounted = [&] {
+        return must(file_read("/proc/self/mountinfo", 64U << 20U)).find(place) != std::string::npos;
+    };
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(::mount("tmpfs", place.c_str(), "tmpfs", 0, nullptr) == 0);
+    }
+    REQUIRE(mounted());
+    must(OverlayDriver::open(root.path()));
+    CHECK_FALSE(mounted());
 }
