@@ -230,11 +230,9 @@ void Field::add_runtime(const std::string& name, const std::string& program) {
                        name == "crun" ? plain_cgroups_.get() : -1};
         const std::vector<std::string> payload = setting_.payload();
         const std::vector<std::string> sleep = {"sleep", "1000000"};
-        TRY(config.bundle_none,
-            bundle_make(workspace_, name + "/none", rootfs_, payload, false));
+        TRY(config.bundle_none, bundle_make(workspace_, name + "/none", rootfs_, payload, false));
         TRY(config.bundle_host, bundle_make(workspace_, name + "/host", rootfs_, payload, true));
-        TRY(config.bundle_sleep,
-            bundle_make(workspace_, name + "/sleep", rootfs_, sleep, false));
+        TRY(config.bundle_sleep, bundle_make(workspace_, name + "/sleep", rootfs_, sleep, false));
         steward = runtime_steward(name, setting_, config);
         return runtime_contender(setting_, std::move(config));
     };
