@@ -21,6 +21,10 @@ constexpr std::size_t step_bytes = 256 * 1024;
 
 constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
 
+bool exists(const std::string& path) {
+    return ::access(path.c_str(), F_OK) == 0;
+}
+
 std::string_view stream_name(OutputStream stream) {
     return stream == OutputStream::standard_output ? "stdout" : "stderr";
 }
@@ -51,36 +55,46 @@ Result<void> JsonFileWriter::create() {
     return ok;
 }
 
-/// FILE becomes FILE.1, and so on; the oldest goes. Some tens of microseconds, since what takes
-/// time, giving up the oldest one's blocks, is done when its last descriptor is closed.
+/// FILE becomes FILE.1, and so on up to the first number that is free; if none is, the oldest goes.
+/// So a rotation that was cut short, which leaves one number free, is completed by the next one.
+/// Some tens of microseconds, since what takes time, giving up the oldest one's blocks, is done
+/// when its last descriptor is closed.
 Result<void> JsonFileWriter::rotate() {
     const unsigned last = std::max(rotation_.files_max, 1U) - 1;
-    for (const std::string& oldest : {name(last), name(last) + ".gz"}) {
-        if (auto file = Fd::open(oldest, O_PATH | O_NOFOLLOW)) {
-            retired_ = std::make_shared<const Fd>(*std::move(file));
-            break;
-        }
-    }
-    for (unsigned number = last; rotation_.compress && number > 0; --number) {
-        const std::string from = name(number) + ".gz";
-        const int moved = number == last
-                              ? ::unlink(from.c_str())
-                              : ::rename(from.c_str(), (name(number + 1) + ".gz").c_str());
-        if (moved != 0 && errno != ENOENT) {
-            return Error::from_errno(errno, number == last ? "unlink" : "rename", from);
-        }
+    unsigned free = 1;
+    while (free <= last && (exists(name(free)) || exists(name(free) + ".gz"))) {
+        ++free;
     }
     rotated_ = true;
-    if (last == 0 && ::unlink(path_.c_str()) != 0 && errno != ENOENT) {
-        return Error::from_errno(errno, "unlink", path_);
+    if (free > last) {
+        free = last;
+        TRY_VOID(retire(name(last) + ".gz"));
+        TRY_VOID(retire(name(last)));
     }
-    for (unsigned number = last; number > 0; --number) {
+    for (unsigned number = free; number > 0; --number) {
         const std::string from = name(number - 1);
-        if (::rename(from.c_str(), name(number).c_str()) != 0 && errno != ENOENT) {
-            return Error::from_errno(errno, "rename", from);
+        const std::string to = name(number);
+        const bool packed = number > 1 && exists(from + ".gz");
+        if (packed && ::unlink(from.c_str()) != 0 && errno != ENOENT) {
+            return Error::from_errno(errno, "unlink", from);  // Both are there: see log_packer.h.
+        }
+        const std::string suffix = packed ? ".gz" : "";
+        if (::rename((from + suffix).c_str(), (to + suffix).c_str()) != 0 && errno != ENOENT) {
+            return Error::from_errno(errno, "rename", from + suffix);
         }
     }
     return create();
+}
+
+/// Take a file's name away, and keep the file until the caller has taken it.
+Result<void> JsonFileWriter::retire(const std::string& name) {
+    if (auto file = Fd::open(name, O_PATH | O_NOFOLLOW)) {
+        retired_ = std::make_shared<const Fd>(*std::move(file));
+    }
+    if (::unlink(name.c_str()) != 0 && errno != ENOENT) {
+        return Error::from_errno(errno, "unlink", name);
+    }
+    return ok;
 }
 
 std::string JsonFileWriter::name(unsigned number) const {

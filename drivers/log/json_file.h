@@ -121,6 +121,7 @@ class JsonFileWriter {
     void add_time();
     Result<void> flush();
     Result<void> rotate();
+    Result<void> retire(const std::string& name);
     std::string name(unsigned number) const;
     std::string_view part_take(std::string_view& left) const;
     Result<void> part_write(std::string_view part);

@@ -1,6 +1,7 @@
 #include "drivers/log/log_files.h"
 
 #include <cerrno>
+#include <utility>
 
 namespace davit {
 
@@ -17,6 +18,7 @@ Result<LogFiles> LogFiles::open(std::string path) {
 Result<void> LogFiles::newer_open() {
     const int known = files_.empty() ? -1 : files_.back().fd();
     std::deque<JsonFileReader> newer;
+    bool gap = false;  // One number is free after a rotation that was cut short.
     for (unsigned number = 0;; ++number) {
         const std::string name = number == 0 ? path_ : path_ + "." + std::to_string(number);
         auto file = JsonFileReader::open(name);
@@ -29,8 +31,8 @@ Result<void> LogFiles::newer_open() {
         if (!file && file.error().errno_value() != ENOENT) {
             return std::move(file).error();
         }
-        if (!file && number == 0) {
-            continue;  // A rotation that was cut short: the one before it is there.
+        if (!file && !std::exchange(gap, true)) {
+            continue;
         }
         if (!file || (known >= 0 && file->is(known))) {
             break;

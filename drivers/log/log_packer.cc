@@ -9,11 +9,12 @@
 namespace davit {
 
 std::shared_ptr<const Fd> LogPacker::next() const {
+    bool gap = false;  // As in LogFiles.
     for (unsigned number = 1; number < files_max_; ++number) {
         if (auto file = Fd::open(name(number), O_RDONLY | O_NOFOLLOW)) {
             return std::make_shared<const Fd>(*std::move(file));
         }
-        if (::access((name(number) + ".gz").c_str(), F_OK) != 0) {
+        if (::access((name(number) + ".gz").c_str(), F_OK) != 0 && std::exchange(gap, true)) {
             break;
         }
     }

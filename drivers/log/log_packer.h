@@ -4,8 +4,8 @@
 /// Whoever writes does not wait for it. A file that is rotated on meanwhile is found again by its
 /// inode; what is made of it has no name before it is whole, and takes its place in one step. So a
 /// crash leaves the file itself, which the next packer takes, or both, of which readers take the
-/// first. One that is slower than the writer takes the newest first, and loses to rotation the same
-/// files as everybody.
+/// first, and the next rotation leaves the second. One that is slower than the writer takes the
+/// newest first, and loses to rotation the same files as everybody.
 #include <memory>
 #include <string>
 #include <utility>

@@ -91,6 +91,7 @@ struct ApiCall {
     ServerResponse& response;
     RouteParams params;
     ApiVersion version;
+    std::span<const ApiCallCount> counts;
 };
 
 /// A call's standard input: the request's body.
@@ -126,7 +127,8 @@ Task<void> api_call(Job& job, Daemon& daemon, ApiCall call) {
                        .response = call.response,
                        .params = std::move(call.params),
                        .query = Query::parse(head.query()),
-                       .version = call.version};
+                       .version = call.version,
+                       .counts = call.counts};
     if (head.headers.get("Content-Type").starts_with("application/x-www-form-urlencoded")) {
         CO_TRY(const std::string form, co_await call.request.read_body_all());
         context.query.merge(Query::parse(form));
@@ -195,6 +197,7 @@ Error no_route(std::string_view path) {
 ApiServer::ApiServer(Daemon& daemon)
     : daemon_(daemon),
       router_(std::make_unique<Router>()),
+      counts_(api_routes().size()),
       server_([this](ServerRequest& request,
                      ServerResponse& response) { return handle(request, response); },
               server_options()) {
@@ -221,13 +224,16 @@ Task<void> ApiServer::handle(ServerRequest& request, ServerResponse& response) {
         co_return no_route(versioned.path);
     }
     const ApiRoute& route = api_routes()[match->route];
-    ApiCall call{route, request, response, std::move(match->params), versioned.version};
+    ApiCall call{route, request, response, std::move(match->params), versioned.version, counts_};
     std::vector<std::string> shown{std::string(versioned.path)};
     if (!head.query().empty()) {
         shown.emplace_back(head.query());
     }
     Result<void> handled = co_await daemon_.engine.run(
         route.job, std::move(shown), api_call, daemon_, std::move(call));
+    ApiCallCount& count = counts_[match->route];
+    const bool cancelled = !handled && handled.error().kind() == ErrorKind::cancelled;
+    ++(handled ? count.done : cancelled ? count.cancelled : count.failed);
     if (!handled && handled.error().kind() == ErrorKind::internal) {
         LOG_ERROR("{} {}: {}", head.method, head.path(), handled.error().message());
     }

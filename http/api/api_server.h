@@ -1,6 +1,7 @@
 #pragma once
 /// ApiServer: the Docker Engine API and davit's own endpoints over the daemon's jobs.
 #include <memory>
+#include <vector>
 
 #include "http/server.h"
 
@@ -8,6 +9,7 @@ namespace davit {
 
 class Daemon;
 class Router;
+struct ApiCallCount;
 
 /// The one place that turns an Error into a status and Docker's {"message": ...} body.
 ErrorResponse error_response(const Error& error);
@@ -27,6 +29,7 @@ class ApiServer {
 
     Daemon& daemon_;
     std::unique_ptr<Router> router_;
+    std::vector<ApiCallCount> counts_;
     HttpServer server_;
 };
 

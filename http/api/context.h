@@ -1,5 +1,6 @@
 #pragma once
 /// ApiContext: one API call, as its handler sees it.
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,13 @@ namespace davit {
 class Daemon;
 class Job;
 
+/// How often an endpoint was called, by how the call ended.
+struct ApiCallCount {
+    std::uint64_t done = 0;
+    std::uint64_t failed = 0;
+    std::uint64_t cancelled = 0;  // The client went, or the daemon ends.
+};
+
 struct ApiContext {
     Daemon& daemon;
     /// The job that this call is.
@@ -24,6 +32,8 @@ struct ApiContext {
     RouteParams params;
     Query query;
     ApiVersion version;
+    /// In the order of api_routes().
+    std::span<const ApiCallCount> counts;
 
     /// Answer with one JSON document; a newline is added.
     Task<void> send_json(int status, std::string body);

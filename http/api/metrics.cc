@@ -34,6 +34,18 @@ class Metrics {
         text_ += fmt::format("{}{{{}=\"{}\"}} {}\n", name_, label, of, number);
     }
 
+    /// Nothing for what has not happened.
+    void calls(const ApiRoute& route, std::string_view end, std::uint64_t number) {
+        if (number > 0) {
+            text_ += fmt::format("{}{{method=\"{}\",endpoint=\"{}\",end=\"{}\"}} {}\n",
+                                 name_,
+                                 route.method,
+                                 route.pattern,
+                                 end,
+                                 number);
+        }
+    }
+
     std::string take() { return std::move(text_); }
 
   private:
@@ -63,6 +75,16 @@ void loop_tell(Metrics& metrics) {
     metrics.value(stalls.long_turns());
     metrics.begin("loop_longest_turn_seconds", "gauge", "The longest of them.");
     metrics.value(std::chrono::duration<double>(stalls.longest()).count());
+}
+
+void calls_tell(Metrics& metrics, std::span<const ApiCallCount> counts) {
+    metrics.begin("api_calls_total", "counter", "Calls of an endpoint, by how they ended.");
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        const ApiRoute& route = api_routes()[i];
+        metrics.calls(route, "done", counts[i].done);
+        metrics.calls(route, "failed", counts[i].failed);
+        metrics.calls(route, "cancelled", counts[i].cancelled);
+    }
 }
 
 void network_tell(Metrics& metrics, const std::vector<NetworkCounter>& counters) {
@@ -114,6 +136,7 @@ Task<void> metrics(ApiContext& context) {
     metrics.value(daemon.networks->list().size());
     metrics.begin("jobs_running", "gauge", "Jobs that run, this one included.");
     metrics.value(daemon.engine.running_count());
+    calls_tell(metrics, context.counts);
     loop_tell(metrics);
     network_tell(metrics, daemon.networks->counters());
     co_return co_await context.response.send(

@@ -153,6 +153,8 @@ const cases = {
     assert.deepEqual((await docker.listVolumes()).Volumes.map((one) => one.Name), ["data"]);
     await docker.getVolume(volume.Name ?? volume.name).remove();
     await refused(docker.getVolume("data").inspect(), 404, /no such volume/i);
+    const unnamed = await docker.createVolume({});
+    assert.deepEqual((await docker.pruneVolumes()).VolumesDeleted, [unnamed.Name ?? unnamed.name]);
   },
 
   async verbs() {
@@ -171,6 +173,28 @@ const cases = {
     assert.equal((await container.wait()).StatusCode, 137);
     const pruned = await docker.pruneContainers();
     assert.deepEqual(pruned.ContainersDeleted, [container.id]);
+  },
+
+  async files() {
+    const terminal = await make(["sh", "-c", "touch /made; read x; stty size"], {
+      Tty: true, OpenStdin: true,
+    });
+    const stream = await terminal.attach({ stream: true, hijack: true, stdin: true });
+    await refused(terminal.resize({ h: 30, w: 70 }), 409, /is not running/);
+    await terminal.start();
+    await terminal.resize({ h: 30, w: 70 });
+    stream.write("\n");
+    assert.equal((await terminal.wait()).StatusCode, 0);
+    assert.match((await terminal.logs({ stdout: true })).toString(), /30 70/);
+    assert.deepEqual(await terminal.changes(), [{ Path: "/made", Kind: 1 }]);
+    assert.match(await gather(await terminal.export()), /made/);
+    const { Id } = await terminal.commit({ repo: "made", tag: "1" });
+    assert.equal((await docker.getImage("made:1").inspect()).Id, Id);
+    await docker.getImage("made:1").remove();
+    assert.equal((await docker.df()).Containers.length, 1);
+    const running = await sleeper();
+    await running.stop({ t: 0 });
+    await refused(running.kill(), 409, /is not running/);
   },
 
   async images() {

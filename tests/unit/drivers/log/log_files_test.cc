@@ -1,8 +1,12 @@
 // Goal: a log in many files reads as one: nothing twice, nothing missing that is still there.
 #include "drivers/log/log_files.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -190,6 +194,101 @@ TEST_CASE("a rotation while a file is compressed, and a crash behind it", "[log]
     auto again = LogFiles::open(place.path);
     REQUIRE(again);
     CHECK(read_all(*again) == lines(0, 41));
+}
+
+namespace {
+
+/// What outlives a writer of lines that dies: as the output store of a daemon.
+struct Progress {
+    int next = 0;
+    bool writing = false;
+    LogPlace place;
+};
+
+/// One line after the other, from where the last writer stopped.
+void write_on(const LogRotation& rotation, const std::string& path, Progress& progress, int end) {
+    auto log = JsonFileWriter::make(path, rotation);
+    if (progress.writing) {
+        REQUIRE(log.cut_off(progress.place));
+    }
+    while (progress.next < end) {
+        progress.place = log.place();
+        progress.writing = true;
+        write_lines(log, progress.next, progress.next + 1);
+        ++progress.next;
+        progress.writing = false;
+        if (rotation.compress && log.rotated_take()) {
+            compress(log);
+        }
+    }
+}
+
+/// Run a function in a process that dies at its stop-th stop at a system call.
+/// Gives: whether it died there.
+template <typename Function>
+bool dies_at(int stop, Function&& function) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        ::raise(SIGSTOP);
+        function();
+        std::_Exit(0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    for (; stop > 0 && WIFSTOPPED(status); --stop) {
+        ::ptrace(PTRACE_SYSCALL, child, nullptr, nullptr);
+        ::waitpid(child, &status, 0);
+    }
+    if (WIFEXITED(status)) {
+        REQUIRE(WEXITSTATUS(status) == 0);
+        return false;
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, &status, 0);
+    return true;
+}
+
+}  // namespace
+
+TEST_CASE("a writer that dies anywhere in a rotation loses and repeats nothing", "[log]") {
+    void* const shared = ::mmap(
+        nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(shared != MAP_FAILED);
+    auto& progress = *static_cast<Progress*>(shared);
+    for (const bool packed : {false, true}) {
+        // Room for all, so that what is missing is missing for good.
+        const LogRotation rotation{.bytes_max = 300, .files_max = 20, .compress = packed};
+        bool died = true;
+        for (int stop = 1; died; ++stop) {
+            const LogDirectory place;
+            progress = Progress{};
+            died = true;
+            write_on(rotation, place.path, progress, 15);
+            REQUIRE(place.bytes(packed ? ".2.gz" : ".2") > 0);
+            // Several in turn, each of which comes a little further.
+            for (int death = 0; death < 6; ++death) {
+                died = dies_at(stop + 5 * death,
+                               [&] { write_on(rotation, place.path, progress, 30); }) &&
+                       died;
+            }
+            auto now = LogFiles::open(place.path);
+            REQUIRE(now);
+            const std::vector<std::string> read = read_all(*now);
+            const int count = static_cast<int>(read.size());
+            CHECK(read == lines(0, count));
+            CHECK((count == progress.next || count == progress.next + 1));
+            for (const int end : {31, 50}) {
+                write_on(rotation, place.path, progress, end);
+                auto later = LogFiles::open(place.path);
+                REQUIRE(later);
+                CHECK(read_all(*later) == lines(0, end));
+            }
+            CHECK((!packed || place.bytes(".3") == 0));
+            REQUIRE(stop < 2000);
+        }
+    }
+    ::munmap(shared, sizeof(Progress));
 }
 
 TEST_CASE("a damaged compressed file hides no other", "[log]") {
