@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "http/api/context.h"
 #include "http/api/handlers.h"
@@ -232,7 +233,9 @@ Task<void> ApiServer::handle(ServerRequest& request, ServerResponse& response) {
     Result<void> handled = co_await daemon_.engine.run(
         route.job, std::move(shown), api_call, daemon_, std::move(call));
     ApiCallCount& count = counts_[match->route];
-    const bool cancelled = !handled && handled.error().kind() == ErrorKind::cancelled;
+    const int error = handled ? 0 : handled.error().errno_value();
+    const bool cancelled = !handled && (handled.error().kind() == ErrorKind::cancelled ||
+                                        error == EPIPE || error == ECONNRESET);
     ++(handled ? count.done : cancelled ? count.cancelled : count.failed);
     if (!handled && handled.error().kind() == ErrorKind::internal) {
         LOG_ERROR("{} {}: {}", head.method, head.path(), handled.error().message());
