@@ -179,7 +179,7 @@ def metrics(engine):
         if line.startswith("#"):
             matches(line, r"^# (HELP davit_\w+ \S.*|TYPE davit_\w+ (gauge|counter))$", "comment")
             continue
-        matches(line, r'^davit_\w+(\{\w+="[^"\\]*"\})? [0-9.e+-]+$', "sample")
+        matches(line, r'^davit_\w+(\{\w+="[^"\\]*"(,\w+="[^"\\]*")*\})? [0-9.e+-]+$', "sample")
         name, value = line.rsplit(" ", 1)
         check(name not in values, f"{name} is there twice")
         values[name] = float(value)
