@@ -86,7 +86,8 @@ class JsonWriter {
     void before_value();
     void open(Frame frame, char bracket);
     void close(Frame frame, char bracket);
-    void append_quoted(std::string_view text);
+    bool append_plain(std::string_view text, bool is_key);
+    void append_escaped(std::string_view text);
 
     std::string* out_;
     std::array<Frame, limits::json_depth_max> frames_{};

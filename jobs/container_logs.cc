@@ -48,12 +48,12 @@ Task<bool> copy_records(Job& job, LogFiles& reader, const LogsRequest& request) 
     std::uint64_t turn_end = reader.bytes_read() + batch_bytes;
     bool past_until = false;
     for (bool more = true; more && !past_until;) {
-        const Result<std::optional<LogRecord>> record = reader.next();
+        const Result<const LogRecord*> record = reader.next();
         if (!record && record.error().kind() != ErrorKind::corrupt) {
             co_return record.error();
         }
         // A damaged line is passed over: it must not hide the others.
-        more = !record || record->has_value();
+        more = !record || *record != nullptr;
         if (record && more) {
             past_until = request.until && (*record)->time > *request.until;
             if (!past_until && wanted(**record, request)) {

@@ -11,7 +11,6 @@
 /// drivers/log/log_files.h reads them as one.
 #include <cstdint>
 #include <limits>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,12 +19,12 @@
 #include "drivers/log/datagram_sink.h"
 #include "drivers/log/log_gzip.h"
 #include "drivers/log/log_packer.h"
+#include "drivers/log/log_record.h"
+#include "drivers/log/plain_record.h"
 #include "reactor/base/clock.h"
 #include "reactor/base/fd.h"
 
 namespace davit {
-
-enum class OutputStream : std::uint8_t { standard_output = 1, standard_error = 2 };
 
 /// How much of a log is kept.
 struct LogRotation {
@@ -38,9 +37,6 @@ struct LogRotation {
 
     bool operator==(const LogRotation&) const = default;
 };
-
-/// What stands beside every record ("attrs"), by key.
-using LogAttributes = std::map<std::string, std::string>;
 
 /// How far a log has got: what is in its file, and what is held back until its line is complete.
 struct LogPosition {
@@ -151,14 +147,6 @@ class JsonFileWriter {
     bool torn_ = false;
 };
 
-struct LogRecord {
-    OutputStream stream = OutputStream::standard_output;
-    std::string text;
-    WallTime time;
-    /// Only if they were asked for.
-    LogAttributes attributes;
-};
-
 /// Reads records from a position on; sees what is appended after it was opened.
 class JsonFileReader {
   public:
@@ -181,10 +169,10 @@ class JsonFileReader {
 
     int fd() const { return fd_.get(); }
 
-    /// The next complete record; nothing at the end of what is written so far.
+    /// The next complete record, until the next call; null at the end of what is written so far.
     /// Errors: corrupt for a line that is not a record (the next call goes on after it), and for
     /// each piece of one that is longer than any record is.
-    Result<std::optional<LogRecord>> next();
+    Result<const LogRecord*> next();
 
     /// Take the file for no longer than that from now on.
     void end_at(std::uint64_t file_bytes) { end_ = file_bytes; }
@@ -207,6 +195,7 @@ class JsonFileReader {
 
     Result<bool> seek_tail_step_inflate(std::uint64_t count);
     Result<std::size_t> fill();
+    Result<void> record_parse(std::string_view line);
 
     Fd fd_;
     std::optional<LogInflate> inflate_;  // Offsets are those of what comes out of it.
@@ -217,6 +206,8 @@ class JsonFileReader {
     std::uint64_t end_ = std::numeric_limits<std::uint64_t>::max();
     std::string buffer_;
     std::size_t used_ = 0;
+    PlainRecordReader plain_;
+    LogRecord record_;
 };
 
 }  // namespace davit

@@ -132,7 +132,7 @@ Result<std::size_t> JsonFileReader::fill() {
     return static_cast<std::size_t>(got);
 }
 
-Result<std::optional<LogRecord>> JsonFileReader::next() {
+Result<const LogRecord*> JsonFileReader::next() {
     std::size_t newline = buffer_.find('\n', used_);
     while (newline == std::string::npos) {
         buffer_.erase(0, used_);
@@ -147,7 +147,7 @@ Result<std::optional<LogRecord>> JsonFileReader::next() {
         }
         TRY(const std::size_t got, fill());
         if (got == 0) {
-            return std::optional<LogRecord>{};
+            return nullptr;
         }
         newline = buffer_.find('\n', before);
     }
@@ -157,6 +157,14 @@ Result<std::optional<LogRecord>> JsonFileReader::next() {
     }
     const std::string_view line = std::string_view(buffer_).substr(used_, newline - used_);
     used_ = newline + 1;
+    if (!plain_.read(line, record_)) {
+        TRY_VOID(record_parse(line));
+    }
+    return &record_;
+}
+
+/// Lines that another writer made, or that have attributes.
+Result<void> JsonFileReader::record_parse(std::string_view line) {
     const auto corrupt = [](Error error) {
         return std::move(error).context("log record").with_kind(ErrorKind::corrupt);
     };
@@ -165,22 +173,23 @@ Result<std::optional<LogRecord>> JsonFileReader::next() {
         return corrupt(std::move(document).error());
     }
     const JsonValue root = document->root();
-    LogRecord record;
-    TRY(record.text, root.string_or("log", ""));
+    TRY(record_.text, root.string_or("log", ""));
     TRY(const std::string stream, root.string_or("stream", "stdout"));
     TRY(const std::string time, root.string_or("time", ""));
-    record.stream =
+    record_.stream =
         stream == "stderr" ? OutputStream::standard_error : OutputStream::standard_output;
     auto when = rfc3339_parse(time);
     if (!when) {
         return corrupt(std::move(when).error());
     }
-    record.time = *when;
+    record_.time = *when;
+    record_.attributes.clear();
     if (attributes_wanted_) {
-        auto attributes = root.member("attrs").as_string_map();
-        record.attributes = attributes ? *std::move(attributes) : LogAttributes();
+        if (auto attributes = root.member("attrs").as_string_map()) {
+            record_.attributes = *std::move(attributes);
+        }
     }
-    return std::optional<LogRecord>(std::move(record));
+    return ok;
 }
 
 }  // namespace davit

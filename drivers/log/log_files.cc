@@ -80,15 +80,15 @@ Result<bool> LogFiles::next_file() {
     return true;
 }
 
-Result<std::optional<LogRecord>> LogFiles::next() {
+Result<const LogRecord*> LogFiles::next() {
     for (;;) {
-        Result<std::optional<LogRecord>> record = files_.front().next();
-        if (!record || *record) {
+        const Result<const LogRecord*> record = files_.front().next();
+        if (!record || *record != nullptr) {
             return record;
         }
         TRY(const bool more, next_file());
         if (!more) {
-            return std::optional<LogRecord>{};
+            return nullptr;
         }
     }
 }

@@ -21,7 +21,7 @@ class LogFiles {
     Result<bool> seek_tail_step(std::uint64_t count);
 
     /// As JsonFileReader::next().
-    Result<std::optional<LogRecord>> next();
+    Result<const LogRecord*> next();
 
     /// Take the log to end there. A position in a file that has gone is before everything.
     void end_at(const LogPosition& position);

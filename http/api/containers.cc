@@ -145,7 +145,9 @@ Task<void> sizes_fill(ApiContext& context, std::vector<Listed>& listed) {
 std::string list_json(const ApiContext& context, const std::vector<Listed>& listed) {
     const WallTime now = wall_now();
     ImageNames images(context.daemon);
+    constexpr std::size_t usual_bytes = 1024;
     std::string body;
+    body.reserve(listed.size() * usual_bytes);
     JsonWriter json(body);
     json.begin_array();
     for (const auto& [container, size] : listed) {

@@ -136,7 +136,12 @@ Result<WallTime> rfc3339_parse(std::string_view text) {
         return bad;
     }
     const std::int64_t seconds = static_cast<std::int64_t>(::timegm(&utc)) - offset_seconds;
-    return wall_from_unix_nanoseconds(seconds * 1'000'000'000 + fraction);
+    std::int64_t nanoseconds = 0;  // 64 bits of them end in 2262.
+    if (__builtin_mul_overflow(seconds, 1'000'000'000, &nanoseconds) ||
+        __builtin_add_overflow(nanoseconds, fraction, &nanoseconds)) {
+        return bad;
+    }
+    return wall_from_unix_nanoseconds(nanoseconds);
 }
 
 }  // namespace davit

@@ -262,8 +262,8 @@ TEST_CASE("output that grows in the log is taken in steps; who joins between mis
         log->end_at(late.log_position()->file_bytes);
         std::size_t replayed = 0;
         for (;;) {
-            CO_TRY(const std::optional<LogRecord> record, log->next());
-            if (!record) {
+            CO_TRY(const LogRecord* record, log->next());
+            if (record == nullptr) {
                 break;
             }
             ++replayed;

@@ -109,6 +109,7 @@ TEST_CASE("times are printed and parsed as Go does", "[base]") {
     CHECK(*rfc3339_parse("2023-11-14T23:13:20.12+01:00") == time);
     CHECK(!rfc3339_parse("2023-11-14"));
     CHECK(!rfc3339_parse("2023-13-14T23:13:20Z"));
+    CHECK(!rfc3339_parse("2262-04-11T23:47:17Z"));  // Beyond 64 bits of nanoseconds.
 }
 
 TEST_CASE("ids are random, full and typed", "[base]") {
