@@ -153,7 +153,8 @@ JsonWriter& JsonWriter::literal(std::string_view text) {
 }
 
 /// Texts are short, and a document has hundreds: they are looked at and copied in one go, into room
-/// that is made once. Gives: false, and nothing appended, for a text that has to be escaped.
+/// that is made once. Gives: false, and nothing appended, for one that is long or has to be
+/// escaped.
 bool JsonWriter::append_plain(std::string_view text, bool is_key) {
     constexpr std::size_t short_bytes = 96;
     if (text.size() > short_bytes) {

@@ -1,5 +1,6 @@
 #include "drivers/log/plain_record.h"
 
+#include <charconv>
 #include <utility>
 
 #include "http/json_plain.h"
@@ -19,28 +20,15 @@ bool take(std::string_view& rest, std::string_view expected) {
     return true;
 }
 
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    const char lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
-
 /// Take the four digits behind "\u". Surrogates are not taken.
 bool take_unicode_escape(std::string_view& rest, std::string& out) {
-    if (rest.size() < 4) {
+    constexpr std::size_t digits = 4;
+    unsigned code = 0;
+    if (rest.size() < digits ||
+        std::from_chars(rest.data(), rest.data() + digits, code, 16).ptr != rest.data() + digits) {
         return false;
     }
-    unsigned code = 0;
-    for (const char c : rest.substr(0, 4)) {
-        const int digit = hex_digit(c);
-        if (digit < 0) {
-            return false;
-        }
-        code = code << 4U | static_cast<unsigned>(digit);
-    }
-    rest.remove_prefix(4);
+    rest.remove_prefix(digits);
     if (code < 0x80) {
         out += static_cast<char>(code);
     } else if (code < 0x800) {
